@@ -1,0 +1,13 @@
+//! What provisor knows about particular outside systems, and nothing about syncing.
+//!
+//! A connector reads one directory completely or fails; it never decides what happens to
+//! whom. The contract is in [`source`] and, in prose, in this crate's `README.md`.
+
+pub mod csv;
+pub mod presets;
+pub mod source;
+
+pub use source::{
+    Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, ReadRequest,
+    Record, RecordKey, Source, SourceConfig, SourceError, SourceFacts, SourceId, Value, Warning,
+};

@@ -1,0 +1,3 @@
+//! Presets: what is known of particular apps, as data.
+/// Name and TOML text of every preset shipped.
+pub const ALL: &[(&str, &str)] = &[];

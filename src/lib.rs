@@ -1,0 +1,12 @@
+//! provisor: reads directories, compares them with what it last pushed, and sends each
+//! target app the fewest SCIM 2.0 calls that make the app agree.
+//!
+//! The map of this crate is in `ARCHITECTURE.md`. In one line: `cycle` joins the steps
+//! read, look again, scope and map, match, plan, guard, apply, report.
+
+pub mod audit;
+pub mod mapping;
+pub mod plan;
+pub mod scim;
+pub mod snapshot;
+pub mod target;

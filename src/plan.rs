@@ -1,0 +1,3 @@
+//! Planning. Pure: no async, no I/O, no clock.
+
+pub mod action;

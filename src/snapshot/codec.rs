@@ -1,0 +1,1 @@
+//! Encoding of stored values: a version byte, a checksum, JSON.

@@ -1,0 +1,96 @@
+//! The values kept per target: links, member edges, intents, open rows. Plain data, which
+//! the planner may use; no I/O here.
+
+use chrono::{DateTime, Utc};
+use provisor_connectors::RecordKey;
+use serde::{Deserialize, Serialize};
+
+use crate::scim::resource::{AttributeMap, ResourceId};
+
+/// A record's resource at one target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// The resource. One owner per resource.
+    pub resource: ResourceId,
+    /// How the link came to be.
+    pub origin: Origin,
+    /// The mapped values that the target last acknowledged.
+    pub acknowledged: AttributeMap,
+    /// The `active` that the target last acknowledged. Always true for groups.
+    pub active: bool,
+    /// Set while provisor's own deactivation stands.
+    pub deactivated: Option<Deactivation>,
+    /// The resource's externalId, where it is not ours: kept, and reported.
+    pub foreign_external_id: Option<String>,
+    /// Since when the source no longer has the record.
+    pub gone_since: Option<DateTime<Utc>>,
+    /// The target answered 404 for this resource: match again when the person is entitled.
+    pub missing: bool,
+}
+
+/// How a link came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// provisor created the resource.
+    Created,
+    /// provisor found it.
+    Adopted,
+}
+
+/// That provisor switched a resource off, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deactivation {
+    /// The reason's name, for people who read.
+    pub reason: String,
+    /// When it was acknowledged.
+    pub at: DateTime<Utc>,
+}
+
+/// A member edge at the target that provisor added, or found where the source has it too.
+/// Its key is (group record, member's resource).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberEdge {
+    /// provisor added it.
+    Added,
+    /// It was there, and the source has it too.
+    Found,
+}
+
+/// A create about to be sent. While it is open, the answer may be lost: *in doubt*.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// When it was made durable.
+    pub at: DateTime<Utc>,
+    /// The values it sends: what to look for.
+    pub attributes: AttributeMap,
+}
+
+/// A subject that a cycle must look at again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Why, in the words of a reason or an error. No personal data.
+    pub why: String,
+    /// When.
+    pub due: Due,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// True when the last attempt failed (as opposed to held or listed).
+    pub failed: bool,
+}
+
+/// When an open subject is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Due {
+    /// In every cycle.
+    Now,
+    /// Not before this moment.
+    At(DateTime<Utc>),
+    /// In the next full cycle.
+    FullCycle,
+}
+
+/// An open row's subject together with the row.
+pub type OpenRow = (RecordKey, Open);

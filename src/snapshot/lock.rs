@@ -1,0 +1,1 @@
+//! The lock that keeps a second process out.
