@@ -4,9 +4,13 @@
 //! The map of this crate is in `ARCHITECTURE.md`. In one line: `cycle` joins the steps
 //! read, look again, scope and map, match, plan, guard, apply, report.
 
+pub mod apply;
 pub mod audit;
+pub mod config;
+pub mod cycle;
 pub mod mapping;
 pub mod plan;
 pub mod scim;
+pub mod scope;
 pub mod snapshot;
 pub mod target;

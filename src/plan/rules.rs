@@ -1,0 +1,112 @@
+//! A target's rules, as the planner and the guards need them. Values only, built by `config`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::action::Limit;
+use crate::scim::path::AttributePath;
+
+/// What to do where the source, the links and the target disagree.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What to look for an unlinked resource by, in this order. `emails` is any address.
+    pub match_on: Vec<AttributePath>,
+    /// What to do with people who were never linked, are not entitled and are active.
+    pub stale: Stale,
+    /// What to do with an inactive match.
+    pub adopt_inactive: AdoptInactive,
+    /// Source ids, resource ids, userNames, e-mails and externalIds that are never
+    /// deactivated, deleted or stripped. Compared without regard to case.
+    pub protect: BTreeSet<String>,
+    /// The source attribute that proves a rehire.
+    pub rehire_key: Option<String>,
+    /// Overwrite a foreign externalId.
+    pub take_over: bool,
+    /// Groups.
+    pub groups: GroupRules,
+    /// Guards.
+    pub limits: Limits,
+    /// How long after a create's time-out the target may still surprise us.
+    pub settle: Duration,
+}
+
+/// See [`Rules::stale`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// Show them.
+    List,
+    /// Adopt and deactivate them.
+    Deactivate,
+}
+
+/// See [`Rules::adopt_inactive`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdoptInactive {
+    /// Switch it on.
+    Reactivate,
+    /// Hold it.
+    Hold,
+}
+
+/// Which groups are pushed, and how.
+#[derive(Debug, Clone)]
+pub struct GroupRules {
+    /// Globs on a group's name or source id, case-sensitive. `None`: no groups.
+    pub push: Option<globset::GlobSet>,
+    /// What becomes of a group that is gone or no longer pushed.
+    pub when_gone: WhenGone,
+}
+
+/// See [`GroupRules::when_gone`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenGone {
+    /// Our members are removed, the shell stays.
+    Empty,
+    /// Nothing.
+    Keep,
+    /// The group is deleted, if provisor created it; else emptied.
+    Delete,
+}
+
+/// The guards' limits. Every [`Limit`] has one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits(pub BTreeMap<Limit, Allowance>);
+
+/// A count and a share; the smaller wins. `None` does not limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Allowance {
+    /// How many at most.
+    pub count: Option<u64>,
+    /// What percentage of the base at most: 10 is ten percent.
+    pub percent: Option<f64>,
+}
+
+impl Default for Limits {
+    /// The defaults of the configuration reference.
+    fn default() -> Self {
+        let both = |count, percent| Allowance {
+            count: Some(count),
+            percent: Some(percent),
+        };
+        let percent = |percent| Allowance {
+            count: None,
+            percent: Some(percent),
+        };
+        let count = |count| Allowance {
+            count: Some(count),
+            percent: None,
+        };
+        Self(BTreeMap::from([
+            (Limit::Deactivations, both(500, 10.0)),
+            (Limit::ExplicitDeactivations, both(500, 25.0)),
+            (Limit::Deletions, percent(2.0)),
+            (Limit::GroupDeletions, count(2)),
+            (Limit::MembersRemoved, percent(50.0)),
+            (Limit::Identifiers, percent(10.0)),
+            (Limit::Overwrites, percent(25.0)),
+            (Limit::Cleared, percent(25.0)),
+            (Limit::Reactivations, percent(25.0)),
+            (Limit::Recreations, percent(5.0)),
+        ]))
+    }
+}
