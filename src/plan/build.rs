@@ -1,0 +1,329 @@
+//! Building actions: from a decision to the requests, differences and costs it means.
+//!
+//! Every action of a plan is made here, so that what is sent, what is shown, what is
+//! recorded and what is counted cannot drift apart.
+
+use std::collections::BTreeSet;
+
+use provisor_connectors::{Kind, RecordKey};
+
+use super::action::{
+    Acknowledge, Action, Adoption, Change, Cost, Difference, Limit, Phase, Reason, Request,
+    Subject, Write,
+};
+use super::input::{Candidate, Input, Standing};
+use crate::scim::difference::operations;
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
+use crate::snapshot::link::Link;
+use crate::target::profile::Profile;
+
+/// Whom an action is about; the name is the wanted userName or displayName, else the
+/// acknowledged one, else the source id.
+pub fn subject(record: &RecordKey, resource: Option<ResourceId>, candidate: &Candidate) -> Subject {
+    let path = match record.kind {
+        Kind::User => AttributePath::user_name(),
+        Kind::Group => AttributePath::display_name(),
+    };
+    let desired = match &candidate.desired {
+        Some(Ok(desired)) => desired.get(&path),
+        _ => None,
+    };
+    let acknowledged = || candidate.link.as_ref().and_then(|link| link.acknowledged.get(&path));
+    let name = desired.or_else(acknowledged).and_then(|name| name.as_str());
+    Subject {
+        kind: record.kind,
+        record: Some(record.clone()),
+        resource,
+        name: name.unwrap_or(record.id.as_str()).to_owned(),
+    }
+}
+
+/// One unit of a limit.
+pub fn cost(limit: Limit) -> Cost {
+    Cost { limit, amount: 1 }
+}
+
+/// The reason for which somebody who is not entitled is switched off.
+pub fn leaving(standing: &Standing) -> Reason {
+    match standing {
+        Standing::SoftDeleted => Reason::SoftDeleted,
+        Standing::Disabled => Reason::DisabledAtSource,
+        Standing::Gone => Reason::GoneFromSource,
+        Standing::OutOfScope | Standing::Entitled | Standing::Unknown(_) => Reason::LeftScope,
+    }
+}
+
+/// The desired values of a linked record, less what must stay as it is: a foreign
+/// externalId, and values kept when the source has none.
+pub fn keep_what_stays(desired: &AttributeMap, link: &Link, input: &Input<'_>) -> AttributeMap {
+    let mut desired = desired.clone();
+    if link.foreign_external_id.is_some() && !input.rules.take_over {
+        desired.remove(&AttributePath::external_id());
+    }
+    for path in input.keep_when_empty {
+        if let Some(value) = link.acknowledged.get(path) {
+            desired.entry(path.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    desired
+}
+
+/// A creation.
+pub fn create(subject: Subject, desired: AttributeMap, reason: Reason, phase: Phase) -> Action {
+    let differences = differences(&AttributeMap::new(), &desired);
+    let write = Write::Create { attributes: desired.clone(), members: Vec::new() };
+    let acknowledge = Acknowledge {
+        attributes: Some(desired),
+        active: Some(true),
+        ..Acknowledge::default()
+    };
+    Action {
+        subject,
+        change: Change::Create,
+        reason,
+        adoption: None,
+        differences,
+        requests: vec![Request { phase, write, acknowledge }],
+        costs: Vec::new(),
+    }
+}
+
+/// A patch of exactly the difference; `None` when there is none. `active` is sent with it.
+pub fn patch(
+    subject: Subject,
+    acknowledged: &AttributeMap,
+    desired: AttributeMap,
+    active: Option<bool>,
+) -> Option<Action> {
+    let differences = differences(acknowledged, &desired);
+    if differences.is_empty() && active.is_none() {
+        return None;
+    }
+    let phase = match subject.kind {
+        Kind::User => Phase::Movers,
+        Kind::Group => Phase::Groups,
+    };
+    let write = Write::Patch {
+        active,
+        operations: operations(acknowledged, &desired),
+        add: Vec::new(),
+        remove: Vec::new(),
+    };
+    let acknowledge = Acknowledge { attributes: Some(desired), active, ..Acknowledge::default() };
+    Some(Action {
+        subject,
+        change: Change::Patch,
+        reason: Reason::AttributesChanged,
+        adoption: None,
+        costs: patch_costs(&differences),
+        differences,
+        requests: vec![Request { phase, write, acknowledge }],
+    })
+}
+
+/// Switching on again, with whatever changed in between.
+pub fn reactivate(subject: Subject, acknowledged: &AttributeMap, desired: AttributeMap) -> Action {
+    let differences = differences(acknowledged, &desired);
+    let mut costs = patch_costs(&differences);
+    costs.push(cost(Limit::Reactivations));
+    let write = Write::Patch {
+        active: Some(true),
+        operations: operations(acknowledged, &desired),
+        add: Vec::new(),
+        remove: Vec::new(),
+    };
+    let acknowledge = Acknowledge {
+        attributes: Some(desired),
+        active: Some(true),
+        ..Acknowledge::default()
+    };
+    Action {
+        subject,
+        change: Change::Reactivate,
+        reason: Reason::Returned,
+        adoption: None,
+        differences,
+        requests: vec![Request { phase: Phase::Reactivations, write, acknowledge }],
+        costs,
+    }
+}
+
+/// Switching off: `active` and nothing else.
+pub fn deactivate(subject: Subject, reason: Reason, profile: &Profile) -> Action {
+    let limit = match reason {
+        _ if profile.deactivation_destroys => Limit::Deletions,
+        Reason::DisabledAtSource | Reason::SoftDeleted => Limit::ExplicitDeactivations,
+        _ => Limit::Deactivations,
+    };
+    let write = Write::Patch {
+        active: Some(false),
+        operations: Vec::new(),
+        add: Vec::new(),
+        remove: Vec::new(),
+    };
+    let acknowledge = Acknowledge { active: Some(false), ..Acknowledge::default() };
+    Action {
+        subject,
+        change: Change::Deactivate,
+        reason,
+        adoption: None,
+        differences: Vec::new(),
+        requests: vec![Request { phase: Phase::Leavers, write, acknowledge }],
+        costs: vec![cost(limit)],
+    }
+}
+
+/// Linking what was found, and patching what differs. A foreign externalId is kept unless
+/// `take_over`; an inactive person is switched on.
+pub fn adopt(
+    subject: Subject,
+    listed: &Listed,
+    mut desired: AttributeMap,
+    take_over: bool,
+    reason: Reason,
+) -> Action {
+    let external_id = AttributePath::external_id();
+    let present = read_path(&listed.json, &external_id).and_then(|value| value.as_str());
+    let wanted = desired.get(&external_id).and_then(|value| value.as_str());
+    let foreign = present.filter(|present| Some(*present) != wanted).map(str::to_owned);
+    if foreign.is_some() && !take_over {
+        desired.remove(&external_id);
+    }
+    let found = values_found(listed, &desired);
+    let kind = subject.kind;
+    let differences = differences(&found, &desired);
+    let switch_on = kind == Kind::User && !listed.active;
+    let mut costs = Vec::new();
+    if differences.iter().any(|difference| difference.old.is_some()) {
+        costs.push(cost(Limit::Overwrites));
+    }
+    if differences.iter().any(changes_identifier) {
+        costs.push(cost(Limit::Identifiers));
+    }
+    if switch_on {
+        costs.push(cost(Limit::Reactivations));
+    }
+    let mut requests = Vec::new();
+    if switch_on || !differences.is_empty() {
+        let phase = match (kind, switch_on) {
+            (Kind::Group, _) => Phase::Groups,
+            (Kind::User, true) => Phase::Reactivations,
+            (Kind::User, false) => Phase::Movers,
+        };
+        let write = Write::Patch {
+            active: switch_on.then_some(true),
+            operations: operations(&found, &desired),
+            add: Vec::new(),
+            remove: Vec::new(),
+        };
+        let acknowledge = Acknowledge {
+            attributes: Some(desired),
+            active: switch_on.then_some(true),
+            ..Acknowledge::default()
+        };
+        requests.push(Request { phase, write, acknowledge });
+    }
+    let kept = foreign.filter(|_| !take_over);
+    Action {
+        subject,
+        change: if switch_on { Change::Reactivate } else { Change::Adopt },
+        reason,
+        adoption: Some(adoption(listed, found, Vec::new(), kept)),
+        differences,
+        requests,
+        costs,
+    }
+}
+
+/// The link that an adoption makes.
+pub fn adoption(
+    listed: &Listed,
+    found: AttributeMap,
+    members: Vec<ResourceId>,
+    foreign_external_id: Option<String>,
+) -> Adoption {
+    Adoption {
+        resource: listed.id.clone(),
+        found,
+        active: listed.active,
+        members,
+        foreign_external_id,
+        moved_from: None,
+    }
+}
+
+/// What a resource holds of what the mapping (or a lost create) would set for a record.
+pub fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
+    match (&candidate.desired, &candidate.intent) {
+        (Some(Ok(desired)), _) => values_found(listed, desired),
+        (_, Some(intent)) => values_found(listed, &intent.attributes),
+        _ => AttributeMap::new(),
+    }
+}
+
+/// The key by which `protect` names somebody, if it does. Compared without regard to case.
+pub fn protected_by(
+    subject: &Subject,
+    acknowledged: &AttributeMap,
+    protect: &BTreeSet<String>,
+) -> Option<String> {
+    if protect.is_empty() {
+        return None;
+    }
+    let mut keys = vec![subject.name.clone()];
+    keys.extend(subject.record.as_ref().map(|record| record.id.to_string()));
+    keys.extend(subject.resource.as_ref().map(|resource| resource.0.clone()));
+    for (path, value) in acknowledged {
+        let names = path.attribute == "userName"
+            || path.attribute == "externalId"
+            || path.attribute == "emails" && path.sub.as_deref() == Some("value");
+        if let (true, Some(value)) = (names, value.as_str()) {
+            keys.push(value.to_owned());
+        }
+    }
+    keys.into_iter().find(|key| protect.contains(&key.to_lowercase()))
+}
+
+/// Old and new values of everything that differs, in the order of the paths.
+pub fn differences(old: &AttributeMap, new: &AttributeMap) -> Vec<Difference> {
+    let paths: BTreeSet<&AttributePath> = old.keys().chain(new.keys()).collect();
+    paths
+        .into_iter()
+        .filter(|path| old.get(path) != new.get(path))
+        .map(|path| Difference {
+            path: path.clone(),
+            old: old.get(path).cloned(),
+            new: new.get(path).cloned(),
+        })
+        .collect()
+}
+
+fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
+    wanted
+        .keys()
+        .filter_map(|path| read_path(&listed.json, path).map(|value| (path.clone(), value.clone())))
+        .collect()
+}
+
+fn patch_costs(differences: &[Difference]) -> Vec<Cost> {
+    let mut costs = Vec::new();
+    if differences.iter().any(changes_identifier) {
+        costs.push(cost(Limit::Identifiers));
+    }
+    if differences.iter().any(|difference| difference.new.is_none()) {
+        costs.push(cost(Limit::Cleared));
+    }
+    costs
+}
+
+/// A userName or externalId gets another value. Filling an empty one is no such change, nor
+/// is another spelling of the same userName.
+fn changes_identifier(difference: &Difference) -> bool {
+    let Difference { path, old, new } = difference;
+    let identifier = path.attribute == "userName" || path.attribute == "externalId";
+    match (old, new) {
+        (Some(old), Some(new)) => identifier && fold(path, old) != fold(path, new),
+        _ => false,
+    }
+}

@@ -1,0 +1,163 @@
+//! Everything a plan is made from, as plain values. The same input gives the same plan.
+//!
+//! Filled by the cycle, which reads the mirror, the links and the target. Nothing here may
+//! be read lazily: a planner that can look things up is not pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use provisor_connectors::{Kind, Lifecycle, RecordKey};
+
+use super::rules::Rules;
+use crate::mapping::MappingError;
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{AttributeMap, Listed, ResourceId};
+use crate::scope::Verdict;
+use crate::snapshot::link::{Intent, Link};
+use crate::target::profile::Profile;
+
+/// One target's input.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    /// The target's name.
+    pub target: &'a str,
+    /// The time of this cycle.
+    pub now: DateTime<Utc>,
+    /// The target's rules.
+    pub rules: &'a Rules,
+    /// What the target can do.
+    pub profile: &'a Profile,
+    /// Paths that keep their last value when the source has none.
+    pub keep_when_empty: &'a BTreeSet<AttributePath>,
+    /// People to look at.
+    pub people: BTreeMap<RecordKey, Candidate>,
+    /// Groups to look at.
+    pub groups: BTreeMap<RecordKey, GroupCandidate>,
+    /// What was seen of `/Users`.
+    pub observed_users: Observed,
+    /// What was seen of `/Groups`.
+    pub observed_groups: Observed,
+    /// Linked people and groups, looked at or not.
+    pub linked: u64,
+}
+
+/// A record, or a link whose record is gone, with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// What the source says.
+    pub standing: Standing,
+    /// What the mapping makes of it; `None` when there is nothing to map (gone).
+    pub desired: Option<Result<AttributeMap, MappingError>>,
+    /// Its link at this target.
+    pub link: Option<Link>,
+    /// The linked resource is confirmed to be gone from the target.
+    pub missing: bool,
+    /// A create whose answer was never seen.
+    pub intent: Option<Intent>,
+    /// False while it backs off after a failure: its claims count, but it is not acted on.
+    pub due: bool,
+    /// Somebody switched the resource off at the target, as the last listing showed.
+    pub suspended: bool,
+    /// The value of `rehire_key`, if it has one.
+    pub rehire_key: Option<String>,
+}
+
+/// A group with its members.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupCandidate {
+    /// The group itself.
+    pub group: Candidate,
+    /// The people in it, nested groups flattened, who are in scope and not gone.
+    pub members: BTreeSet<RecordKey>,
+    /// The resources of those of them who are linked.
+    pub member_resources: BTreeMap<RecordKey, ResourceId>,
+    /// The edges that provisor owns at the target, with the record behind each resource.
+    pub owned: BTreeMap<ResourceId, OwnedEdge>,
+}
+
+/// An edge provisor owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedEdge {
+    /// Whose resource it is, as far as the links know.
+    pub record: Option<RecordKey>,
+    /// The person's scope cannot be told: the edge stays.
+    pub unknown: bool,
+    /// The person is protected: the edge stays. The name they go by.
+    pub protected: Option<String>,
+}
+
+/// What was seen of one endpoint.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// Resources, by id.
+    pub resources: BTreeMap<ResourceId, Listed>,
+    /// True after a complete listing: what is not here does not exist.
+    pub complete: bool,
+    /// Which record owns a seen resource, as the links know.
+    pub owners: BTreeMap<ResourceId, RecordKey>,
+    /// Which living record of the target's sources a seen resource's externalId names.
+    pub external_owners: BTreeMap<ResourceId, RecordKey>,
+}
+
+/// What the source says about a record: the first that applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// In the source's recycle bin.
+    SoftDeleted,
+    /// Switched off in the source.
+    Disabled,
+    /// No longer in the source.
+    Gone,
+    /// Cannot be told, for this reason.
+    Unknown(String),
+    /// Not for this target.
+    OutOfScope,
+    /// In scope and active.
+    Entitled,
+}
+
+impl Standing {
+    /// Settles what the source says. `gone` and `lifecycle` come from the mirror;
+    /// `unreadable` is why the source could not be read in this cycle.
+    pub fn settle(
+        lifecycle: Lifecycle,
+        gone: bool,
+        unreadable: Option<&str>,
+        scope: Verdict,
+    ) -> Self {
+        if let Some(why) = unreadable {
+            return Self::Unknown(why.to_owned());
+        }
+        match (lifecycle, gone, scope) {
+            (Lifecycle::SoftDeleted { .. }, _, _) => Self::SoftDeleted,
+            (_, true, _) => Self::Gone,
+            (Lifecycle::Disabled, _, _) => Self::Disabled,
+            (Lifecycle::Unknown, _, _) => {
+                Self::Unknown("the source does not say whether the record is active".to_owned())
+            }
+            (Lifecycle::Active, _, Verdict::Unknown(why)) => Self::Unknown(why),
+            (Lifecycle::Active, _, Verdict::Out) => Self::OutOfScope,
+            (Lifecycle::Active, _, Verdict::In) => Self::Entitled,
+        }
+    }
+
+    /// In scope and active.
+    pub fn is_entitled(&self) -> bool {
+        matches!(self, Self::Entitled)
+    }
+
+    /// Nothing may happen to it.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+}
+
+impl Input<'_> {
+    /// What was seen of the endpoint of a kind.
+    pub fn observed(&self, kind: Kind) -> &Observed {
+        match kind {
+            Kind::User => &self.observed_users,
+            Kind::Group => &self.observed_groups,
+        }
+    }
+}
