@@ -1,4 +1,130 @@
-//! Planning. Pure: no async, no I/O, no clock.
+//! Planning: from what the source says, the links and the target, to a plan.
+//!
+//! Pure: no async, no I/O, no clock, no randomness. The same input gives a byte-identical
+//! plan. Nothing here sends anything, and nothing that is sent is decided elsewhere.
 
 pub mod action;
+mod build;
+mod claims;
+mod groups;
+pub mod guard;
+pub mod input;
+pub mod matching;
+mod people;
+pub mod releases;
 pub mod rules;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use provisor_connectors::RecordKey;
+
+use action::{Held, HeldReason, Listed, PLAN_VERSION, Plan, Subject};
+use guard::{Approved, Judged, Window};
+use input::Input;
+
+/// A plan with what the guards had to say, and what the snapshot notes besides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What the guards judged: limits that hold, digests of what they hold.
+    pub judged: Judged,
+    /// What a person has released and is not done before this plan is.
+    pub approved: Approved,
+    /// Creates in doubt, of people who need none, that are known not to have happened.
+    pub closed_intents: BTreeSet<RecordKey>,
+}
+
+/// What a person releases: a held set, or one item of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The held set's id, as it was shown.
+    pub held_id: String,
+    /// Only the item with this source id, resource id or name.
+    pub only: Option<String>,
+    /// Digests of the set of that id, where the snapshot remembers it.
+    pub remembered: BTreeSet<String>,
+}
+
+/// Plans one target. A release frees what is still planned identically, and never more.
+pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Planned {
+    let people = people::decide(input);
+    let groups = groups::decide(input, &people.coming);
+    let mut actions = people.actions;
+    actions.extend(groups.actions);
+    actions.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
+
+    let mut approved = window.approved.clone();
+    let none = std::collections::BTreeMap::new();
+    let mut judged = guard::judge(&actions, input, window, &approved, &none);
+    if let Some(release) = release {
+        let released = release_from(&judged, release);
+        if !released.actions.is_empty() {
+            approved.actions.extend(released.actions);
+            approved.people.extend(released.people);
+            // What held the others still holds them: never more than was released.
+            let sticky = judged.over.clone();
+            judged = guard::judge(&actions, input, window, &approved, &sticky);
+        }
+    }
+
+    let mut actions = std::mem::take(&mut judged.actions);
+    actions.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
+    let releases = releases::settle(&mut actions, &input.people);
+    let mut held: Vec<Held> = people.held.into_iter().chain(groups.held).collect();
+    held.append(&mut judged.held);
+    held.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
+    let mut listed: Vec<Listed> = people.listed.into_iter().chain(groups.listed).collect();
+    listed.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
+
+    let changed = actions.iter().filter(|action| is_linked(input, &action.subject)).count();
+    let plan = Plan {
+        version: PLAN_VERSION,
+        target: input.target.to_owned(),
+        unchanged: input.linked.saturating_sub(changed as u64),
+        held_id: judged.held_id.clone(),
+        actions,
+        releases,
+        held,
+        listed,
+    };
+    Planned { plan, judged, approved, closed_intents: people.closed_intents }
+}
+
+/// The held actions that a release frees: those that were in the set it names, and still are.
+fn release_from(judged: &Judged, release: &Release) -> Approved {
+    let current = judged.held_id.as_deref() == Some(release.held_id.as_str());
+    let mut released = Approved::default();
+    for held in &judged.held {
+        let Some(action) = held.action.as_deref() else { continue };
+        if !matches!(held.reason, HeldReason::OverLimit | HeldReason::ProbableLeaver) {
+            continue;
+        }
+        let digest = guard::digest_of(action);
+        let in_set = current || release.remembered.contains(&digest);
+        let named =
+            release.only.as_ref().is_none_or(|only| guard::is_named(&held.subject, only));
+        if in_set && named {
+            released.actions.insert(digest);
+            released.people.extend(held.subject.record.clone());
+        }
+    }
+    released
+}
+
+/// Subjects are shown by source, people before groups, then by source id; resources that no
+/// record claims come last.
+fn order(subject: &Subject) -> (bool, Option<&RecordKey>, &str) {
+    let resource = subject.resource.as_ref().map_or("", |resource| resource.0.as_str());
+    (subject.record.is_none(), subject.record.as_ref(), resource)
+}
+
+fn is_linked(input: &Input<'_>, subject: &Subject) -> bool {
+    let Some(record) = &subject.record else { return false };
+    let person = input.people.get(record);
+    let group = || input.groups.get(record).map(|group| &group.group);
+    person.or_else(group).is_some_and(|candidate| candidate.link.is_some())
+}

@@ -23,6 +23,9 @@ pub struct Plan {
     pub target: String,
     /// In the order of DESIGN: the order in which subjects are printed.
     pub actions: Vec<Action>,
+    /// The order in which userNames change hands: indices into `actions`. Unlike the other
+    /// phases, releases run one after another.
+    pub releases: Vec<Release>,
     /// What waits for a person.
     pub held: Vec<Held>,
     /// What is shown; nothing waits.
@@ -31,6 +34,16 @@ pub struct Plan {
     pub unchanged: u64,
     /// Names the held set of `OverLimit` and `ProbableLeaver`; `None` when it is empty.
     pub held_id: Option<String>,
+}
+
+/// One step of freeing userNames, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Release {
+    /// This action's userName becomes a temporary one: its first request.
+    Temporary(usize),
+    /// This action's own request.
+    Rename(usize),
 }
 
 /// Whom an action, a held or a listed item is about.

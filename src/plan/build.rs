@@ -20,7 +20,7 @@ use crate::target::profile::Profile;
 
 /// Whom an action is about; the name is the wanted userName or displayName, else the
 /// acknowledged one, else the source id.
-pub fn subject(record: &RecordKey, resource: Option<ResourceId>, candidate: &Candidate) -> Subject {
+pub(super) fn subject(record: &RecordKey, resource: Option<ResourceId>, candidate: &Candidate) -> Subject {
     let path = match record.kind {
         Kind::User => AttributePath::user_name(),
         Kind::Group => AttributePath::display_name(),
@@ -40,12 +40,12 @@ pub fn subject(record: &RecordKey, resource: Option<ResourceId>, candidate: &Can
 }
 
 /// One unit of a limit.
-pub fn cost(limit: Limit) -> Cost {
+pub(super) fn cost(limit: Limit) -> Cost {
     Cost { limit, amount: 1 }
 }
 
 /// The reason for which somebody who is not entitled is switched off.
-pub fn leaving(standing: &Standing) -> Reason {
+pub(super) fn leaving(standing: &Standing) -> Reason {
     match standing {
         Standing::SoftDeleted => Reason::SoftDeleted,
         Standing::Disabled => Reason::DisabledAtSource,
@@ -56,7 +56,7 @@ pub fn leaving(standing: &Standing) -> Reason {
 
 /// The desired values of a linked record, less what must stay as it is: a foreign
 /// externalId, and values kept when the source has none.
-pub fn keep_what_stays(desired: &AttributeMap, link: &Link, input: &Input<'_>) -> AttributeMap {
+pub(super) fn keep_what_stays(desired: &AttributeMap, link: &Link, input: &Input<'_>) -> AttributeMap {
     let mut desired = desired.clone();
     if link.foreign_external_id.is_some() && !input.rules.take_over {
         desired.remove(&AttributePath::external_id());
@@ -70,7 +70,7 @@ pub fn keep_what_stays(desired: &AttributeMap, link: &Link, input: &Input<'_>) -
 }
 
 /// A creation.
-pub fn create(subject: Subject, desired: AttributeMap, reason: Reason, phase: Phase) -> Action {
+pub(super) fn create(subject: Subject, desired: AttributeMap, reason: Reason, phase: Phase) -> Action {
     let differences = differences(&AttributeMap::new(), &desired);
     let write = Write::Create { attributes: desired.clone(), members: Vec::new() };
     let acknowledge = Acknowledge {
@@ -90,7 +90,7 @@ pub fn create(subject: Subject, desired: AttributeMap, reason: Reason, phase: Ph
 }
 
 /// A patch of exactly the difference; `None` when there is none. `active` is sent with it.
-pub fn patch(
+pub(super) fn patch(
     subject: Subject,
     acknowledged: &AttributeMap,
     desired: AttributeMap,
@@ -123,7 +123,7 @@ pub fn patch(
 }
 
 /// Switching on again, with whatever changed in between.
-pub fn reactivate(subject: Subject, acknowledged: &AttributeMap, desired: AttributeMap) -> Action {
+pub(super) fn reactivate(subject: Subject, acknowledged: &AttributeMap, desired: AttributeMap) -> Action {
     let differences = differences(acknowledged, &desired);
     let mut costs = patch_costs(&differences);
     costs.push(cost(Limit::Reactivations));
@@ -150,7 +150,7 @@ pub fn reactivate(subject: Subject, acknowledged: &AttributeMap, desired: Attrib
 }
 
 /// Switching off: `active` and nothing else.
-pub fn deactivate(subject: Subject, reason: Reason, profile: &Profile) -> Action {
+pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) -> Action {
     let limit = match reason {
         _ if profile.deactivation_destroys => Limit::Deletions,
         Reason::DisabledAtSource | Reason::SoftDeleted => Limit::ExplicitDeactivations,
@@ -176,7 +176,7 @@ pub fn deactivate(subject: Subject, reason: Reason, profile: &Profile) -> Action
 
 /// Linking what was found, and patching what differs. A foreign externalId is kept unless
 /// `take_over`; an inactive person is switched on.
-pub fn adopt(
+pub(super) fn adopt(
     subject: Subject,
     listed: &Listed,
     mut desired: AttributeMap,
@@ -237,7 +237,7 @@ pub fn adopt(
 }
 
 /// The link that an adoption makes.
-pub fn adoption(
+pub(super) fn adoption(
     listed: &Listed,
     found: AttributeMap,
     members: Vec<ResourceId>,
@@ -254,7 +254,7 @@ pub fn adoption(
 }
 
 /// What a resource holds of what the mapping (or a lost create) would set for a record.
-pub fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
+pub(super) fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
     match (&candidate.desired, &candidate.intent) {
         (Some(Ok(desired)), _) => values_found(listed, desired),
         (_, Some(intent)) => values_found(listed, &intent.attributes),
@@ -263,7 +263,7 @@ pub fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
 }
 
 /// The key by which `protect` names somebody, if it does. Compared without regard to case.
-pub fn protected_by(
+pub(super) fn protected_by(
     subject: &Subject,
     acknowledged: &AttributeMap,
     protect: &BTreeSet<String>,
@@ -286,7 +286,7 @@ pub fn protected_by(
 }
 
 /// Old and new values of everything that differs, in the order of the paths.
-pub fn differences(old: &AttributeMap, new: &AttributeMap) -> Vec<Difference> {
+pub(super) fn differences(old: &AttributeMap, new: &AttributeMap) -> Vec<Difference> {
     let paths: BTreeSet<&AttributePath> = old.keys().chain(new.keys()).collect();
     paths
         .into_iter()

@@ -14,7 +14,7 @@ use crate::scim::resource::{AttributeMap, fold};
 
 /// Records that must wait because another record has, or also wants, one of their keys; with
 /// the words to say so.
-pub fn settle<'a>(
+pub(super) fn settle<'a>(
     kind: Kind,
     candidates: impl Iterator<Item = (&'a RecordKey, &'a Candidate)>,
     match_on: &[AttributePath],

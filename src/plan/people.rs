@@ -21,21 +21,21 @@ use crate::snapshot::link::Link;
 
 /// The decisions about people.
 #[derive(Debug, Default)]
-pub struct People {
+pub(super) struct People {
     /// Net changes, in the order of the records.
-    pub actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
     /// What waits.
-    pub held: Vec<Held>,
+    pub(super) held: Vec<Held>,
     /// What is shown.
-    pub listed: Vec<Listed>,
+    pub(super) listed: Vec<Listed>,
     /// Records that this plan links, and how a membership refers to them.
-    pub coming: BTreeMap<RecordKey, Reference>,
+    pub(super) coming: BTreeMap<RecordKey, Reference>,
     /// Creates in doubt that are now known not to have happened, of records that need none.
-    pub closed_intents: BTreeSet<RecordKey>,
+    pub(super) closed_intents: BTreeSet<RecordKey>,
 }
 
 /// Decides about every person of the input.
-pub fn decide(input: &Input<'_>) -> People {
+pub(super) fn decide(input: &Input<'_>) -> People {
     let mut table = Table::new(input);
     // Claims are settled in this order, so that nobody takes what an entitled person has.
     for (record, candidate) in &input.people {
@@ -176,7 +176,12 @@ impl<'a> Table<'a> {
         }
         let desired = build::keep_what_stays(desired, &link, self.input);
         if link.active {
-            let patch = build::patch(subject, &link.acknowledged, desired, None);
+            let mut patch = build::patch(subject, &link.acknowledged, desired, None);
+            if let Some(patch) = patch.as_mut().filter(|_| link.unsettled)
+                && patch.differences.iter().any(|difference| difference.old.is_some())
+            {
+                patch.costs.push(build::cost(Limit::Overwrites));
+            }
             self.people.actions.extend(patch);
         } else {
             let mut action = build::reactivate(subject, &link.acknowledged, desired);

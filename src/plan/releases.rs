@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use provisor_connectors::{Kind, RecordKey};
 use serde_json::Value;
 
-use super::action::{Acknowledge, Action, Phase, Request, Write};
+use super::action::{Acknowledge, Action, Phase, Release, Request, Write};
 use super::input::Candidate;
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
@@ -53,15 +53,6 @@ pub fn settle(actions: &mut [Action], people: &BTreeMap<RecordKey, Candidate>) -
         apply(release, actions, people);
     }
     order
-}
-
-/// One step of freeing names, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// This action's userName becomes a temporary one first.
-    Temporary(usize),
-    /// This action's own request, in the order of the releases.
-    Rename(usize),
 }
 
 /// Depth first along "waits for": holders before takers; a ring is opened at the record

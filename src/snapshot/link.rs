@@ -24,6 +24,10 @@ pub struct Link {
     pub foreign_external_id: Option<String>,
     /// Since when the source no longer has the record.
     pub gone_since: Option<DateTime<Utc>>,
+    /// Adopted, and the first patch is not acknowledged yet: until then a change of what was
+    /// found is an overwrite, whichever cycle makes it.
+    #[serde(default)]
+    pub unsettled: bool,
     /// The target answered 404 for this resource: match again when the person is entitled.
     pub missing: bool,
 }

@@ -41,6 +41,8 @@ pub struct Progress {
     pub scope_pins: BTreeMap<String, RecordKey>,
     /// The last plan's held set: its id, and what `status` shows of it.
     pub held_id: Option<String>,
+    /// Digests of the actions of that set.
+    pub held_digests: BTreeSet<String>,
     /// One line per held item of the last cycle, for `status`. Keys and names of attributes.
     pub held: Vec<String>,
     /// Limits in force because they held something: limit name to the amount allowed then.
@@ -72,6 +74,8 @@ pub struct Approval {
     pub held_id: String,
     /// Digests of the actions released.
     pub actions: BTreeSet<String>,
+    /// Whom they are about: their memberships follow.
+    pub people: BTreeSet<RecordKey>,
     /// When; it expires after 24 hours.
     pub at: DateTime<Utc>,
 }
