@@ -66,6 +66,14 @@ fn what_is_wrong_with_a_table_is_named_with_file_and_line() {
             "people.csv:4: the `id` of this row is already on line 2",
         ),
         (
+            "id,mail\n1,\"x\n\ny\",z\n",
+            "people.csv:2: 3 cells where the header has 2 columns",
+        ),
+        (
+            "id,mail\n0,\n1,\"x\ny\"\n2,\n1,\n",
+            "people.csv:6: the `id` of this row is already on line 3",
+        ),
+        (
             "id,mail\n1,x\n2,\"y\n3,z\n",
             "people.csv:3: a quote that opens on this line is never",
         ),
