@@ -80,7 +80,10 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
     let mut listed: Vec<Listed> = people.listed.into_iter().chain(groups.listed).collect();
     listed.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
 
-    let changed = actions.iter().filter(|action| is_linked(input, &action.subject)).count();
+    let changed = actions
+        .iter()
+        .filter(|action| is_linked(input, &action.subject))
+        .count();
     let plan = Plan {
         version: PLAN_VERSION,
         target: input.target.to_owned(),
@@ -91,7 +94,12 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
         held,
         listed,
     };
-    Planned { plan, judged, approved, closed_intents: people.closed_intents }
+    Planned {
+        plan,
+        judged,
+        approved,
+        closed_intents: people.closed_intents,
+    }
 }
 
 /// The held actions that a release frees: those that were in the set it names, and still are.
@@ -99,14 +107,21 @@ fn release_from(judged: &Judged, release: &Release) -> Approved {
     let current = judged.held_id.as_deref() == Some(release.held_id.as_str());
     let mut released = Approved::default();
     for held in &judged.held {
-        let Some(action) = held.action.as_deref() else { continue };
-        if !matches!(held.reason, HeldReason::OverLimit | HeldReason::ProbableLeaver) {
+        let Some(action) = held.action.as_deref() else {
+            continue;
+        };
+        if !matches!(
+            held.reason,
+            HeldReason::OverLimit | HeldReason::ProbableLeaver
+        ) {
             continue;
         }
         let digest = guard::digest_of(action);
         let in_set = current || release.remembered.contains(&digest);
-        let named =
-            release.only.as_ref().is_none_or(|only| guard::is_named(&held.subject, only));
+        let named = release
+            .only
+            .as_ref()
+            .is_none_or(|only| guard::is_named(&held.subject, only));
         if in_set && named {
             released.actions.insert(digest);
             released.people.extend(held.subject.record.clone());
@@ -118,13 +133,20 @@ fn release_from(judged: &Judged, release: &Release) -> Approved {
 /// Subjects are shown by source, people before groups, then by source id; resources that no
 /// record claims come last.
 fn order(subject: &Subject) -> (bool, Option<&RecordKey>, &str) {
-    let resource = subject.resource.as_ref().map_or("", |resource| resource.0.as_str());
+    let resource = subject
+        .resource
+        .as_ref()
+        .map_or("", |resource| resource.0.as_str());
     (subject.record.is_none(), subject.record.as_ref(), resource)
 }
 
 fn is_linked(input: &Input<'_>, subject: &Subject) -> bool {
-    let Some(record) = &subject.record else { return false };
+    let Some(record) = &subject.record else {
+        return false;
+    };
     let person = input.people.get(record);
     let group = || input.groups.get(record).map(|group| &group.group);
-    person.or_else(group).is_some_and(|candidate| candidate.link.is_some())
+    person
+        .or_else(group)
+        .is_some_and(|candidate| candidate.link.is_some())
 }

@@ -20,7 +20,11 @@ use crate::target::profile::Profile;
 
 /// Whom an action is about; the name is the wanted userName or displayName, else the
 /// acknowledged one, else the source id.
-pub(super) fn subject(record: &RecordKey, resource: Option<ResourceId>, candidate: &Candidate) -> Subject {
+pub(super) fn subject(
+    record: &RecordKey,
+    resource: Option<ResourceId>,
+    candidate: &Candidate,
+) -> Subject {
     let path = match record.kind {
         Kind::User => AttributePath::user_name(),
         Kind::Group => AttributePath::display_name(),
@@ -29,7 +33,12 @@ pub(super) fn subject(record: &RecordKey, resource: Option<ResourceId>, candidat
         Some(Ok(desired)) => desired.get(&path),
         _ => None,
     };
-    let acknowledged = || candidate.link.as_ref().and_then(|link| link.acknowledged.get(&path));
+    let acknowledged = || {
+        candidate
+            .link
+            .as_ref()
+            .and_then(|link| link.acknowledged.get(&path))
+    };
     let name = desired.or_else(acknowledged).and_then(|name| name.as_str());
     Subject {
         kind: record.kind,
@@ -56,7 +65,11 @@ pub(super) fn leaving(standing: &Standing) -> Reason {
 
 /// The desired values of a linked record, less what must stay as it is: a foreign
 /// externalId, and values kept when the source has none.
-pub(super) fn keep_what_stays(desired: &AttributeMap, link: &Link, input: &Input<'_>) -> AttributeMap {
+pub(super) fn keep_what_stays(
+    desired: &AttributeMap,
+    link: &Link,
+    input: &Input<'_>,
+) -> AttributeMap {
     let mut desired = desired.clone();
     if link.foreign_external_id.is_some() && !input.rules.take_over {
         desired.remove(&AttributePath::external_id());
@@ -70,9 +83,17 @@ pub(super) fn keep_what_stays(desired: &AttributeMap, link: &Link, input: &Input
 }
 
 /// A creation.
-pub(super) fn create(subject: Subject, desired: AttributeMap, reason: Reason, phase: Phase) -> Action {
+pub(super) fn create(
+    subject: Subject,
+    desired: AttributeMap,
+    reason: Reason,
+    phase: Phase,
+) -> Action {
     let differences = differences(&AttributeMap::new(), &desired);
-    let write = Write::Create { attributes: desired.clone(), members: Vec::new() };
+    let write = Write::Create {
+        attributes: desired.clone(),
+        members: Vec::new(),
+    };
     let acknowledge = Acknowledge {
         attributes: Some(desired),
         active: Some(true),
@@ -84,7 +105,11 @@ pub(super) fn create(subject: Subject, desired: AttributeMap, reason: Reason, ph
         reason,
         adoption: None,
         differences,
-        requests: vec![Request { phase, write, acknowledge }],
+        requests: vec![Request {
+            phase,
+            write,
+            acknowledge,
+        }],
         costs: Vec::new(),
     }
 }
@@ -110,7 +135,11 @@ pub(super) fn patch(
         add: Vec::new(),
         remove: Vec::new(),
     };
-    let acknowledge = Acknowledge { attributes: Some(desired), active, ..Acknowledge::default() };
+    let acknowledge = Acknowledge {
+        attributes: Some(desired),
+        active,
+        ..Acknowledge::default()
+    };
     Some(Action {
         subject,
         change: Change::Patch,
@@ -118,12 +147,20 @@ pub(super) fn patch(
         adoption: None,
         costs: patch_costs(&differences),
         differences,
-        requests: vec![Request { phase, write, acknowledge }],
+        requests: vec![Request {
+            phase,
+            write,
+            acknowledge,
+        }],
     })
 }
 
 /// Switching on again, with whatever changed in between.
-pub(super) fn reactivate(subject: Subject, acknowledged: &AttributeMap, desired: AttributeMap) -> Action {
+pub(super) fn reactivate(
+    subject: Subject,
+    acknowledged: &AttributeMap,
+    desired: AttributeMap,
+) -> Action {
     let differences = differences(acknowledged, &desired);
     let mut costs = patch_costs(&differences);
     costs.push(cost(Limit::Reactivations));
@@ -144,7 +181,11 @@ pub(super) fn reactivate(subject: Subject, acknowledged: &AttributeMap, desired:
         reason: Reason::Returned,
         adoption: None,
         differences,
-        requests: vec![Request { phase: Phase::Reactivations, write, acknowledge }],
+        requests: vec![Request {
+            phase: Phase::Reactivations,
+            write,
+            acknowledge,
+        }],
         costs,
     }
 }
@@ -162,14 +203,21 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
         add: Vec::new(),
         remove: Vec::new(),
     };
-    let acknowledge = Acknowledge { active: Some(false), ..Acknowledge::default() };
+    let acknowledge = Acknowledge {
+        active: Some(false),
+        ..Acknowledge::default()
+    };
     Action {
         subject,
         change: Change::Deactivate,
         reason,
         adoption: None,
         differences: Vec::new(),
-        requests: vec![Request { phase: Phase::Leavers, write, acknowledge }],
+        requests: vec![Request {
+            phase: Phase::Leavers,
+            write,
+            acknowledge,
+        }],
         costs: vec![cost(limit)],
     }
 }
@@ -186,7 +234,9 @@ pub(super) fn adopt(
     let external_id = AttributePath::external_id();
     let present = read_path(&listed.json, &external_id).and_then(|value| value.as_str());
     let wanted = desired.get(&external_id).and_then(|value| value.as_str());
-    let foreign = present.filter(|present| Some(*present) != wanted).map(str::to_owned);
+    let foreign = present
+        .filter(|present| Some(*present) != wanted)
+        .map(str::to_owned);
     if foreign.is_some() && !take_over {
         desired.remove(&external_id);
     }
@@ -195,7 +245,10 @@ pub(super) fn adopt(
     let differences = differences(&found, &desired);
     let switch_on = kind == Kind::User && !listed.active;
     let mut costs = Vec::new();
-    if differences.iter().any(|difference| difference.old.is_some()) {
+    if differences
+        .iter()
+        .any(|difference| difference.old.is_some())
+    {
         costs.push(cost(Limit::Overwrites));
     }
     if differences.iter().any(changes_identifier) {
@@ -222,12 +275,20 @@ pub(super) fn adopt(
             active: switch_on.then_some(true),
             ..Acknowledge::default()
         };
-        requests.push(Request { phase, write, acknowledge });
+        requests.push(Request {
+            phase,
+            write,
+            acknowledge,
+        });
     }
     let kept = foreign.filter(|_| !take_over);
     Action {
         subject,
-        change: if switch_on { Change::Reactivate } else { Change::Adopt },
+        change: if switch_on {
+            Change::Reactivate
+        } else {
+            Change::Adopt
+        },
         reason,
         adoption: Some(adoption(listed, found, Vec::new(), kept)),
         differences,
@@ -282,7 +343,8 @@ pub(super) fn protected_by(
             keys.push(value.to_owned());
         }
     }
-    keys.into_iter().find(|key| protect.contains(&key.to_lowercase()))
+    keys.into_iter()
+        .find(|key| protect.contains(&key.to_lowercase()))
 }
 
 /// Old and new values of everything that differs, in the order of the paths.
@@ -311,7 +373,10 @@ fn patch_costs(differences: &[Difference]) -> Vec<Cost> {
     if differences.iter().any(changes_identifier) {
         costs.push(cost(Limit::Identifiers));
     }
-    if differences.iter().any(|difference| difference.new.is_none()) {
+    if differences
+        .iter()
+        .any(|difference| difference.new.is_none())
+    {
         costs.push(cost(Limit::Cleared));
     }
     costs

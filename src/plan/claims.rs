@@ -22,15 +22,21 @@ pub(super) fn settle<'a>(
     let keys = claimed_keys(kind, match_on);
     let mut claims: BTreeMap<(AttributePath, String), Claim<'a>> = BTreeMap::new();
     for (record, candidate) in candidates {
-        let Some(wanted) = wanted(candidate) else { continue };
+        let Some(wanted) = wanted(candidate) else {
+            continue;
+        };
         for path in &keys {
             for value in key_values(wanted, path) {
                 let folded = fold(path, value);
-                let owns = candidate.link.as_ref().filter(|link| !link.missing).is_some_and(|link| {
-                    key_values(&link.acknowledged, path)
-                        .iter()
-                        .any(|held| fold(path, held) == folded)
-                });
+                let owns = candidate
+                    .link
+                    .as_ref()
+                    .filter(|link| !link.missing)
+                    .is_some_and(|link| {
+                        key_values(&link.acknowledged, path)
+                            .iter()
+                            .any(|held| fold(path, held) == folded)
+                    });
                 let claim = claims.entry((path.clone(), folded)).or_default();
                 claim.claimants.insert(record);
                 if owns {

@@ -35,7 +35,10 @@ pub(super) struct Groups {
 /// Decides about every group of the input. `coming` are the people whom this plan links.
 pub(super) fn decide(input: &Input<'_>, coming: &BTreeMap<RecordKey, Reference>) -> Groups {
     let keys = keys_for(Kind::Group, &[]);
-    let candidates = input.groups.iter().map(|(record, group)| (record, &group.group));
+    let candidates = input
+        .groups
+        .iter()
+        .map(|(record, group)| (record, &group.group));
     let mut table = Table {
         input,
         coming,
@@ -63,7 +66,10 @@ struct Table<'a> {
 impl Table<'_> {
     fn group(&mut self, record: &RecordKey, group: &GroupCandidate) {
         let candidate = &group.group;
-        let link = candidate.link.as_ref().filter(|link| !link.missing && !candidate.missing);
+        let link = candidate
+            .link
+            .as_ref()
+            .filter(|link| !link.missing && !candidate.missing);
         let resource = link.map(|link| link.resource.clone());
         let subject = build::subject(record, resource, candidate);
         let found = match (link, &candidate.desired, &candidate.intent) {
@@ -95,7 +101,14 @@ impl Table<'_> {
     }
 
     fn hold(&mut self, subject: Subject, change: Change, reason: HeldReason, detail: String) {
-        self.groups.held.push(Held { subject, change, reason, limit: None, detail, action: None });
+        self.groups.held.push(Held {
+            subject,
+            change,
+            reason,
+            limit: None,
+            detail,
+            action: None,
+        });
     }
 
     fn entitled(
@@ -106,11 +119,20 @@ impl Table<'_> {
         link: Option<&Link>,
         found: Match,
     ) {
-        let change = if link.is_some() { Change::Patch } else { Change::Create };
+        let change = if link.is_some() {
+            Change::Patch
+        } else {
+            Change::Create
+        };
         let desired = match &group.group.desired {
             Some(Ok(desired)) => desired,
             Some(Err(error)) => {
-                return self.hold(subject, change, HeldReason::MappingFailed, error.to_string());
+                return self.hold(
+                    subject,
+                    change,
+                    HeldReason::MappingFailed,
+                    error.to_string(),
+                );
             }
             None => return,
         };
@@ -140,11 +162,20 @@ impl Table<'_> {
             if !settled || !self.input.observed_groups.complete {
                 let detail = "the answer to its creation was lost; it is looked for again once \
                               the target has settled";
-                return self.hold(subject, Change::Create, HeldReason::InDoubt, detail.to_owned());
+                return self.hold(
+                    subject,
+                    Change::Create,
+                    HeldReason::InDoubt,
+                    detail.to_owned(),
+                );
             }
         }
         let recreated = candidate.link.is_some();
-        let reason = if recreated { Reason::MissingAtTarget } else { Reason::NewInScope };
+        let reason = if recreated {
+            Reason::MissingAtTarget
+        } else {
+            Reason::NewInScope
+        };
         let mut action = build::create(subject, desired.clone(), reason, Phase::Groups);
         if recreated {
             action.costs.push(build::cost(Limit::Recreations));
@@ -152,13 +183,18 @@ impl Table<'_> {
         let mut wanted = self.wanted(group);
         let limit = self.input.profile.members_per_request.max(1);
         let rest = wanted.split_off(limit.min(wanted.len()));
-        if let Some(Request { write: Write::Create { members, .. }, acknowledge, .. }) =
-            action.requests.first_mut()
+        if let Some(Request {
+            write: Write::Create { members, .. },
+            acknowledge,
+            ..
+        }) = action.requests.first_mut()
         {
             acknowledge.members_added.clone_from(&wanted);
             *members = wanted;
         }
-        action.requests.extend(membership_requests(rest, Vec::new(), limit));
+        action
+            .requests
+            .extend(membership_requests(rest, Vec::new(), limit));
         self.groups.actions.push(action);
     }
 
@@ -173,21 +209,27 @@ impl Table<'_> {
         let mut subject = subject;
         subject.resource = Some(resource.clone());
         let observed = &self.input.observed_groups;
-        let Some(listed) = observed.resources.get(&resource) else { return };
-        let other = observed.owners.get(&resource).or(observed.external_owners.get(&resource));
+        let Some(listed) = observed.resources.get(&resource) else {
+            return;
+        };
+        let other = observed
+            .owners
+            .get(&resource)
+            .or(observed.external_owners.get(&resource));
         if let Some(other) = other.filter(|other| *other != record) {
-            let detail =
-                format!("the matching group belongs to {} {}", other.source, other.id);
+            let detail = format!(
+                "the matching group belongs to {} {}",
+                other.source, other.id
+            );
             return self.hold(subject, Change::Adopt, HeldReason::DuplicateKey, detail);
         }
         let take_over = self.input.rules.take_over;
-        let mut action =
-            build::adopt(subject, listed, desired.clone(), take_over, Reason::Matched);
+        let mut action = build::adopt(subject, listed, desired.clone(), take_over, Reason::Matched);
         let present: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
         let wanted = self.wanted(group);
-        let (in_place, add): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|reference| {
-            matches!(reference, Reference::Linked(id) if present.contains(id))
-        });
+        let (in_place, add): (Vec<_>, Vec<_>) = wanted.into_iter().partition(
+            |reference| matches!(reference, Reference::Linked(id) if present.contains(id)),
+        );
         if let Some(adoption) = &mut action.adoption {
             adoption.members = in_place
                 .into_iter()
@@ -237,7 +279,10 @@ impl Table<'_> {
         });
         if !remove.is_empty() {
             let amount = remove.len() as u64;
-            action.costs.push(Cost { limit: Limit::MembersRemoved, amount });
+            action.costs.push(Cost {
+                limit: Limit::MembersRemoved,
+                amount,
+            });
         }
         self.add_members(&mut action, add, remove);
         if !action.requests.is_empty() {
@@ -248,8 +293,8 @@ impl Table<'_> {
     /// A linked group that is gone from the source, or not pushed any more.
     fn leave(&mut self, subject: Subject, group: &GroupCandidate, link: &Link) {
         let reason = build::leaving(&group.group.standing);
-        let delete = self.input.rules.groups.when_gone == WhenGone::Delete
-            && link.origin == Origin::Created;
+        let delete =
+            self.input.rules.groups.when_gone == WhenGone::Delete && link.origin == Origin::Created;
         if self.input.rules.groups.when_gone == WhenGone::Keep {
             return;
         }
@@ -258,12 +303,20 @@ impl Table<'_> {
         {
             let detail = format!("would be emptied ({reason:?}), but `protect` names {key}");
             let reason = ListedReason::Protected;
-            self.groups.listed.push(Listed { subject, reason, detail });
+            self.groups.listed.push(Listed {
+                subject,
+                reason,
+                detail,
+            });
             return;
         }
         let mut action = Action {
             subject: subject.clone(),
-            change: if delete { Change::Delete } else { Change::Patch },
+            change: if delete {
+                Change::Delete
+            } else {
+                Change::Patch
+            },
             reason,
             adoption: None,
             differences: Vec::new(),
@@ -293,7 +346,11 @@ impl Table<'_> {
             .iter()
             .filter_map(|member| {
                 self.coming.get(member).cloned().or_else(|| {
-                    group.member_resources.get(member).cloned().map(Reference::Linked)
+                    group
+                        .member_resources
+                        .get(member)
+                        .cloned()
+                        .map(Reference::Linked)
                 })
             })
             .filter(|reference| seen.insert(reference.clone()))
@@ -322,7 +379,11 @@ impl Table<'_> {
                         name: key.clone(),
                     };
                     let reason = ListedReason::Protected;
-                    self.groups.listed.push(Listed { subject: member, reason, detail });
+                    self.groups.listed.push(Listed {
+                        subject: member,
+                        reason,
+                        detail,
+                    });
                 }
                 None => remove.push(resource.clone()),
             }
@@ -365,17 +426,17 @@ impl Table<'_> {
             };
             let detail = "in no source".to_owned();
             let reason = ListedReason::Unlinked;
-            self.groups.listed.push(Listed { subject, reason, detail });
+            self.groups.listed.push(Listed {
+                subject,
+                reason,
+                detail,
+            });
         }
     }
 }
 
 /// Patches of members only, none larger than `limit`, removals first.
-fn membership_requests(
-    add: Vec<Reference>,
-    remove: Vec<ResourceId>,
-    limit: usize,
-) -> Vec<Request> {
+fn membership_requests(add: Vec<Reference>, remove: Vec<ResourceId>, limit: usize) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
     let mut room = 0;
     let removals = remove.into_iter().map(Err);
@@ -386,8 +447,11 @@ fn membership_requests(
             room = limit;
         }
         room -= 1;
-        let Some(Request { write: Write::Patch { add, remove, .. }, acknowledge, .. }) =
-            requests.last_mut()
+        let Some(Request {
+            write: Write::Patch { add, remove, .. },
+            acknowledge,
+            ..
+        }) = requests.last_mut()
         else {
             continue;
         };
@@ -421,12 +485,20 @@ fn empty_patch() -> Request {
 fn merge(own: &mut Request, members: Request) {
     if let (
         Write::Patch { add, remove, .. },
-        Write::Patch { add: more_add, remove: more_remove, .. },
+        Write::Patch {
+            add: more_add,
+            remove: more_remove,
+            ..
+        },
     ) = (&mut own.write, members.write)
     {
         add.extend(more_add);
         remove.extend(more_remove);
     }
-    own.acknowledge.members_added.extend(members.acknowledge.members_added);
-    own.acknowledge.members_removed.extend(members.acknowledge.members_removed);
+    own.acknowledge
+        .members_added
+        .extend(members.acknowledge.members_added);
+    own.acknowledge
+        .members_removed
+        .extend(members.acknowledge.members_removed);
 }

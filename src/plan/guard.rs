@@ -9,9 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_lc_rs::digest;
 use provisor_connectors::{Kind, RecordKey};
 
-use super::action::{
-    Action, Change, Held, HeldReason, Limit, Reason, Reference, Subject, Write,
-};
+use super::action::{Action, Change, Held, HeldReason, Limit, Reason, Reference, Subject, Write};
 use super::input::Input;
 use super::rules::{Allowance, Limits};
 use crate::scim::path::AttributePath;
@@ -77,15 +75,22 @@ pub fn judge(
     approved: &Approved,
     sticky: &BTreeMap<Limit, u64>,
 ) -> Judged {
-    let adopted = actions.iter().filter(|action| {
-        action.adoption.is_some() && action.subject.kind == Kind::User
-    });
+    let adopted = actions
+        .iter()
+        .filter(|action| action.adoption.is_some() && action.subject.kind == Kind::User);
     let mut base = window.base;
     base.people += adopted.count() as u64;
-    let guard = Guard { input, window, approved, base };
+    let guard = Guard {
+        input,
+        window,
+        approved,
+        base,
+    };
     let mut judged = Judged::default();
-    let (people, mut groups): (Vec<Action>, Vec<Action>) =
-        actions.iter().cloned().partition(|action| action.subject.kind == Kind::User);
+    let (people, mut groups): (Vec<Action>, Vec<Action>) = actions
+        .iter()
+        .cloned()
+        .partition(|action| action.subject.kind == Kind::User);
     judged.over = guard.exceeded(&people);
     judged.over.extend(sticky);
     for action in people {
@@ -99,7 +104,9 @@ pub fn judge(
         guard.place(action, &mut judged);
     }
     judged.held.extend(followers);
-    judged.over.retain(|limit, _| judged.held.iter().any(|held| held.limit == Some(*limit)));
+    judged
+        .over
+        .retain(|limit, _| judged.held.iter().any(|held| held.limit == Some(*limit)));
     judged.held_id = held_id(&judged.held, &mut judged.digests);
     judged
 }
@@ -184,9 +191,11 @@ impl Guard<'_> {
 
     /// Members an action removes, less those whose leaving a person approved.
     fn removals(&self, action: &Action) -> BTreeSet<ResourceId> {
-        let owned = action.subject.record.as_ref().and_then(|record| {
-            self.input.groups.get(record).map(|group| &group.owned)
-        });
+        let owned = action
+            .subject
+            .record
+            .as_ref()
+            .and_then(|record| self.input.groups.get(record).map(|group| &group.owned));
         removed(action)
             .filter(|resource| {
                 let record = owned.and_then(|owned| owned.get(*resource)?.record.as_ref());
@@ -200,15 +209,27 @@ impl Guard<'_> {
     fn group_is_over(&self, action: &Action) -> Option<u64> {
         let record = action.subject.record.as_ref()?;
         let spent = self.window.spent_by_group.get(record).copied().unwrap_or(0);
-        let owned = self.input.groups.get(record).map_or(0, |group| group.owned.len() as u64);
+        let owned = self
+            .input
+            .groups
+            .get(record)
+            .map_or(0, |group| group.owned.len() as u64);
         let limits = &self.input.rules.limits;
-        let allowed = allowed(limits, Limit::MembersRemoved, owned + spent, self.window.halve)?;
+        let allowed = allowed(
+            limits,
+            Limit::MembersRemoved,
+            owned + spent,
+            self.window.halve,
+        )?;
         (self.removals(action).len() as u64 + spent > allowed).then_some(allowed)
     }
 
     /// Lets an action go on, holds it, or holds the part of it that a limit is about.
     fn place(&self, action: Action, judged: &mut Judged) {
-        let removes = action.costs.iter().any(|cost| cost.limit == Limit::MembersRemoved);
+        let removes = action
+            .costs
+            .iter()
+            .any(|cost| cost.limit == Limit::MembersRemoved);
         let whole = action.costs.iter().map(|cost| cost.limit).find(|limit| {
             judged.over.contains_key(limit)
                 && *limit != Limit::MembersRemoved
@@ -270,7 +291,9 @@ impl Guard<'_> {
         loop {
             let mut kept: BTreeMap<String, Limit> = BTreeMap::new();
             for held in &judged.held {
-                let (Some(action), Some(limit)) = (&held.action, held.limit) else { continue };
+                let (Some(action), Some(limit)) = (&held.action, held.limit) else {
+                    continue;
+                };
                 for difference in action.differences.iter().filter(|each| each.path == path) {
                     if let Some(old) = &difference.old {
                         kept.insert(fold(&path, old), limit);
@@ -283,9 +306,10 @@ impl Guard<'_> {
                         != difference.new.as_ref().map(|new| fold(&path, new));
                     difference.path == path
                         && changes
-                        && difference.new.as_ref().is_some_and(|new| {
-                            kept.contains_key(&fold(&path, new))
-                        })
+                        && difference
+                            .new
+                            .as_ref()
+                            .is_some_and(|new| kept.contains_key(&fold(&path, new)))
                 })
             });
             let Some(taker) = taker else { return };
@@ -318,9 +342,15 @@ fn hold_followers(groups: &mut Vec<Action>, judged: &Judged) -> Vec<Held> {
         {
             staying.insert(resource.clone(), limit);
         }
-        let linked = judged.actions.iter().any(|action| action.subject == held.subject);
+        let linked = judged
+            .actions
+            .iter()
+            .any(|action| action.subject == held.subject);
         let links = held.change == Change::Create
-            || held.action.as_ref().is_some_and(|action| action.adoption.is_some());
+            || held
+                .action
+                .as_ref()
+                .is_some_and(|action| action.adoption.is_some());
         if links && !linked {
             absent.extend(held.subject.record.clone().map(Reference::Pending));
             absent.extend(held.subject.resource.clone().map(Reference::Linked));
@@ -332,7 +362,10 @@ fn hold_followers(groups: &mut Vec<Action>, judged: &Judged) -> Vec<Held> {
     let mut followers = Vec::new();
     for action in groups.iter_mut() {
         // A group that is deleted or emptied goes with everyone in it.
-        let deleted = action.costs.iter().any(|cost| cost.limit == Limit::GroupDeletions);
+        let deleted = action
+            .costs
+            .iter()
+            .any(|cost| cost.limit == Limit::GroupDeletions);
         let stays: BTreeMap<ResourceId, Limit> = removed(action)
             .filter(|_| !deleted)
             .filter_map(|id| staying.get(id).map(|limit| (id.clone(), *limit)))
@@ -340,7 +373,11 @@ fn hold_followers(groups: &mut Vec<Action>, judged: &Judged) -> Vec<Held> {
         strip(action, &stays.keys().cloned().collect(), &absent);
         if let Some(limit) = stays.values().next() {
             let count = stays.len();
-            let noun = if count == 1 { "membership" } else { "memberships" };
+            let noun = if count == 1 {
+                "membership"
+            } else {
+                "memberships"
+            };
             followers.push(Held {
                 subject: action.subject.clone(),
                 change: Change::Patch,
@@ -362,10 +399,13 @@ fn can_link_only(action: &Action) -> bool {
 }
 
 fn removed(action: &Action) -> impl Iterator<Item = &ResourceId> {
-    action.requests.iter().flat_map(|request| match &request.write {
-        Write::Patch { remove, .. } => remove.as_slice(),
-        Write::Create { .. } | Write::Delete => &[],
-    })
+    action
+        .requests
+        .iter()
+        .flat_map(|request| match &request.write {
+            Write::Patch { remove, .. } => remove.as_slice(),
+            Write::Create { .. } | Write::Delete => &[],
+        })
 }
 
 /// Splits a group's patch into what goes on and the removals alone.
@@ -373,21 +413,29 @@ fn split_removals(action: &Action) -> (Option<Action>, Action) {
     let all: BTreeSet<ResourceId> = removed(action).cloned().collect();
     let mut rest = action.clone();
     strip(&mut rest, &all, &BTreeSet::new());
-    rest.costs.retain(|cost| cost.limit != Limit::MembersRemoved);
+    rest.costs
+        .retain(|cost| cost.limit != Limit::MembersRemoved);
     let mut removals = action.clone();
     removals.differences.clear();
     removals.adoption = None;
     removals.reason = Reason::MembersChanged;
-    removals.costs.retain(|cost| cost.limit == Limit::MembersRemoved);
+    removals
+        .costs
+        .retain(|cost| cost.limit == Limit::MembersRemoved);
     for request in &mut removals.requests {
         request.acknowledge.attributes = None;
         request.acknowledge.members_added.clear();
-        if let Write::Patch { operations, add, .. } = &mut request.write {
+        if let Write::Patch {
+            operations, add, ..
+        } = &mut request.write
+        {
             operations.clear();
             add.clear();
         }
     }
-    removals.requests.retain(|request| removes_something(&request.write));
+    removals
+        .requests
+        .retain(|request| removes_something(&request.write));
     let rest = (!rest.requests.is_empty() || rest.adoption.is_some()).then_some(rest);
     (rest, removals)
 }
@@ -400,8 +448,14 @@ fn removes_something(write: &Write) -> bool {
 /// empty.
 fn strip(action: &mut Action, removals: &BTreeSet<ResourceId>, additions: &BTreeSet<Reference>) {
     for request in &mut action.requests {
-        request.acknowledge.members_removed.retain(|id| !removals.contains(id));
-        request.acknowledge.members_added.retain(|reference| !additions.contains(reference));
+        request
+            .acknowledge
+            .members_removed
+            .retain(|id| !removals.contains(id));
+        request
+            .acknowledge
+            .members_added
+            .retain(|reference| !additions.contains(reference));
         match &mut request.write {
             Write::Patch { add, remove, .. } => {
                 add.retain(|reference| !additions.contains(reference));
@@ -414,9 +468,12 @@ fn strip(action: &mut Action, removals: &BTreeSet<ResourceId>, additions: &BTree
         }
     }
     action.requests.retain(|request| match &request.write {
-        Write::Patch { active, operations, add, remove } => {
-            active.is_some() || !operations.is_empty() || !add.is_empty() || !remove.is_empty()
-        }
+        Write::Patch {
+            active,
+            operations,
+            add,
+            remove,
+        } => active.is_some() || !operations.is_empty() || !add.is_empty() || !remove.is_empty(),
         Write::Create { .. } | Write::Delete => true,
     });
 }
@@ -426,7 +483,12 @@ fn strip(action: &mut Action, removals: &BTreeSet<ResourceId>, additions: &BTree
 fn held_id(held: &[Held], digests: &mut BTreeSet<String>) -> Option<String> {
     let actions = held
         .iter()
-        .filter(|held| matches!(held.reason, HeldReason::OverLimit | HeldReason::ProbableLeaver))
+        .filter(|held| {
+            matches!(
+                held.reason,
+                HeldReason::OverLimit | HeldReason::ProbableLeaver
+            )
+        })
         .filter_map(|held| held.action.as_deref());
     digests.extend(actions.map(digest_of));
     if digests.is_empty() {
@@ -442,8 +504,14 @@ fn held_id(held: &[Held], digests: &mut BTreeSet<String>) -> Option<String> {
 /// Whether a held item is the one a person named: by source id, resource id or name.
 pub fn is_named(subject: &Subject, key: &str) -> bool {
     subject.name.eq_ignore_ascii_case(key)
-        || subject.record.as_ref().is_some_and(|record| record.id.as_str() == key)
-        || subject.resource.as_ref().is_some_and(|resource| resource.0 == key)
+        || subject
+            .record
+            .as_ref()
+            .is_some_and(|record| record.id.as_str() == key)
+        || subject
+            .resource
+            .as_ref()
+            .is_some_and(|resource| resource.0 == key)
 }
 
 /// Lower-case hexadecimal.

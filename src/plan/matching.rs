@@ -32,7 +32,10 @@ pub struct Index {
 impl Index {
     /// Indexes what was observed by the configured match keys.
     pub fn new(observed: &Observed, keys: &[AttributePath]) -> Self {
-        let mut index = Self { by_key: BTreeMap::new(), keys: keys.to_vec() };
+        let mut index = Self {
+            by_key: BTreeMap::new(),
+            keys: keys.to_vec(),
+        };
         for listed in observed.resources.values() {
             for path in keys {
                 for value in values_at(&listed.json, path) {
@@ -51,13 +54,19 @@ impl Index {
             for value in key_values(desired, path) {
                 let key = (path.clone(), fold(path, value));
                 for id in self.by_key.get(&key).into_iter().flatten() {
-                    found.entry(id.clone()).or_default().insert(path.to_string());
+                    found
+                        .entry(id.clone())
+                        .or_default()
+                        .insert(path.to_string());
                 }
             }
         }
         match found.len() {
             0 => Match::Unmatched,
-            1 => found.into_keys().next().map_or(Match::Unmatched, Match::One),
+            1 => found
+                .into_keys()
+                .next()
+                .map_or(Match::Unmatched, Match::One),
             count => {
                 let keys: BTreeSet<String> = found.values().flatten().cloned().collect();
                 let keys: Vec<String> = keys.into_iter().collect();
@@ -73,9 +82,7 @@ pub fn key_values<'a>(desired: &'a AttributeMap, key: &AttributePath) -> Vec<&'a
     if is_any_email(key) {
         desired
             .iter()
-            .filter(|(path, _)| {
-                path.attribute == "emails" && path.sub.as_deref() == Some("value")
-            })
+            .filter(|(path, _)| path.attribute == "emails" && path.sub.as_deref() == Some("value"))
             .map(|(_, value)| value)
             .collect()
     } else {
@@ -94,7 +101,10 @@ pub fn keys_for(kind: Kind, configured: &[AttributePath]) -> Vec<AttributePath> 
 
 fn values_at(json: &Value, path: &AttributePath) -> Vec<Value> {
     if is_any_email(path) {
-        read_emails(json).into_iter().map(|email| Value::String(email.to_owned())).collect()
+        read_emails(json)
+            .into_iter()
+            .map(|email| Value::String(email.to_owned()))
+            .collect()
     } else {
         read_path(json, path).cloned().into_iter().collect()
     }

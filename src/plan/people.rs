@@ -91,7 +91,11 @@ impl<'a> Table<'a> {
                 Match::One(resource) => {
                     table.claimed.insert(resource.clone());
                     if candidate.standing.is_entitled() {
-                        table.suitors.entry(resource).or_default().insert(record.clone());
+                        table
+                            .suitors
+                            .entry(resource)
+                            .or_default()
+                            .insert(record.clone());
                     }
                 }
                 Match::Ambiguous(resources, _) => table.claimed.extend(resources),
@@ -102,7 +106,10 @@ impl<'a> Table<'a> {
 
     /// The link, unless its resource is known to be gone.
     fn link<'c>(&self, candidate: &'c Candidate) -> Option<&'c Link> {
-        candidate.link.as_ref().filter(|link| !link.missing && !candidate.missing)
+        candidate
+            .link
+            .as_ref()
+            .filter(|link| !link.missing && !candidate.missing)
     }
 
     fn find(&self, candidate: &Candidate) -> Match {
@@ -119,11 +126,22 @@ impl<'a> Table<'a> {
     }
 
     fn hold(&mut self, subject: Subject, change: Change, reason: HeldReason, detail: String) {
-        self.people.held.push(Held { subject, change, reason, limit: None, detail, action: None });
+        self.people.held.push(Held {
+            subject,
+            change,
+            reason,
+            limit: None,
+            detail,
+            action: None,
+        });
     }
 
     fn list(&mut self, subject: Subject, reason: ListedReason, detail: impl Into<String>) {
-        self.people.listed.push(Listed { subject, reason, detail: detail.into() });
+        self.people.listed.push(Listed {
+            subject,
+            reason,
+            detail: detail.into(),
+        });
     }
 
     /// Holds the record when it cannot be mapped, lacks what the target requires, or shares
@@ -138,7 +156,12 @@ impl<'a> Table<'a> {
         let desired = match &candidate.desired {
             Some(Ok(desired)) => desired,
             Some(Err(error)) => {
-                self.hold(subject, change, HeldReason::MappingFailed, error.to_string());
+                self.hold(
+                    subject,
+                    change,
+                    HeldReason::MappingFailed,
+                    error.to_string(),
+                );
                 return None;
             }
             None => return None,
@@ -157,12 +180,20 @@ impl<'a> Table<'a> {
     }
 
     fn entitled_linked(&mut self, record: &RecordKey, candidate: &'a Candidate) {
-        let Some(link) = self.link(candidate).cloned() else { return };
+        let Some(link) = self.link(candidate).cloned() else {
+            return;
+        };
         if !candidate.due {
             return;
         }
-        let change = if link.active { Change::Patch } else { Change::Reactivate };
-        let Some(desired) = self.desired(record, candidate, change) else { return };
+        let change = if link.active {
+            Change::Patch
+        } else {
+            Change::Reactivate
+        };
+        let Some(desired) = self.desired(record, candidate, change) else {
+            return;
+        };
         let subject = self.subject(record, candidate);
         let observed = self.input.observed_users.resources.get(&link.resource);
         let switched_off = match observed {
@@ -178,7 +209,10 @@ impl<'a> Table<'a> {
         if link.active {
             let mut patch = build::patch(subject, &link.acknowledged, desired, None);
             if let Some(patch) = patch.as_mut().filter(|_| link.unsettled)
-                && patch.differences.iter().any(|difference| difference.old.is_some())
+                && patch
+                    .differences
+                    .iter()
+                    .any(|difference| difference.old.is_some())
             {
                 patch.costs.push(build::cost(Limit::Overwrites));
             }
@@ -194,7 +228,9 @@ impl<'a> Table<'a> {
         if !candidate.due {
             return;
         }
-        let Some(desired) = self.desired(record, candidate, Change::Create) else { return };
+        let Some(desired) = self.desired(record, candidate, Change::Create) else {
+            return;
+        };
         let subject = self.subject(record, candidate);
         match self.find(candidate) {
             Match::Unmatched => self.create(record, candidate, desired),
@@ -212,23 +248,34 @@ impl<'a> Table<'a> {
             if !settled || !self.input.observed_users.complete {
                 let detail = "the answer to its creation was lost; it is looked for again once \
                               the target has settled";
-                self.hold(subject, Change::Create, HeldReason::InDoubt, detail.to_owned());
+                self.hold(
+                    subject,
+                    Change::Create,
+                    HeldReason::InDoubt,
+                    detail.to_owned(),
+                );
                 return;
             }
         }
         let recreated = candidate.link.is_some();
-        let reason = if recreated { Reason::MissingAtTarget } else { Reason::NewInScope };
+        let reason = if recreated {
+            Reason::MissingAtTarget
+        } else {
+            Reason::NewInScope
+        };
         let mut action = build::create(subject, desired.clone(), reason, Phase::Joiners);
         if recreated {
             action.costs.push(build::cost(Limit::Recreations));
         }
-        self.people.coming.insert(record.clone(), Reference::Pending(record.clone()));
+        self.people
+            .coming
+            .insert(record.clone(), Reference::Pending(record.clone()));
         self.people.actions.push(action);
     }
 
     fn settled(&self, since: chrono::DateTime<chrono::Utc>) -> bool {
-        let settle = chrono::Duration::from_std(self.input.rules.settle)
-            .unwrap_or(chrono::Duration::MAX);
+        let settle =
+            chrono::Duration::from_std(self.input.rules.settle).unwrap_or(chrono::Duration::MAX);
         self.input.now.signed_duration_since(since) >= settle
     }
 
@@ -242,7 +289,9 @@ impl<'a> Table<'a> {
         let mut subject = self.subject(record, candidate);
         subject.resource = Some(resource.clone());
         let observed = &self.input.observed_users;
-        let Some(listed) = observed.resources.get(&resource) else { return };
+        let Some(listed) = observed.resources.get(&resource) else {
+            return;
+        };
         let rivals = self.suitors.get(&resource).map_or(0, BTreeSet::len);
         if rivals > 1 {
             let detail = format!("{rivals} records match the same resource");
@@ -250,15 +299,21 @@ impl<'a> Table<'a> {
             return;
         }
         let mut moved_from = None;
-        if let Some(owner) = observed.owners.get(&resource).filter(|owner| *owner != record) {
+        if let Some(owner) = observed
+            .owners
+            .get(&resource)
+            .filter(|owner| *owner != record)
+        {
             let former = self.input.people.get(owner);
             let standing = former.map(|former| &former.standing);
             let rehired = candidate.rehire_key.is_some()
                 && former.is_some_and(|former| former.rehire_key == candidate.rehire_key);
             match standing {
                 None | Some(Standing::Entitled | Standing::Unknown(_)) => {
-                    let detail =
-                        format!("the matching resource belongs to {} {}", owner.source, owner.id);
+                    let detail = format!(
+                        "the matching resource belongs to {} {}",
+                        owner.source, owner.id
+                    );
                     self.hold(subject, Change::Adopt, HeldReason::DuplicateKey, detail);
                     return;
                 }
@@ -275,8 +330,10 @@ impl<'a> Table<'a> {
             }
         }
         if moved_from.is_none()
-            && let Some(other) =
-                observed.external_owners.get(&resource).filter(|other| *other != record)
+            && let Some(other) = observed
+                .external_owners
+                .get(&resource)
+                .filter(|other| *other != record)
         {
             let detail = format!(
                 "the matching resource carries the externalId of {} {}",
@@ -287,23 +344,38 @@ impl<'a> Table<'a> {
         }
         if !listed.active && self.input.rules.adopt_inactive == AdoptInactive::Hold {
             let detail = "the matching resource is inactive, and `adopt_inactive` is \"hold\"";
-            self.hold(subject, Change::Reactivate, HeldReason::PossibleRehire, detail.to_owned());
+            self.hold(
+                subject,
+                Change::Reactivate,
+                HeldReason::PossibleRehire,
+                detail.to_owned(),
+            );
             return;
         }
-        let reason = if moved_from.is_some() { Reason::Rehired } else { Reason::Matched };
+        let reason = if moved_from.is_some() {
+            Reason::Rehired
+        } else {
+            Reason::Matched
+        };
         let take_over = self.input.rules.take_over || moved_from.is_some();
         let mut action = build::adopt(subject, listed, desired.clone(), take_over, reason);
         if let Some(adoption) = &mut action.adoption {
             adoption.moved_from = moved_from;
         }
-        self.people.coming.insert(record.clone(), Reference::Linked(resource));
+        self.people
+            .coming
+            .insert(record.clone(), Reference::Linked(resource));
         self.people.actions.push(action);
     }
 
     fn unknown(&mut self, record: &RecordKey, candidate: &Candidate, why: &str) {
         // A source that could not be read is an error of its own; who is in it is not news.
         if candidate.due {
-            self.list(self.subject(record, candidate), ListedReason::ScopeUnknown, why);
+            self.list(
+                self.subject(record, candidate),
+                ListedReason::ScopeUnknown,
+                why,
+            );
         }
     }
 
@@ -313,19 +385,31 @@ impl<'a> Table<'a> {
         if !active {
             return;
         }
-        let reason = if link.active { build::leaving(&candidate.standing) } else { Reason::Drifted };
-        self.deactivate(self.subject(record, candidate), candidate, link.clone(), reason);
+        let reason = if link.active {
+            build::leaving(&candidate.standing)
+        } else {
+            Reason::Drifted
+        };
+        self.deactivate(
+            self.subject(record, candidate),
+            candidate,
+            link.clone(),
+            reason,
+        );
     }
 
     fn deactivate(&mut self, subject: Subject, candidate: &Candidate, link: Link, reason: Reason) {
-        if let Some(key) = build::protected_by(&subject, &link.acknowledged, &self.input.rules.protect)
+        if let Some(key) =
+            build::protected_by(&subject, &link.acknowledged, &self.input.rules.protect)
         {
             let detail = format!("would be deactivated ({reason:?}), but `protect` names {key}");
             self.list(subject, ListedReason::Protected, detail);
             return;
         }
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
-        self.people.actions.push(build::deactivate(subject, reason, self.input.profile));
+        self.people
+            .actions
+            .push(build::deactivate(subject, reason, self.input.profile));
     }
 
     /// Not entitled and never linked: the pre-assignment gap, and creates whose answer was
@@ -337,7 +421,11 @@ impl<'a> Table<'a> {
         let mut subject = self.subject(record, candidate);
         let resources = match self.find(candidate) {
             Match::Unmatched => {
-                if candidate.intent.as_ref().is_some_and(|intent| self.settled(intent.at)) {
+                if candidate
+                    .intent
+                    .as_ref()
+                    .is_some_and(|intent| self.settled(intent.at))
+                {
                     self.people.closed_intents.insert(record.clone());
                 }
                 return;
@@ -348,10 +436,15 @@ impl<'a> Table<'a> {
         let several = resources.len() > 1;
         for resource in resources {
             let observed = &self.input.observed_users;
-            let Some(listed) = observed.resources.get(&resource) else { continue };
+            let Some(listed) = observed.resources.get(&resource) else {
+                continue;
+            };
             let wanted = self.suitors.contains_key(&resource)
                 || observed.owners.contains_key(&resource)
-                || observed.external_owners.get(&resource).is_some_and(|other| other != record);
+                || observed
+                    .external_owners
+                    .get(&resource)
+                    .is_some_and(|other| other != record);
             if !listed.active || wanted {
                 continue;
             }
@@ -359,8 +452,11 @@ impl<'a> Table<'a> {
             let found = build::found(listed, candidate);
             let ours = candidate.intent.is_some();
             if !several && (ours || self.input.rules.stale == Stale::Deactivate) {
-                let reason =
-                    if ours { build::leaving(&candidate.standing) } else { Reason::Stale };
+                let reason = if ours {
+                    build::leaving(&candidate.standing)
+                } else {
+                    Reason::Stale
+                };
                 let protect = &self.input.rules.protect;
                 if let Some(key) = build::protected_by(&subject, &found, protect) {
                     let detail =
@@ -368,8 +464,7 @@ impl<'a> Table<'a> {
                     self.list(subject.clone(), ListedReason::Protected, detail);
                     continue;
                 }
-                let mut action =
-                    build::deactivate(subject.clone(), reason, self.input.profile);
+                let mut action = build::deactivate(subject.clone(), reason, self.input.profile);
                 action.adoption = Some(build::adoption(listed, found, Vec::new(), None));
                 self.people.actions.push(action);
             } else {
@@ -388,16 +483,21 @@ impl<'a> Table<'a> {
             if observed.owners.contains_key(id) || self.claimed.contains(id) {
                 continue;
             }
-            let name = resource::read_path(&listed.json, &crate::scim::path::AttributePath::user_name())
-                .and_then(|name| name.as_str())
-                .unwrap_or(&id.0);
+            let name =
+                resource::read_path(&listed.json, &crate::scim::path::AttributePath::user_name())
+                    .and_then(|name| name.as_str())
+                    .unwrap_or(&id.0);
             let subject = Subject {
                 kind: Kind::User,
                 record: None,
                 resource: Some(id.clone()),
                 name: name.to_owned(),
             };
-            let detail = if listed.active { "in no source; active" } else { "in no source; inactive" };
+            let detail = if listed.active {
+                "in no source; active"
+            } else {
+                "in no source; inactive"
+            };
             self.people.listed.push(Listed {
                 subject,
                 reason: ListedReason::Unlinked,

@@ -26,8 +26,13 @@ pub fn settle(actions: &mut [Action], people: &BTreeMap<RecordKey, Candidate>) -
         if action.subject.kind != Kind::User {
             continue;
         }
-        let after = action.requests.iter().find_map(|request| request.acknowledge.attributes.as_ref());
-        let Some(name) = after.and_then(|after| after.get(&path)) else { continue };
+        let after = action
+            .requests
+            .iter()
+            .find_map(|request| request.acknowledge.attributes.as_ref());
+        let Some(name) = after.and_then(|after| after.get(&path)) else {
+            continue;
+        };
         let name = fold(&path, name);
         let before = current_name(action, people).map(|name| fold(&path, &name));
         if before.as_deref() == Some(name.as_str()) {
@@ -99,7 +104,9 @@ fn apply(release: &Release, actions: &mut [Action], people: &BTreeMap<RecordKey,
         Release::Temporary(position) => {
             let path = AttributePath::user_name();
             let action = &actions[position];
-            let Some(current) = current_name(action, people) else { return };
+            let Some(current) = current_name(action, people) else {
+                return;
+            };
             let temporary = Value::String(temporary_name(action, &current));
             let operation = Operation {
                 op: Op::Replace,
@@ -114,9 +121,15 @@ fn apply(release: &Release, actions: &mut [Action], people: &BTreeMap<RecordKey,
                 add: Vec::new(),
                 remove: Vec::new(),
             };
-            let acknowledge =
-                Acknowledge { attributes: Some(attributes), ..Acknowledge::default() };
-            let request = Request { phase: Phase::Releases, write, acknowledge };
+            let acknowledge = Acknowledge {
+                attributes: Some(attributes),
+                ..Acknowledge::default()
+            };
+            let request = Request {
+                phase: Phase::Releases,
+                write,
+                acknowledge,
+            };
             actions[position].requests.insert(0, request);
         }
     }
@@ -126,8 +139,16 @@ fn apply(release: &Release, actions: &mut [Action], people: &BTreeMap<RecordKey,
 /// e-mail address.
 fn temporary_name(action: &Action, current: &Value) -> String {
     let current = current.as_str().unwrap_or_default();
-    let id = action.subject.record.as_ref().map_or("", |record| record.id.as_str());
-    let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+    let id = action
+        .subject
+        .record
+        .as_ref()
+        .map_or("", |record| record.id.as_str());
+    let id: String = id
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(16)
+        .collect();
     format!("renaming-{id}-{current}")
 }
 
