@@ -158,6 +158,12 @@ async fn a_connection_that_would_show_the_token_is_refused() {
         );
         assert!(!error.to_string().contains("s3cret"));
     }
+    let proxied = Connection {
+        proxy: Some("http://ana:s3cret@proxy.example:3128".parse().unwrap()),
+        ..server.connection()
+    };
+    let error = Client::new(proxied).err().unwrap();
+    assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
     assert!(with("http://app.example/scim", true).is_ok());
     assert!(with("http://localhost:8080/scim", false).is_ok());
 }

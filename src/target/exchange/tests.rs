@@ -97,6 +97,23 @@ async fn a_create_is_never_repeated_once_it_may_have_happened() {
 }
 
 #[tokio::test]
+async fn a_change_whose_status_arrived_is_done_whatever_became_of_the_body() {
+    let server = TestServer::answering(vec![|| Reply::CutInBody(200)]).await;
+    let client = server.client();
+    let sent = client
+        .patch(Kind::User, &id("u1"), &json!({}))
+        .await
+        .unwrap();
+    assert_eq!((sent.status, sent.resource), (200, None));
+    client.delete(Kind::User, &id("u1")).await.unwrap();
+    assert_eq!((client.requests(), client.writes()), (2, 2));
+    // Reading is not done before it is read.
+    let error = client.get(Kind::User, &id("u1")).await.unwrap_err();
+    assert!(error.to_string().contains("broke"), "{error}");
+    assert_eq!(client.requests(), 7);
+}
+
+#[tokio::test]
 async fn a_create_that_timed_out_is_in_doubt() {
     let server = TestServer::answering(vec![|| Reply::Hang]).await;
     let mut connection = server.connection();
