@@ -132,7 +132,7 @@ impl Mapping {
             Kind::User => {
                 let mut names = self.attributes();
                 for (path, sources) in default::user() {
-                    if !self.entries.contains_key(&path) {
+                    if !self.entries.contains_key(path) {
                         names.extend(sources.iter().map(|&name| name.to_owned()));
                     }
                 }
@@ -171,12 +171,12 @@ impl Mapping {
             Kind::Group => default::group(),
         };
         for (path, sources) in defaults {
-            if overridden(&path) {
+            if overridden(path) {
                 continue;
             }
             for name in sources {
-                if let Some(found) = value::single(&path, name, attributes)? {
-                    mapped.insert(path, found);
+                if let Some(found) = value::single(path, name, attributes)? {
+                    mapped.insert(path.clone(), found);
                     break;
                 }
             }

@@ -5,6 +5,7 @@
 //! names that directories use for the same thing are understood as well.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use provisor_connectors::Kind;
 
@@ -18,15 +19,33 @@ pub fn default_attributes(kind: Kind) -> BTreeSet<String> {
         Kind::Group => group(),
     };
     defaults
-        .into_iter()
+        .iter()
         .flat_map(|(_, names)| names)
-        .map(str::to_owned)
+        .map(|&name| name.to_owned())
         .collect()
 }
 
-/// Paths of a user, each with the source attributes to take it from: the first that has a
-/// value wins.
-pub(super) fn user() -> Vec<(AttributePath, Vec<&'static str>)> {
+/// A path with the source attributes to take it from: the first that has a value wins.
+pub(super) type Default = (AttributePath, Vec<&'static str>);
+
+/// A user's defaults. Built once: they are looked at for every record.
+pub(super) fn user() -> &'static [Default] {
+    static USER: LazyLock<Vec<Default>> = LazyLock::new(build_user);
+    &USER
+}
+
+/// A group's defaults.
+pub(super) fn group() -> &'static [Default] {
+    static GROUP: LazyLock<Vec<Default>> = LazyLock::new(|| {
+        vec![(
+            AttributePath::display_name(),
+            vec!["displayName", "name", "cn"],
+        )]
+    });
+    &GROUP
+}
+
+fn build_user() -> Vec<Default> {
     let simple = SIMPLE
         .iter()
         .map(|&name| (AttributePath::core(name), vec![name]));
@@ -48,14 +67,6 @@ pub(super) fn user() -> Vec<(AttributePath, Vec<&'static str>)> {
         .chain(elements)
         .chain(enterprise)
         .collect()
-}
-
-/// The same for a group.
-pub(super) fn group() -> Vec<(AttributePath, Vec<&'static str>)> {
-    vec![(
-        AttributePath::display_name(),
-        vec!["displayName", "name", "cn"],
-    )]
 }
 
 /// `attribute[type eq "element"].sub`.

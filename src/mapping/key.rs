@@ -113,7 +113,26 @@ fn owned_elsewhere(key: &str) -> Option<&'static str> {
     Some(why)
 }
 
+/// Whether the schemas say that a path holds text. All that can be mapped in the core and
+/// enterprise schemas does (RFC 7643 §4.1, §4.3); what servers add is theirs to say.
+pub(super) fn holds_text(path: &AttributePath) -> bool {
+    let name = path.attribute.as_str();
+    match path.schema.as_deref() {
+        None => core_names().any(|known| same(known, name)),
+        Some(schema) => same(schema, ENTERPRISE_SCHEMA),
+    }
+}
+
+/// The core attributes that can be mapped.
+fn core_names() -> impl Iterator<Item = &'static str> {
+    SIMPLE
+        .into_iter()
+        .chain(["externalId", "name"])
+        .chain(MULTI_VALUED.map(|(name, _)| name))
+}
+
 /// Checks a parsed path against the user's schema. The error says what would be right.
+/// Parsing has already refused parts of what holds one plain value.
 fn check(path: &AttributePath) -> Result<(), String> {
     match path.schema.as_deref() {
         None => check_core(path),
@@ -127,12 +146,6 @@ fn check(path: &AttributePath) -> Result<(), String> {
                     "",
                 ));
             }
-            if path.sub.is_some() || path.selector.is_some() {
-                return Err(format!(
-                    "`{}` holds one plain value; map `{}`",
-                    path.attribute, path.attribute
-                ));
-            }
             Ok(())
         }
         Some(_) => Ok(()),
@@ -141,15 +154,6 @@ fn check(path: &AttributePath) -> Result<(), String> {
 
 fn check_core(path: &AttributePath) -> Result<(), String> {
     let attribute = path.attribute.as_str();
-    let plain = SIMPLE.iter().chain(&["externalId"]);
-    if plain.clone().any(|name| same(name, attribute)) {
-        if path.sub.is_some() || path.selector.is_some() {
-            return Err(format!(
-                "`{attribute}` holds one plain value; map `{attribute}`"
-            ));
-        }
-        return Ok(());
-    }
     if same(attribute, "name") {
         let subs = NAME.map(|(sub, _)| sub);
         return match &path.sub {
@@ -164,10 +168,7 @@ fn check_core(path: &AttributePath) -> Result<(), String> {
             Some(sub) => Err(unknown(sub, "`name`", &subs, "name.")),
         };
     }
-    if let Some((name, subs)) = MULTI_VALUED
-        .iter()
-        .find(|(name, _)| same(name, attribute))
-    {
+    if let Some((name, subs)) = MULTI_VALUED.iter().find(|(name, _)| same(name, attribute)) {
         let prefix = format!("{name}[type eq \"work\"].");
         return match (&path.selector, &path.sub) {
             (Some(_), Some(sub)) if subs.iter().any(|known| same(known, sub)) => Ok(()),
@@ -179,19 +180,19 @@ fn check_core(path: &AttributePath) -> Result<(), String> {
             )),
         };
     }
-    let all: Vec<&str> = plain
-        .copied()
-        .chain(["name"])
-        .chain(ENTERPRISE.map(|(short, _)| short))
-        .chain(MULTI_VALUED.map(|(name, _)| name))
-        .collect();
-    Err(match closest(attribute, &all) {
-        Some(near) => format!("SCIM users have no attribute `{attribute}`; did you mean `{near}`?"),
-        None => format!(
-            "SCIM users have no attribute `{attribute}`; an attribute of an extension is written \
-             under its schema, `URN:{attribute}`"
-        ),
-    })
+    let mut all: Vec<&str> = core_names().collect();
+    if all.iter().any(|known| same(known, attribute)) {
+        return Ok(());
+    }
+    all.extend(ENTERPRISE.map(|(short, _)| short));
+    // Servers have attributes of their own beside the core ones, so a strange name is only
+    // refused where it is all but one that exists.
+    match closest(attribute, &all) {
+        Some(near) => Err(format!(
+            "SCIM users have no attribute `{attribute}`; did you mean `{near}`?"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// "there is no `x` in …", with the nearest name or all of them.
@@ -224,7 +225,7 @@ fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
                 candidate,
             )
         })
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .filter(|(likeness, _)| *likeness > 0.85)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate)
 }

@@ -6,7 +6,7 @@ use provisor_connectors::{Attributes, Value as SourceValue};
 use serde_json::Value;
 
 use super::MappingError;
-use crate::scim::ENTERPRISE_SCHEMA;
+use super::key::holds_text;
 use crate::scim::path::AttributePath;
 
 /// The longest text that is sent, in bytes. Longer ones are certificates, pictures and
@@ -39,8 +39,8 @@ pub(super) fn single(
         });
     }
     let value = match first {
-        SourceValue::Boolean(value) if !is_text(path) => Value::Bool(*value),
-        SourceValue::Integer(value) if !is_text(path) => Value::from(*value),
+        SourceValue::Boolean(value) if !holds_text(path) => Value::Bool(*value),
+        SourceValue::Integer(value) if !holds_text(path) => Value::from(*value),
         SourceValue::Boolean(_) | SourceValue::Integer(_) => Value::String(first.to_string()),
         SourceValue::Text(text) => Value::String(check_text(
             path,
@@ -76,15 +76,6 @@ pub(super) fn check_text(
 
 fn is_empty(value: &SourceValue) -> bool {
     matches!(value, SourceValue::Text(text) if text.trim().is_empty())
-}
-
-/// Whether the path holds text by its schema: everything in the core and enterprise schemas
-/// that can be mapped (RFC 7643 §4.1, §4.3). What other extensions hold is theirs to say,
-/// so there a value keeps the source's type.
-fn is_text(path: &AttributePath) -> bool {
-    path.schema
-        .as_deref()
-        .is_none_or(|schema| schema.eq_ignore_ascii_case(ENTERPRISE_SCHEMA))
 }
 
 /// Whether line breaks and tabs are ordinary: postal addresses (RFC 7643 §4.1.2) and the
