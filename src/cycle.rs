@@ -5,21 +5,30 @@
 //! nothing is published and nothing is committed before [`Readings::publish`] and
 //! [`Prepared::apply`].
 
-use std::collections::BTreeMap;
+mod known;
+mod observe;
+mod prepared;
+mod read;
+mod select;
+mod window;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::Source;
 
-use crate::apply::report::{Failure, TargetReport};
-use crate::audit::Audit;
+use crate::apply::report::Failure;
+pub use crate::apply::report::Progress;
 use crate::mapping::Mapping;
-use crate::plan::action::Plan;
-use crate::plan::rules::Rules;
+use crate::plan::input::Input;
+use crate::plan::rules::{Rules, Stale};
 use crate::scope::Scope;
 use crate::snapshot::Store;
 use crate::target::{Client, Profile};
+use known::Known;
+pub use prepared::Prepared;
+use read::failed;
+pub use read::{Readings, read_sources};
 
 /// One target as a cycle needs it.
 #[derive(Debug, Clone)]
@@ -44,75 +53,6 @@ pub struct Target {
     pub settings_digest: String,
 }
 
-/// Told how far a long step is. Called from any thread, often.
-pub trait Progress: Send + Sync {
-    /// `done` of `total` (if known) in this step, e.g. "reading staff", "listing demo",
-    /// "applying demo".
-    fn report(&self, step: &str, done: u64, total: Option<u64>);
-}
-
-/// What reading the sources came to, staged and not yet published.
-pub struct Readings {
-    _private: (),
-}
-
-/// Reads every named source once, into staging. A source that fails is in the readings as
-/// failed; the others go on. `targets` say which attributes are in use.
-pub async fn read_sources(
-    _store: &Store,
-    _sources: &BTreeMap<String, Box<dyn Source>>,
-    _targets: &[Target],
-    _now: DateTime<Utc>,
-    _progress: &dyn Progress,
-) -> Readings {
-    unimplemented!()
-}
-
-impl Readings {
-    /// Why sources could not be read, by name.
-    pub fn failures(&self) -> &BTreeMap<String, Failure> {
-        unimplemented!()
-    }
-
-    /// What an operator should see although the reads are good, by source name.
-    pub fn warnings(&self) -> &BTreeMap<String, Vec<String>> {
-        unimplemented!()
-    }
-
-    /// Publishes what was read. Not called for a preview.
-    pub async fn publish(&mut self) -> Result<(), Failure> {
-        unimplemented!()
-    }
-}
-
-/// A target's plan, with what applying it needs.
-pub struct Prepared {
-    _private: (),
-}
-
-impl Prepared {
-    /// The plan.
-    pub fn plan(&self) -> &Plan {
-        unimplemented!()
-    }
-
-    /// The report of a preview: the plan, and nothing done.
-    pub fn into_preview(self) -> TargetReport {
-        unimplemented!()
-    }
-
-    /// Applies the plan, records every acknowledged call, writes the audit log, and moves
-    /// the target's position. A failed call is in the report, not an error.
-    pub async fn apply(
-        self,
-        _audit: &tokio::sync::Mutex<Audit>,
-        _audit_values: bool,
-        _progress: &dyn Progress,
-    ) -> TargetReport {
-        unimplemented!()
-    }
-}
-
 /// What a person released with `approve`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
@@ -127,21 +67,82 @@ pub struct Release {
 ///
 /// `full` lists both sides whatever the schedule says. `release` frees held actions that are
 /// still planned identically; a `held_id` that is not the current one releases nothing.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the joints of a cycle, named at the call"
-)]
+#[expect(clippy::too_many_arguments, reason = "the joints of a cycle, named at the call")]
 pub async fn plan_target(
-    _store: &Store,
-    _readings: &Readings,
-    _target: &Target,
-    _client: &Client,
-    _full: bool,
-    _release: Option<&Release>,
-    _now: DateTime<Utc>,
-    _progress: &dyn Progress,
+    store: &Store,
+    readings: &Readings,
+    target: &Target,
+    client: &Client,
+    full: bool,
+    release: Option<&Release>,
+    now: DateTime<Utc>,
+    progress: &dyn Progress,
 ) -> Result<Prepared, Failure> {
-    unimplemented!()
+    let known = Known::new(store.target(&target.name), &target.fingerprint).map_err(failed)?;
+    let state = known.progress();
+    // What was held may rest on a listing, so a release looks at everything as well.
+    let full = full || release.is_some() || state.rebuilding || is_overdue(state.last_full, target, now);
+    let resettled = state.settings_digest != target.settings_digest;
+    let everything = full || resettled;
+
+    let mut selection = tokio::task::block_in_place(|| {
+        select::select(&known, readings, target, everything, full, now)
+    })
+    .map_err(failed)?;
+    let seen =
+        observe::observe(&known, readings, target, client, &mut selection, full, progress).await?;
+
+    let mut rules = target.rules.clone();
+    let rebuilding = state.rebuilding || known.is_void();
+    if rebuilding {
+        // Nobody is deactivated on the word of a snapshot that is being rebuilt.
+        rules.stale = Stale::List;
+    }
+    let totals = known.totals().map_err(failed)?;
+    let input = Input {
+        target: &target.name,
+        now,
+        rules: &rules,
+        profile: &target.profile,
+        keep_when_empty: &target.mapping.keep_when_empty,
+        people: selection.people,
+        groups: selection.groups,
+        observed_users: seen.users,
+        observed_groups: seen.groups,
+        linked: totals.users + totals.groups,
+        snapshot_lost: rebuilding || state.lost,
+    };
+    let halve = state.halve_limits
+        || rebuilding
+        || resettled && !state.settings_digest.is_empty();
+    let window = window::window(&known, halve, now).map_err(failed)?;
+    let release = release.map(|release| window::release(release, state));
+    let planned = crate::plan::plan(&input, &window, release.as_ref());
+
+    let looked_at = prepared::LookedAt::new(&input, full);
+    Ok(Prepared::new(prepared::Parts {
+        planned,
+        looked_at,
+        known,
+        target: target.clone(),
+        client: client.clone(),
+        full,
+        halved: halve,
+        rebuilding,
+        now,
+        readings,
+        pins: selection.pins,
+        unresolved: selection.unresolved,
+        capabilities: seen.capabilities,
+        listed: seen.listed,
+        partial: seen.partial,
+        in_force: window.in_force,
+    }))
+}
+
+fn is_overdue(last_full: Option<DateTime<Utc>>, target: &Target, now: DateTime<Utc>) -> bool {
+    let every = chrono::Duration::from_std(target.full_every).unwrap_or(chrono::Duration::MAX);
+    last_full.is_none_or(|last| now.signed_duration_since(last) >= every)
 }
 
 /// Where a store's state directory keeps one target's embedded sandbox.

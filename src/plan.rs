@@ -17,13 +17,15 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use provisor_connectors::RecordKey;
+use provisor_connectors::{Kind, RecordKey};
 
 use action::{Held, HeldReason, Listed, PLAN_VERSION, Plan, Subject};
 use guard::{Approved, Judged, Window};
-use input::Input;
+use input::{Candidate, Input};
+
+use crate::scim::path::AttributePath;
 
 /// A plan with what the guards had to say, and what the snapshot notes besides.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +60,7 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
     actions.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
 
     let mut approved = window.approved.clone();
-    let none = std::collections::BTreeMap::new();
+    let none = BTreeMap::new();
     let mut judged = guard::judge(&actions, input, window, &approved, &none);
     if let Some(release) = release {
         let released = release_from(&judged, release);
@@ -101,6 +103,18 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
         closed_intents: people.closed_intents,
     }
 }
+
+/// Records of a kind that must wait for another record with the same key; nothing needs to be
+/// looked for on their behalf.
+pub fn waiting_for_others<'a>(
+    kind: Kind,
+    candidates: impl Iterator<Item = (&'a RecordKey, &'a Candidate)>,
+    match_on: &[AttributePath],
+) -> BTreeMap<RecordKey, String> {
+    claims::settle(kind, candidates, match_on)
+}
+
+pub use build::protected_by;
 
 /// The held actions that a release frees: those that were in the set it names, and still are.
 fn release_from(judged: &Judged, release: &Release) -> Approved {

@@ -36,6 +36,13 @@ pub enum FailureKind {
     Configuration,
 }
 
+/// Told how far a long step is. Called from any thread, often.
+pub trait Progress: Send + Sync {
+    /// `done` of `total` (if known) in this step, e.g. "reading staff", "listing demo",
+    /// "applying demo".
+    fn report(&self, step: &str, done: u64, total: Option<u64>);
+}
+
 /// What one action came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

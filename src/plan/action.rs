@@ -269,6 +269,20 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// Every limit.
+    pub const ALL: [Limit; 10] = [
+        Limit::Deactivations,
+        Limit::ExplicitDeactivations,
+        Limit::Deletions,
+        Limit::GroupDeletions,
+        Limit::MembersRemoved,
+        Limit::Identifiers,
+        Limit::Overwrites,
+        Limit::Cleared,
+        Limit::Reactivations,
+        Limit::Recreations,
+    ];
+
     /// Its name in the configuration and in reports: `members_removed`.
     pub fn name(self) -> &'static str {
         match self {

@@ -324,7 +324,7 @@ pub(super) fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
 }
 
 /// The key by which `protect` names somebody, if it does. Compared without regard to case.
-pub(super) fn protected_by(
+pub fn protected_by(
     subject: &Subject,
     acknowledged: &AttributeMap,
     protect: &BTreeSet<String>,

@@ -39,6 +39,8 @@ pub struct Input<'a> {
     pub observed_groups: Observed,
     /// Linked people and groups, looked at or not.
     pub linked: u64,
+    /// The snapshot was lost: what is left over at the target may be of people who left.
+    pub snapshot_lost: bool,
 }
 
 /// A record, or a link whose record is gone, with all that is known of it.

@@ -45,6 +45,13 @@ pub struct Progress {
     pub held_digests: BTreeSet<String>,
     /// One line per held item of the last cycle, for `status`. Keys and names of attributes.
     pub held: Vec<String>,
+    /// Held items that rest on what a listing showed, serialised: they stay held until the
+    /// next full cycle looks again, or their record changes.
+    pub held_until_full: Vec<serde_json::Value>,
+    /// The snapshot was lost, and not everything left over is accounted for yet.
+    pub lost: bool,
+    /// The next cycle that looks for anything lists: a filter has missed something.
+    pub distrust_filters: bool,
     /// Limits in force because they held something: limit name to the amount allowed then.
     pub limits_in_force: BTreeMap<String, u64>,
     /// What `approve` released and has not been done yet.

@@ -1,0 +1,194 @@
+//! Reading the sources: once each, into staging, for all their targets.
+//!
+//! A source that fails keeps its last mirror and its records count as unknown; the others go
+//! on. Nothing here is visible to anybody until it is published.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use provisor_connectors::{Batch, Change, Cursor, Kind, ReadRequest, Source};
+
+use super::{Progress, Target};
+use crate::apply::report::{Failure, FailureKind};
+use crate::snapshot::{Stage, Staged, Store, View};
+
+/// What reading the sources came to, staged and not yet published.
+pub struct Readings {
+    sources: BTreeMap<String, Reading>,
+    failures: BTreeMap<String, Failure>,
+    warnings: BTreeMap<String, Vec<String>>,
+}
+
+struct Reading {
+    view: View,
+    staged: Option<(Staged, Option<Cursor>)>,
+}
+
+/// Reads every named source once, into staging. A source that fails is in the readings as
+/// failed; the others go on. `targets` say which attributes are in use.
+pub async fn read_sources(
+    store: &Store,
+    sources: &BTreeMap<String, Box<dyn Source>>,
+    targets: &[Target],
+    now: DateTime<Utc>,
+    progress: &dyn Progress,
+) -> Result<Readings, Failure> {
+    let mut readings = Readings {
+        sources: BTreeMap::new(),
+        failures: BTreeMap::new(),
+        warnings: BTreeMap::new(),
+    };
+    for (name, source) in sources {
+        if !targets.iter().any(|target| target.sources.contains(name)) {
+            continue;
+        }
+        let in_use = attributes_in_use(name, targets);
+        match read_source(store, name, source.as_ref(), in_use, now, progress).await {
+            Ok((staged, batch)) => {
+                let warnings = batch.warnings.into_iter().map(|warning| warning.0).collect();
+                readings.warnings.insert(name.clone(), warnings);
+                let view = staged.view();
+                let staged = Some((staged, batch.cursor));
+                readings.sources.insert(name.clone(), Reading { view, staged });
+            }
+            Err(failure) => {
+                readings.failures.insert(name.clone(), failure);
+                let view = store.view(name).map_err(failed)?;
+                readings.sources.insert(name.clone(), Reading { view, staged: None });
+            }
+        }
+    }
+    Ok(readings)
+}
+
+impl Readings {
+    /// Why sources could not be read, by name.
+    pub fn failures(&self) -> &BTreeMap<String, Failure> {
+        &self.failures
+    }
+
+    /// What an operator should see although the reads are good, by source name.
+    pub fn warnings(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.warnings
+    }
+
+    /// The mirror of a source as this cycle sees it.
+    pub(super) fn view(&self, source: &str) -> Option<&View> {
+        self.sources.get(source).map(|reading| &reading.view)
+    }
+
+    /// Publishes what was read. Not called for a preview.
+    pub async fn publish(&mut self) -> Result<(), Failure> {
+        let staged: Vec<_> =
+            self.sources.values_mut().filter_map(|reading| reading.staged.take()).collect();
+        blocking(move || {
+            staged.into_iter().try_for_each(|(staged, cursor)| staged.publish(cursor.as_ref()))
+        })
+        .await?
+        .map_err(failed)
+    }
+}
+
+/// Source attributes that any target of this source uses: nothing else is kept.
+fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for target in targets.iter().filter(|target| target.sources.iter().any(|name| name == source)) {
+        for kind in Kind::ALL {
+            names.extend(target.mapping.in_use(kind));
+        }
+        names.extend(target.rules.rehire_key.clone());
+    }
+    names
+}
+
+async fn read_source(
+    store: &Store,
+    name: &str,
+    source: &dyn Source,
+    in_use: BTreeSet<String>,
+    now: DateTime<Utc>,
+    progress: &dyn Progress,
+) -> Result<(Staged, Batch), Failure> {
+    let request =
+        ReadRequest { attributes: Some(in_use.clone()), since: store.cursor(name).map_err(failed)? };
+    let stage = store.stage(name, Some(in_use)).map_err(failed)?;
+    let (stage, batch) = stream(stage, name, source, &request, progress).await?;
+    let staged = blocking({
+        let batch = batch.clone();
+        move || stage.finish(&batch, now)
+    })
+    .await?
+    .map_err(failed)?;
+    if staged.living(Kind::User) == 0 {
+        return Err(refuse(
+            "the source is empty: it has no people at all, and nothing is done on its word; \
+             check the export or the search base",
+        ));
+    }
+    let vanished: Vec<String> = staged
+        .vanished()
+        .into_iter()
+        .flat_map(|(kind, names)| names.into_iter().map(move |name| format!("`{name}` ({kind})")))
+        .collect();
+    if !vanished.is_empty() {
+        return Err(refuse(&format!(
+            "no record has {} any more, which 20 or more had: a column or a permission is \
+             missing; the source is frozen until it is back or no longer mapped",
+            vanished.join(", ")
+        )));
+    }
+    Ok((staged, batch))
+}
+
+/// Runs the read and feeds the stage, which blocks, on a thread of its own.
+async fn stream(
+    mut stage: Stage,
+    name: &str,
+    source: &dyn Source,
+    request: &ReadRequest,
+    progress: &dyn Progress,
+) -> Result<(Stage, Batch), Failure> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Vec<Change>>(4);
+    let (counted, mut counts) = tokio::sync::mpsc::unbounded_channel();
+    let consumer = tokio::task::spawn_blocking(move || {
+        let mut seen = 0;
+        while let Some(changes) = receiver.blocking_recv() {
+            seen += changes.len() as u64;
+            stage.offer(changes)?;
+            // Nobody listening is no reason to stop.
+            let _ = counted.send(seen);
+        }
+        Ok::<_, crate::snapshot::SnapshotError>(stage)
+    });
+    let step = format!("reading {name}");
+    let report = async {
+        while let Some(seen) = counts.recv().await {
+            progress.report(&step, seen, None);
+        }
+    };
+    let (batch, ()) = futures_util::future::join(source.read(request, sender), report).await;
+    let stage = consumer.await.map_err(panicked)?;
+    // The store's own error says more than "abandoned", which follows from it.
+    let stage = stage.map_err(failed)?;
+    let batch = batch.map_err(|error| Failure::new(FailureKind::Failed, &error))?;
+    Ok((stage, batch))
+}
+
+/// Runs something that blocks where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(panicked)
+}
+
+pub(super) fn failed(error: impl std::error::Error) -> Failure {
+    Failure::new(FailureKind::Failed, &error)
+}
+
+fn panicked(error: tokio::task::JoinError) -> Failure {
+    Failure::new(FailureKind::Failed, &error)
+}
+
+fn refuse(problem: &str) -> Failure {
+    Failure { kind: FailureKind::Failed, chain: vec![problem.to_owned()] }
+}
