@@ -139,23 +139,18 @@ impl Document {
 
     /// Whether the line, or the table it stands in, is about signing in.
     fn may_hold_a_secret(&self, span: &Range<usize>) -> bool {
-        const WORDS: [&str; 9] = [
-            "auth",
-            "bearer",
-            "basic",
-            "header",
-            "value",
-            "password",
-            "secret",
-            "token",
-            "credential",
-        ];
+        const PARTS: [&str; 5] = ["bearer", "password", "secret", "token", "credential"];
+        const WORDS: [&str; 4] = ["auth", "basic", "header", "value"];
         let about = |line: &str| {
             let line = line.to_lowercase();
             let user_in_url = line
                 .split_once("://")
                 .is_some_and(|(_, rest)| rest.contains('@'));
-            user_in_url || WORDS.iter().any(|word| line.contains(word))
+            user_in_url
+                || PARTS.iter().any(|part| line.contains(part))
+                || line
+                    .split(|c: char| !c.is_alphanumeric())
+                    .any(|word| WORDS.contains(&word))
         };
         let Some(before) = self.text.get(..span.start) else {
             return true;
@@ -173,7 +168,15 @@ impl Document {
 }
 
 fn without_place(path: &Path, problem: &str, help: &str) -> ConfigError {
-    let help = help.replace('\n', "\n      ");
+    let mut lines = help.lines();
+    let mut help = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        help.push('\n');
+        if !line.is_empty() {
+            help.push_str("      ");
+            help.push_str(line);
+        }
+    }
     ConfigError {
         message: format!("error: {problem}\n --> {}\nhelp: {help}", path.display()),
         line: None,
