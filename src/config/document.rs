@@ -155,15 +155,32 @@ impl Document {
         let Some(before) = self.text.get(..span.start) else {
             return true;
         };
+        // A mapping's keys have `.value` in them and are never secret.
+        let about = |line: &str| about(&line.replace("].value", "]"));
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].lines().next().unwrap_or_default();
-        // A mapping's keys have `.value` in them and are never secret.
-        let line = line.replace("].value", "]");
-        let table = before
-            .lines()
-            .rev()
-            .find(|line| line.trim_start().starts_with('['));
-        about(&line) || table.is_some_and(about)
+        if about(line) {
+            return true;
+        }
+        // Above it: the table's header, or the start of an inline table still open here.
+        let mut open = 0_i64;
+        for above in before[..line_start].lines().rev() {
+            for character in above.chars() {
+                match character {
+                    '{' => open += 1,
+                    '}' => open -= 1,
+                    _ => {}
+                }
+            }
+            let header = above.trim_start().starts_with('[');
+            if (header || open > 0) && about(above) {
+                return true;
+            }
+            if header {
+                return false;
+            }
+        }
+        false
     }
 }
 

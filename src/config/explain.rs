@@ -2,25 +2,7 @@
 //!
 //! Knows the wording of serde's errors; a change there shows in the tests beside `config`.
 
-/// The nearest of the known names, if any is near enough to have been meant.
-pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (likeness(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, candidate)| candidate)
-}
-
-/// From 0 to 1. One slip of the finger is always likely, which matters for short names.
-fn likeness(name: &str, candidate: &str) -> f64 {
-    match strsim::damerau_levenshtein(name, candidate) {
-        0 => 1.0,
-        1 => 0.95,
-        _ => strsim::jaro_winkler(name, candidate),
-    }
-}
+use crate::spelling::closest;
 
 /// "did you mean `x`?", or all the names there are.
 pub(super) fn suggest<'a>(
@@ -88,25 +70,24 @@ pub(super) fn explain(message: &str, hidden: bool) -> (String, String) {
             "its kind is the table's name, as in `[sources.staff.csv]`".to_owned(),
         );
     }
-    if let Some(rest) = message
+    let mismatch = message
         .strip_prefix("invalid type: ")
         .or_else(|| message.strip_prefix("invalid value: "))
-    {
-        if let Some((found, expected)) = rest.rsplit_once(", expected ") {
-            let help = match expected {
-                "a boolean" => "write true or false, without quotation marks".to_owned(),
-                "a string" => "put it in quotation marks".to_owned(),
-                "a sequence" => "write a list: [\"…\"]".to_owned(),
-                _ => format!("write {expected}"),
-            };
-            if hidden {
-                return (
-                    format!("expected {expected}, found something else"),
-                    format!("{help}; secrets are never literals, so the line is not shown"),
-                );
-            }
-            return (format!("expected {expected}, found {found}"), help);
+        .and_then(|rest| rest.rsplit_once(", expected "));
+    if let Some((found, expected)) = mismatch {
+        let help = match expected {
+            "a boolean" => "write true or false, without quotation marks".to_owned(),
+            "a string" => "put it in quotation marks".to_owned(),
+            "a sequence" => "write a list: [\"…\"]".to_owned(),
+            _ => format!("write {expected}"),
+        };
+        if hidden {
+            return (
+                format!("expected {expected}, found something else"),
+                format!("{help}; secrets are never literals, so the line is not shown"),
+            );
         }
+        return (format!("expected {expected}, found {found}"), help);
     }
     if message == "duplicate key" {
         return (
