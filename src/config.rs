@@ -12,7 +12,9 @@ mod limits;
 mod mapping;
 mod preset;
 mod schedule;
+mod scope;
 mod secret;
+mod sources;
 mod target;
 
 #[cfg(test)]

@@ -13,4 +13,5 @@ pub mod plan;
 pub mod scim;
 pub mod scope;
 pub mod snapshot;
+mod spelling;
 pub mod target;

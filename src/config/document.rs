@@ -139,41 +139,61 @@ impl Document {
 
     /// Whether the line, or the table it stands in, is about signing in.
     fn may_hold_a_secret(&self, span: &Range<usize>) -> bool {
-        const WORDS: [&str; 9] = [
-            "auth",
-            "bearer",
-            "basic",
-            "header",
-            "value",
-            "password",
-            "secret",
-            "token",
-            "credential",
-        ];
+        const PARTS: [&str; 5] = ["bearer", "password", "secret", "token", "credential"];
+        const WORDS: [&str; 4] = ["auth", "basic", "header", "value"];
         let about = |line: &str| {
             let line = line.to_lowercase();
             let user_in_url = line
                 .split_once("://")
                 .is_some_and(|(_, rest)| rest.contains('@'));
-            user_in_url || WORDS.iter().any(|word| line.contains(word))
+            user_in_url
+                || PARTS.iter().any(|part| line.contains(part))
+                || line
+                    .split(|c: char| !c.is_alphanumeric())
+                    .any(|word| WORDS.contains(&word))
         };
         let Some(before) = self.text.get(..span.start) else {
             return true;
         };
+        // A mapping's keys have `.value` in them and are never secret.
+        let about = |line: &str| about(&line.replace("].value", "]"));
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].lines().next().unwrap_or_default();
-        // A mapping's keys have `.value` in them and are never secret.
-        let line = line.replace("].value", "]");
-        let table = before
-            .lines()
-            .rev()
-            .find(|line| line.trim_start().starts_with('['));
-        about(&line) || table.is_some_and(about)
+        if about(line) {
+            return true;
+        }
+        // Above it: the table's header, or the start of an inline table still open here.
+        let mut open = 0_i64;
+        for above in before[..line_start].lines().rev() {
+            for character in above.chars() {
+                match character {
+                    '{' => open += 1,
+                    '}' => open -= 1,
+                    _ => {}
+                }
+            }
+            let header = above.trim_start().starts_with('[');
+            if (header || open > 0) && about(above) {
+                return true;
+            }
+            if header {
+                return false;
+            }
+        }
+        false
     }
 }
 
 fn without_place(path: &Path, problem: &str, help: &str) -> ConfigError {
-    let help = help.replace('\n', "\n      ");
+    let mut lines = help.lines();
+    let mut help = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        help.push('\n');
+        if !line.is_empty() {
+            help.push_str("      ");
+            help.push_str(line);
+        }
+    }
     ConfigError {
         message: format!("error: {problem}\n --> {}\nhelp: {help}", path.display()),
         line: None,

@@ -2,21 +2,7 @@
 //!
 //! Knows the wording of serde's errors; a change there shows in the tests beside `config`.
 
-/// The nearest of the known names, if any is near enough to have been meant.
-pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&name, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, candidate)| candidate)
-}
+use crate::spelling::closest;
 
 /// "did you mean `x`?", or all the names there are.
 pub(super) fn suggest<'a>(
@@ -57,7 +43,7 @@ pub(super) fn explain(message: &str, hidden: bool) -> (String, String) {
             // The only choice that has this value: a source's kind.
             return (
                 format!("sources of the kind `{name}` are not supported by this version"),
-                suggest(name, known.iter().copied(), "it reads"),
+                suggest(name, known.iter().copied(), "the kinds are"),
             );
         }
         let problem = match hidden {
@@ -78,24 +64,45 @@ pub(super) fn explain(message: &str, hidden: bool) -> (String, String) {
             format!("add `{name} = …` to this table"),
         );
     }
-    if let Some(rest) = message.strip_prefix("wanted exactly 1 element") {
+    if message.starts_with("wanted exactly 1 element") {
         return (
-            format!("a source has exactly one kind{rest}"),
+            "a source has exactly one kind".to_owned(),
             "its kind is the table's name, as in `[sources.staff.csv]`".to_owned(),
         );
     }
-    if let Some(rest) = message
+    let mismatch = message
         .strip_prefix("invalid type: ")
         .or_else(|| message.strip_prefix("invalid value: "))
-    {
-        if let Some((found, expected)) = rest.rsplit_once(", expected ") {
-            let found = if hidden { "something else" } else { found };
-            return (format!("expected {expected}, found {found}"), String::new());
+        .and_then(|rest| rest.rsplit_once(", expected "));
+    if let Some((found, expected)) = mismatch {
+        let help = match expected {
+            "a boolean" => "write true or false, without quotation marks".to_owned(),
+            "a string" => "put it in quotation marks".to_owned(),
+            "a sequence" => "write a list: [\"…\"]".to_owned(),
+            _ => format!("write {expected}"),
+        };
+        if hidden {
+            return (
+                format!("expected {expected}, found something else"),
+                format!("{help}; secrets are never literals, so the line is not shown"),
+            );
         }
+        return (format!("expected {expected}, found {found}"), help);
+    }
+    if message == "duplicate key" {
+        return (
+            "this is set twice".to_owned(),
+            "remove one of the two".to_owned(),
+        );
     }
     match message.split_once('\n') {
         Some((problem, help)) => (problem.to_owned(), help.replace('\n', ", ")),
-        None => (message.to_owned(), String::new()),
+        None => (
+            message.to_owned(),
+            "in TOML, texts stand in quotation marks, lists in [ ], inline tables in { }, and \
+             each setting on a line of its own"
+                .to_owned(),
+        ),
     }
 }
 

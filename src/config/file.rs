@@ -29,12 +29,12 @@ const DEFAULT_STATE_DIR: &str = "/var/lib/provisor";
 
 const MINIMAL: &str = "the least that does something is
 
-    [sources.staff.csv]
-    users = \"people.csv\"
+[sources.staff.csv]
+users = \"people.csv\"
 
-    [targets.demo]
-    preset = \"sandbox\"
-    source = \"staff\"
+[targets.demo]
+preset = \"sandbox\"
+source = \"staff\"
 ";
 
 /// Reads, checks and builds. `state_directory` is what `$STATE_DIRECTORY` says.

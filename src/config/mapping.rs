@@ -116,8 +116,13 @@ pub(super) fn check_names(
 
 /// An error of the mapping: its words carry problem and advice in one.
 fn refuse(document: &Document, span: std::ops::Range<usize>, problem: &str) -> ConfigError {
-    match problem.split_once("; ") {
-        Some((problem, help)) => document.error(span, problem, help),
+    match problem
+        .find("; ")
+        .into_iter()
+        .chain(problem.find(": "))
+        .min()
+    {
+        Some(at) => document.error(span, &problem[..at], &problem[at + 2..]),
         None => document.error(span, problem, ""),
     }
 }

@@ -1,32 +1,30 @@
 //! `[targets.NAME]`: one target's settings, checked and built.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::document::Document;
 use super::duration::HumanDuration;
 use super::endpoint::{RawPace, RawRemote, check_timeout};
-use super::explain::suggest;
 use super::groups::RawGroups;
 use super::limits::{self, RawLimits};
 use super::mapping::{self, RawMapping, Written};
 use super::preset::{self, SANDBOX};
+use super::scope::RawScope;
 use super::secret::RawAuth;
+use super::sources::{self, OneOrMany};
 use super::{ConfigError, Endpoint, TargetConfig, digest, schedule};
 use crate::cycle::{Target, sandbox_folder};
 use crate::mapping::expand_key;
 use crate::plan::rules::{AdoptInactive, Rules, Stale};
 use crate::scim::path::AttributePath;
-use crate::scope::Scope;
 
 const DEFAULT_FULL_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(30);
@@ -91,24 +89,6 @@ enum RawAdoptInactive {
     Hold,
 }
 
-/// `[targets.NAME.scope]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawScope {
-    groups: Option<Spanned<Vec<Spanned<String>>>>,
-    assigned_to: Option<Spanned<IgnoredAny>>,
-    when: Option<Spanned<IgnoredAny>>,
-    ou: Option<Spanned<IgnoredAny>>,
-    filter: Option<Spanned<IgnoredAny>>,
-}
-
-/// One text, or a list of them.
-#[derive(Debug)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<Spanned<String>>),
-}
-
 /// What a target is checked against.
 pub(super) struct Surroundings<'a> {
     pub(super) document: &'a Arc<Document>,
@@ -137,7 +117,7 @@ impl RawTarget {
         let document = around.document;
         self.refuse_later(document)?;
         let preset = preset::find(self.preset.as_ref(), document)?;
-        let sources = check_sources(self.source, table.clone(), around)?;
+        let sources = sources::check(self.source, table.clone(), document, around.sources)?;
         let scope = self.scope.check(document)?;
         let (mapping, mut written) = mapping::check(
             &preset.mapping,
@@ -288,43 +268,8 @@ impl RawTarget {
     }
 }
 
-impl RawScope {
-    fn check(self, document: &Document) -> Result<Scope, ConfigError> {
-        let instead = "use `groups` to say who is in scope";
-        let later = [
-            ("assigned_to", &self.assigned_to, instead),
-            ("when", &self.when, instead),
-            ("ou", &self.ou, instead),
-            ("filter", &self.filter, instead),
-        ];
-        refuse_first(&later, document)?;
-        let Some(groups) = self.groups else {
-            return Ok(Scope::default());
-        };
-        if groups.get_ref().is_empty() {
-            return Err(document.error(
-                groups.span(),
-                "an empty list of groups would leave nobody in scope",
-                "name a group, or leave `groups` out for everyone; `enabled = false` stops a \
-                 target",
-            ));
-        }
-        let mut names = Vec::new();
-        for group in groups.into_inner() {
-            if group.get_ref().trim().is_empty() {
-                return Err(document.error(
-                    group.span(),
-                    "the group has no name",
-                    "write its exact name or its id",
-                ));
-            }
-            names.push(group.into_inner());
-        }
-        Ok(Scope { groups: names })
-    }
-}
-
-fn refuse_first(
+/// Refuses the first setting of a later version that is there.
+pub(super) fn refuse_first(
     later: &[(&str, &Option<Spanned<IgnoredAny>>, &str)],
     document: &Document,
 ) -> Result<(), ConfigError> {
@@ -334,50 +279,6 @@ fn refuse_first(
         }
     }
     Ok(())
-}
-
-fn check_sources(
-    source: Option<Spanned<OneOrMany>>,
-    table: Range<usize>,
-    around: &Surroundings<'_>,
-) -> Result<Vec<String>, ConfigError> {
-    let document = around.document;
-    let known = || around.sources.iter().map(String::as_str);
-    let Some(source) = source else {
-        return Err(document.error(
-            table,
-            "`source` is missing",
-            &format!("add source = \"{}\"", known().next().unwrap_or("staff")),
-        ));
-    };
-    let span = source.span();
-    let names = match source.into_inner() {
-        OneOrMany::One(name) => vec![Spanned::new(span, name)],
-        OneOrMany::Many(names) if names.is_empty() => {
-            return Err(document.error(span, "the list of sources is empty", "name one or more"));
-        }
-        OneOrMany::Many(names) => names,
-    };
-    let mut sources = Vec::new();
-    for name in names {
-        if !around.sources.contains(name.get_ref()) {
-            let names: Vec<&str> = known().collect();
-            return Err(document.error(
-                name.span(),
-                &format!("there is no source `{}`", name.get_ref()),
-                &suggest(name.get_ref(), names, "the sources are"),
-            ));
-        }
-        if sources.contains(name.get_ref()) {
-            return Err(document.error(
-                name.span(),
-                &format!("the source `{}` is named twice", name.get_ref()),
-                "remove one of them; the order is the order of precedence",
-            ));
-        }
-        sources.push(name.into_inner());
-    }
-    Ok(sources)
 }
 
 fn check_match(
@@ -458,29 +359,5 @@ fn check_rehire_key(
              \"employeeNumber\"",
         )),
         key => Ok(key.map(Spanned::into_inner)),
-    }
-}
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = OneOrMany;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a name or a list of names")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany, E> {
-                Ok(OneOrMany::One(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<OneOrMany, A::Error> {
-                Deserialize::deserialize(SeqAccessDeserializer::new(seq)).map(OneOrMany::Many)
-            }
-        }
-
-        deserializer.deserialize_any(Either)
     }
 }
