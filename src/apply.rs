@@ -129,7 +129,9 @@ impl Applier<'_> {
                 .buffer_unordered(self.client.concurrency());
             let mut aborted = None;
             while let Some(ending) = endings.next().await {
-                let Some((index, (acknowledged, ending))) = ending else { continue };
+                let Some((index, (acknowledged, ending))) = ending else {
+                    continue;
+                };
                 aborted = aborted.or(run.note(index, acknowledged, ending));
                 stopped.store(aborted.is_some(), Ordering::Relaxed);
                 progress.report(step, run.touched, Some(plan.actions.len() as u64));
@@ -154,10 +156,16 @@ impl Applier<'_> {
                 continue;
             }
             let action = &plan.actions[index];
-            let mut requests =
-                action.requests.iter().filter(|request| request.phase == Phase::Releases);
+            let mut requests = action
+                .requests
+                .iter()
+                .filter(|request| request.phase == Phase::Releases);
             let opens_ring = plan.releases.contains(&Release::Temporary(index));
-            let request = if opens_ring && !temporary { requests.nth(1) } else { requests.next() };
+            let request = if opens_ring && !temporary {
+                requests.nth(1)
+            } else {
+                requests.next()
+            };
             let Some(request) = request else { continue };
             let ending = self.run_request(action, request).await;
             let acknowledged = usize::from(matches!(ending, Ending::Acknowledged));
@@ -174,7 +182,11 @@ impl Applier<'_> {
     /// how many were acknowledged.
     async fn run_requests(&self, action: &Action, phase: Phase) -> (usize, Ending) {
         let mut acknowledged = 0;
-        for request in action.requests.iter().filter(|request| request.phase == phase) {
+        for request in action
+            .requests
+            .iter()
+            .filter(|request| request.phase == phase)
+        {
             match self.run_request(action, request).await {
                 Ending::Acknowledged => acknowledged += 1,
                 other => return (acknowledged, other),
@@ -184,12 +196,17 @@ impl Applier<'_> {
     }
 
     async fn run_request(&self, action: &Action, request: &Request) -> Ending {
-        let first = action.requests.first().is_some_and(|first| std::ptr::eq(first, request));
+        let first = action
+            .requests
+            .first()
+            .is_some_and(|first| std::ptr::eq(first, request));
         let request = match self.resolve(request) {
             Ok(request) => request,
             Err(error) => return Ending::Aborted(failed(&error)),
         };
-        let Some(request) = request else { return Ending::Acknowledged };
+        let Some(request) = request else {
+            return Ending::Acknowledged;
+        };
         let (method, sent) = match self.send(action, &request).await {
             Ok(answer) => answer,
             Err(failure) => return failure,
@@ -214,7 +231,10 @@ impl Applier<'_> {
             Ending::Failed(_) | Ending::Conflict(_) => "failed",
             Ending::Pending(_) | Ending::Aborted(_) => "in_doubt",
         };
-        match self.log(action, Some((method, &request)), answer, outcome).await {
+        match self
+            .log(action, Some((method, &request)), answer, outcome)
+            .await
+        {
             Ok(()) => ending,
             Err(failure) => Ending::Aborted(failure),
         }
@@ -242,7 +262,10 @@ impl Applier<'_> {
                 known.get(&record).cloned().flatten().map(Reference::Linked)
             }
         };
-        *members = std::mem::take(members).into_iter().filter_map(resolve).collect();
+        *members = std::mem::take(members)
+            .into_iter()
+            .filter_map(resolve)
+            .collect();
         request.acknowledge.members_added = std::mem::take(&mut request.acknowledge.members_added)
             .into_iter()
             .filter_map(resolve)
@@ -258,7 +281,11 @@ impl Applier<'_> {
         request: &Request,
     ) -> Result<(&'static str, Result<Sent, TargetError>), Ending> {
         let kind = action.subject.kind;
-        if let Write::Create { attributes, members } = &request.write {
+        if let Write::Create {
+            attributes,
+            members,
+        } = &request.write
+        {
             let body = dialect::create_body(kind, attributes, &ids(members), self.profile);
             return Ok(("POST", self.client.create(kind, &body).await));
         }
@@ -267,13 +294,24 @@ impl Applier<'_> {
             Ok(None) => return Err(Ending::Pending("its resource is not known yet".to_owned())),
             Err(error) => return Err(Ending::Aborted(failed(&error))),
         };
-        let switches_off = matches!(request.write, Write::Patch { active: Some(false), .. });
+        let switches_off = matches!(
+            request.write,
+            Write::Patch {
+                active: Some(false),
+                ..
+            }
+        );
         let doubtful = self.profile.ids_doubtful && switches_off;
         if doubtful || matches!(request.write, Write::Delete) {
             self.verify(action, &resource).await?;
         }
         Ok(match &request.write {
-            Write::Patch { active, operations, add, remove } => {
+            Write::Patch {
+                active,
+                operations,
+                add,
+                remove,
+            } => {
                 let body =
                     dialect::patch_body(*active, operations, &ids(add), remove, self.profile);
                 ("PATCH", self.client.patch(kind, &resource, &body).await)
@@ -327,9 +365,7 @@ impl Applier<'_> {
                 Ok(false) | Err(_) if error.scope() == Scope::Target => {
                     Ending::Aborted(failed(&error))
                 }
-                Ok(false) | Err(_) => {
-                    Ending::Pending(format!("in doubt: {}", in_words(&error)))
-                }
+                Ok(false) | Err(_) => Ending::Pending(format!("in doubt: {}", in_words(&error))),
             };
         }
         let not_there = matches!(error.status(), Some(404 | 410)) && !create;
@@ -345,7 +381,10 @@ impl Applier<'_> {
         }
         let leaves = matches!(
             request.write,
-            Write::Patch { active: Some(false), .. } | Write::Delete
+            Write::Patch {
+                active: Some(false),
+                ..
+            } | Write::Delete
         );
         match error.scope() {
             _ if not_there && leaves => Ending::Acknowledged,
@@ -369,14 +408,20 @@ impl Applier<'_> {
         request: &Request,
         first: bool,
     ) -> Result<bool, TargetError> {
-        let Write::Create { attributes, .. } = &request.write else { return Ok(false) };
+        let Write::Create { attributes, .. } = &request.write else {
+            return Ok(false);
+        };
         let path = AttributePath::external_id();
-        let Some(external_id) = attributes.get(&path) else { return Ok(false) };
+        let Some(external_id) = attributes.get(&path) else {
+            return Ok(false);
+        };
         let kind = action.subject.kind;
         let Lookup::Found(hits) = self.client.look_up(kind, &path, external_id).await? else {
             return Ok(false);
         };
-        let [hit] = hits.as_slice() else { return Ok(false) };
+        let [hit] = hits.as_slice() else {
+            return Ok(false);
+        };
         let sent = Sent {
             status: 201,
             resource: Some(hit.clone()),
@@ -394,11 +439,18 @@ impl Applier<'_> {
         let at = Utc::now();
         let mut changes = Vec::new();
         for action in group.iter().map(|index| &plan.actions[*index]) {
-            for request in action.requests.iter().filter(|request| request.phase == phase) {
+            for request in action
+                .requests
+                .iter()
+                .filter(|request| request.phase == phase)
+            {
                 if let (Write::Create { attributes, .. }, Some(record)) =
                     (&request.write, &action.subject.record)
                 {
-                    let intent = Intent { at, attributes: attributes.clone() };
+                    let intent = Intent {
+                        at,
+                        attributes: attributes.clone(),
+                    };
                     changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
                 }
             }
@@ -413,7 +465,11 @@ impl Applier<'_> {
     async fn make_durable(&self) -> Result<(), Failure> {
         let generation = self.store.flush().map_err(|error| failed(&error))?;
         self.generation.store(generation, Ordering::Relaxed);
-        self.audit.lock().await.sync().map_err(|error| failed(&error))
+        self.audit
+            .lock()
+            .await
+            .sync()
+            .map_err(|error| failed(&error))
     }
 
     async fn log(
@@ -452,7 +508,11 @@ impl Applier<'_> {
             status,
             generation: self.generation.load(Ordering::Relaxed),
         };
-        self.audit.lock().await.append(Utc::now(), entry).map_err(|error| failed(&error))
+        self.audit
+            .lock()
+            .await
+            .append(Utc::now(), entry)
+            .map_err(|error| failed(&error))
     }
 
     fn resource_of(&self, action: &Action) -> Result<Option<ResourceId>, SnapshotError> {
@@ -510,9 +570,7 @@ impl<'a> Run<'a> {
                 (Outcome::Failed(why), None)
             }
             Ending::Pending(why) => (Outcome::Pending(why), None),
-            Ending::Aborted(failure) => {
-                (Outcome::Pending(failure.chain.join(": ")), Some(failure))
-            }
+            Ending::Aborted(failure) => (Outcome::Pending(failure.chain.join(": ")), Some(failure)),
         };
         self.ended.insert(index, outcome);
         aborted
@@ -520,7 +578,8 @@ impl<'a> Run<'a> {
 
     fn nothing_done(&mut self) {
         for index in 0..self.plan.actions.len() {
-            self.ended.insert(index, Outcome::Pending(NOT_TRIED.to_owned()));
+            self.ended
+                .insert(index, Outcome::Pending(NOT_TRIED.to_owned()));
         }
     }
 
@@ -529,7 +588,11 @@ impl<'a> Run<'a> {
         let outcomes = (0..self.plan.actions.len())
             .map(|index| self.ended.get(&index).cloned().unwrap_or(Outcome::Done))
             .collect();
-        Applied { outcomes, aborted, conflicts: self.conflicts }
+        Applied {
+            outcomes,
+            aborted,
+            conflicts: self.conflicts,
+        }
     }
 
     /// What was not acknowledged in full before the target was out of reach waits.
@@ -537,7 +600,9 @@ impl<'a> Run<'a> {
         for (index, action) in self.plan.actions.iter().enumerate() {
             let acknowledged = self.acknowledged.get(&index).copied().unwrap_or(0);
             if acknowledged < action.requests.len() {
-                self.ended.entry(index).or_insert(Outcome::Pending(NOT_TRIED.to_owned()));
+                self.ended
+                    .entry(index)
+                    .or_insert(Outcome::Pending(NOT_TRIED.to_owned()));
             }
         }
         self.finish(Some(failure))
@@ -559,13 +624,21 @@ fn ids(references: &[Reference]) -> Vec<String> {
 fn attribute_names(request: &Request) -> Vec<String> {
     let mut names = Vec::new();
     match &request.write {
-        Write::Create { attributes, members } => {
+        Write::Create {
+            attributes,
+            members,
+        } => {
             names.extend(attributes.keys().map(ToString::to_string));
             if !members.is_empty() {
                 names.push("members".to_owned());
             }
         }
-        Write::Patch { active, operations, add, remove } => {
+        Write::Patch {
+            active,
+            operations,
+            add,
+            remove,
+        } => {
             names.extend(active.map(|_| "active".to_owned()));
             names.extend(operations.iter().map(|operation| operation.path.clone()));
             if !add.is_empty() || !remove.is_empty() {

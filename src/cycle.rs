@@ -67,7 +67,10 @@ pub struct Release {
 ///
 /// `full` lists both sides whatever the schedule says. `release` frees held actions that are
 /// still planned identically; a `held_id` that is not the current one releases nothing.
-#[expect(clippy::too_many_arguments, reason = "the joints of a cycle, named at the call")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the joints of a cycle, named at the call"
+)]
 pub async fn plan_target(
     store: &Store,
     readings: &Readings,
@@ -81,7 +84,8 @@ pub async fn plan_target(
     let known = Known::new(store.target(&target.name), &target.fingerprint).map_err(failed)?;
     let state = known.progress();
     // What was held may rest on a listing, so a release looks at everything as well.
-    let full = full || release.is_some() || state.rebuilding || is_overdue(state.last_full, target, now);
+    let full =
+        full || release.is_some() || state.rebuilding || is_overdue(state.last_full, target, now);
     let resettled = state.settings_digest != target.settings_digest;
     let everything = full || resettled;
 
@@ -89,8 +93,16 @@ pub async fn plan_target(
         select::select(&known, readings, target, everything, full, now)
     })
     .map_err(failed)?;
-    let seen =
-        observe::observe(&known, readings, target, client, &mut selection, full, progress).await?;
+    let seen = observe::observe(
+        &known,
+        readings,
+        target,
+        client,
+        &mut selection,
+        full,
+        progress,
+    )
+    .await?;
 
     let mut rules = target.rules.clone();
     let rebuilding = state.rebuilding || known.is_void();
@@ -112,14 +124,12 @@ pub async fn plan_target(
         linked: totals.users + totals.groups,
         snapshot_lost: rebuilding || state.lost,
     };
-    let halve = state.halve_limits
-        || rebuilding
-        || resettled && !state.settings_digest.is_empty();
+    let halve = state.halve_limits || rebuilding || resettled && !state.settings_digest.is_empty();
     let window = window::window(&known, halve, now).map_err(failed)?;
     let release = release.map(|release| window::release(release, state));
     let planned = crate::plan::plan(&input, &window, release.as_ref());
 
-    let looked_at = prepared::LookedAt::new(&input, full);
+    let looked_at = prepared::LookedAt::new(&input);
     Ok(Prepared::new(prepared::Parts {
         planned,
         looked_at,
@@ -127,10 +137,13 @@ pub async fn plan_target(
         target: target.clone(),
         client: client.clone(),
         full,
-        halved: halve,
         rebuilding,
         now,
-        readings,
+        generations: prepared::generations(readings, target),
+        complete: target
+            .sources
+            .iter()
+            .all(|source| !readings.failures().contains_key(source)),
         pins: selection.pins,
         unresolved: selection.unresolved,
         capabilities: seen.capabilities,

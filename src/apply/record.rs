@@ -11,9 +11,7 @@ use crate::apply::report::Failure;
 use crate::plan::action::{Acknowledge, Action, Limit, Plan, Reference, Request, Write};
 use crate::scim::resource::ResourceId;
 use crate::snapshot::target::Spent;
-use crate::snapshot::{
-    Deactivation, Link, MemberEdge, Origin, SnapshotError, TargetChange,
-};
+use crate::snapshot::{Deactivation, Link, MemberEdge, Origin, SnapshotError, TargetChange};
 use crate::target::Sent;
 
 impl Applier<'_> {
@@ -33,7 +31,11 @@ impl Applier<'_> {
         if linked {
             self.make_durable().await?;
         }
-        for action in plan.actions.iter().filter(|action| action.requests.is_empty()) {
+        for action in plan
+            .actions
+            .iter()
+            .filter(|action| action.requests.is_empty())
+        {
             self.log(action, None, None, "done").await?;
         }
         Ok(())
@@ -48,10 +50,14 @@ impl Applier<'_> {
         first: bool,
     ) -> Result<(), SnapshotError> {
         let mut changes = self.spending(action, request, first);
-        let Some(record) = &action.subject.record else { return self.store.commit(changes) };
+        let Some(record) = &action.subject.record else {
+            return self.store.commit(changes);
+        };
         match &request.write {
             Write::Create { .. } => {
-                let Some(resource) = &sent.resource else { return self.store.commit(changes) };
+                let Some(resource) = &sent.resource else {
+                    return self.store.commit(changes);
+                };
                 changes.push(TargetChange::PutLink(
                     record.clone(),
                     Box::new(new_link(resource.id.clone(), &request.acknowledge)),
@@ -91,10 +97,20 @@ impl Applier<'_> {
         action: &Action,
         request: &Request,
     ) -> Result<(), SnapshotError> {
-        let Some(record) = &action.subject.record else { return Ok(()) };
-        let Some(mut link) = self.store.link(record)? else { return Ok(()) };
+        let Some(record) = &action.subject.record else {
+            return Ok(());
+        };
+        let Some(mut link) = self.store.link(record)? else {
+            return Ok(());
+        };
         link.missing = true;
-        if matches!(request.write, Write::Patch { active: Some(false), .. }) {
+        if matches!(
+            request.write,
+            Write::Patch {
+                active: Some(false),
+                ..
+            }
+        ) {
             update(&mut link, &request.acknowledge, action);
         }
         let mut changes = Vec::new();
@@ -117,7 +133,9 @@ impl Applier<'_> {
     /// The create was refused: nothing happened, nothing is in doubt.
     pub(super) fn close_intent(&self, action: &Action) -> Result<(), SnapshotError> {
         match &action.subject.record {
-            Some(record) => self.store.commit(vec![TargetChange::CloseIntent(record.clone())]),
+            Some(record) => self
+                .store
+                .commit(vec![TargetChange::CloseIntent(record.clone())]),
             None => Ok(()),
         }
     }
@@ -126,8 +144,10 @@ impl Applier<'_> {
     /// request, members removed with each. Approved actions leave the window.
     fn spending(&self, action: &Action, request: &Request, first: bool) -> Vec<TargetChange> {
         let now = Utc::now();
-        let approved =
-            self.approved.actions.contains(&crate::plan::guard::digest_of(action));
+        let approved = self
+            .approved
+            .actions
+            .contains(&crate::plan::guard::digest_of(action));
         if approved || action.costs.is_empty() {
             return Vec::new();
         }
@@ -146,7 +166,16 @@ impl Applier<'_> {
                     _ => None,
                 };
                 let limit = cost.limit.name().to_owned();
-                (amount > 0).then(|| TargetChange::Spend(now, Spent { limit, amount, group }))
+                (amount > 0).then(|| {
+                    TargetChange::Spend(
+                        now,
+                        Spent {
+                            limit,
+                            amount,
+                            group,
+                        },
+                    )
+                })
             })
             .collect()
     }
@@ -164,7 +193,6 @@ fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
         active: true,
         deactivated: None,
         foreign_external_id: None,
-        gone_since: None,
         unsettled: false,
         missing: false,
     }
@@ -181,7 +209,6 @@ fn adoption_changes(action: &Action) -> Vec<TargetChange> {
         active: adoption.active,
         deactivated: None,
         foreign_external_id: adoption.foreign_external_id.clone(),
-        gone_since: None,
         unsettled: true,
         missing: false,
     };
@@ -191,13 +218,22 @@ fn adoption_changes(action: &Action) -> Vec<TargetChange> {
     // A create in doubt is settled by finding what it made.
     changes.push(TargetChange::CloseIntent(record.clone()));
     for member in &adoption.members {
-        changes.push(TargetChange::PutMember(record.clone(), member.clone(), MemberEdge::Found));
+        changes.push(TargetChange::PutMember(
+            record.clone(),
+            member.clone(),
+            MemberEdge::Found,
+        ));
     }
     changes
 }
 
 fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {
-    let Acknowledge { attributes, active, members_added: _, members_removed: _ } = acknowledge;
+    let Acknowledge {
+        attributes,
+        active,
+        members_added: _,
+        members_removed: _,
+    } = acknowledge;
     if let Some(attributes) = attributes {
         link.acknowledged = attributes.clone();
         link.unsettled = false;
@@ -210,19 +246,27 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {
         Some(false) => {
             link.active = false;
             let reason = format!("{:?}", action.reason);
-            link.deactivated = Some(Deactivation { reason, at: Utc::now() });
+            link.deactivated = Some(Deactivation {
+                reason,
+                at: Utc::now(),
+            });
         }
         None => {}
     }
 }
 
 fn edges(group: &RecordKey, acknowledge: &Acknowledge) -> Vec<TargetChange> {
-    let added = acknowledge.members_added.iter().filter_map(|reference| match reference {
-        Reference::Linked(id) => {
-            Some(TargetChange::PutMember(group.clone(), id.clone(), MemberEdge::Added))
-        }
-        Reference::Pending(_) => None,
-    });
+    let added = acknowledge
+        .members_added
+        .iter()
+        .filter_map(|reference| match reference {
+            Reference::Linked(id) => Some(TargetChange::PutMember(
+                group.clone(),
+                id.clone(),
+                MemberEdge::Added,
+            )),
+            Reference::Pending(_) => None,
+        });
     let removed = acknowledge
         .members_removed
         .iter()

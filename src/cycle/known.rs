@@ -25,8 +25,19 @@ impl Known {
     pub(super) fn new(store: TargetStore, fingerprint: &str) -> Result<Self, SnapshotError> {
         let progress = store.progress()?;
         let void = !progress.fingerprint.is_empty() && progress.fingerprint != fingerprint;
-        let progress = if void { Progress { lost: true, ..Progress::default() } } else { progress };
-        Ok(Self { store, progress, void })
+        let progress = if void {
+            Progress {
+                lost: true,
+                ..Progress::default()
+            }
+        } else {
+            progress
+        };
+        Ok(Self {
+            store,
+            progress,
+            void,
+        })
     }
 
     /// Whether the links are those of another target.
@@ -90,6 +101,10 @@ impl Known {
         &self,
         read: impl FnOnce(&TargetStore) -> Result<T, SnapshotError>,
     ) -> Result<T, SnapshotError> {
-        if self.void { Ok(T::default()) } else { read(&self.store) }
+        if self.void {
+            Ok(T::default())
+        } else {
+            read(&self.store)
+        }
     }
 }

@@ -46,16 +46,23 @@ pub(super) async fn observe(
     selection: &mut Selection,
     full: bool,
     progress: &dyn Progress,
-
 ) -> Result<Seen, Failure> {
-    let mut observer = Observer { known, readings, target, client, progress, full };
+    let mut observer = Observer {
+        known,
+        readings,
+        target,
+        client,
+        progress,
+        full,
+    };
     let mut seen = Seen::default();
     if full {
         seen.capabilities = Some(client.discover().await.map_err(unreachable)?);
     }
     for kind in Kind::ALL {
-        let (observed, listed, partial) =
-            observer.observe_kind(kind, selection, seen.capabilities.as_ref()).await?;
+        let (observed, listed, partial) = observer
+            .observe_kind(kind, selection, seen.capabilities.as_ref())
+            .await?;
         if let Some(listed) = listed {
             seen.listed.insert(kind, listed);
         }
@@ -95,8 +102,16 @@ impl Observer<'_> {
         if !list && unmatched.is_empty() {
             return Ok((Observed::default(), None, None));
         }
-        if !list && let Some(found) = self.look_up(kind, &unmatched, selection, capabilities).await? {
-            return Ok((self.describe(kind, found, false).map_err(failed)?, None, None));
+        if !list
+            && let Some(found) = self
+                .look_up(kind, &unmatched, selection, capabilities)
+                .await?
+        {
+            return Ok((
+                self.describe(kind, found, false).map_err(failed)?,
+                None,
+                None,
+            ));
         }
         let step = format!("listing {}", self.target.name);
         let report = |done, total| self.progress.report(&step, done, total);
@@ -126,13 +141,17 @@ impl Observer<'_> {
     fn unmatched(&self, kind: Kind, selection: &Selection) -> BTreeSet<RecordKey> {
         let candidates: BTreeMap<&RecordKey, &Candidate> = match kind {
             Kind::User => selection.people.iter().collect(),
-            Kind::Group => {
-                selection.groups.iter().map(|(key, group)| (key, &group.group)).collect()
-            }
+            Kind::Group => selection
+                .groups
+                .iter()
+                .map(|(key, group)| (key, &group.group))
+                .collect(),
         };
         let waiting = waiting_for_others(
             kind,
-            candidates.iter().map(|(record, candidate)| (*record, *candidate)),
+            candidates
+                .iter()
+                .map(|(record, candidate)| (*record, *candidate)),
             &self.target.rules.match_on,
         );
         let required: &[AttributePath] = match kind {
@@ -172,8 +191,12 @@ impl Observer<'_> {
         }
         let mut wanted = Vec::new();
         for record in unmatched {
-            let Some(candidate) = candidate_mut(selection, kind, record) else { continue };
-            let Some(Ok(desired)) = &candidate.desired else { return Ok(None) };
+            let Some(candidate) = candidate_mut(selection, kind, record) else {
+                continue;
+            };
+            let Some(Ok(desired)) = &candidate.desired else {
+                return Ok(None);
+            };
             // Only a complete listing can prove that a lost create did not happen.
             if candidate.intent.is_some() {
                 return Ok(None);
@@ -196,9 +219,16 @@ impl Observer<'_> {
         }
         let mut found = Listing::default();
         for (path, value) in wanted {
-            match self.client.look_up(kind, &path, &value).await.map_err(unreachable)? {
+            match self
+                .client
+                .look_up(kind, &path, &value)
+                .await
+                .map_err(unreachable)?
+            {
                 Lookup::Found(hits) => {
-                    found.resources.extend(hits.into_iter().map(|hit| (hit.id.clone(), hit)));
+                    found
+                        .resources
+                        .extend(hits.into_iter().map(|hit| (hit.id.clone(), hit)));
                 }
                 Lookup::NotHonoured => return Ok(None),
             }
@@ -216,9 +246,11 @@ impl Observer<'_> {
     ) -> Result<Listing, Failure> {
         let candidates: Vec<(RecordKey, ResourceId)> = match kind {
             Kind::User => selection.people.iter().collect::<Vec<_>>(),
-            Kind::Group => {
-                selection.groups.iter().map(|(key, group)| (key, &group.group)).collect()
-            }
+            Kind::Group => selection
+                .groups
+                .iter()
+                .map(|(key, group)| (key, &group.group))
+                .collect(),
         }
         .into_iter()
         .filter_map(|(record, candidate)| {
@@ -229,7 +261,12 @@ impl Observer<'_> {
         })
         .collect();
         for (record, resource) in candidates {
-            match self.client.get(kind, &resource).await.map_err(unreachable)? {
+            match self
+                .client
+                .get(kind, &resource)
+                .await
+                .map_err(unreachable)?
+            {
                 Some(listed) => {
                     listing.resources.insert(resource, listed);
                 }
@@ -250,7 +287,10 @@ impl Observer<'_> {
         listing: Listing,
         complete: bool,
     ) -> Result<Observed, SnapshotError> {
-        let mut observed = Observed { complete, ..Observed::default() };
+        let mut observed = Observed {
+            complete,
+            ..Observed::default()
+        };
         for (id, listed) in listing.resources {
             if let Some(owner) = self.known.owner(kind, &id)? {
                 observed.owners.insert(id.clone(), owner);
@@ -275,10 +315,16 @@ impl Observer<'_> {
     ) -> Result<Option<RecordKey>, SnapshotError> {
         let id = SourceId::new(external_id);
         for source in &self.target.sources {
-            let Some(view) = self.readings.view(source) else { continue };
+            let Some(view) = self.readings.view(source) else {
+                continue;
+            };
             let row = view.row(kind, &id)?;
             if row.is_some_and(|row| row.gone_since.is_none()) {
-                return Ok(Some(RecordKey { source: source.clone(), kind, id }));
+                return Ok(Some(RecordKey {
+                    source: source.clone(),
+                    kind,
+                    id,
+                }));
             }
         }
         Ok(None)
@@ -292,7 +338,10 @@ fn candidate_mut<'a>(
 ) -> Option<&'a mut Candidate> {
     match kind {
         Kind::User => selection.people.get_mut(record),
-        Kind::Group => selection.groups.get_mut(record).map(|group| &mut group.group),
+        Kind::Group => selection
+            .groups
+            .get_mut(record)
+            .map(|group| &mut group.group),
     }
 }
 

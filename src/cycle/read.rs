@@ -45,16 +45,24 @@ pub async fn read_sources(
         let in_use = attributes_in_use(name, targets);
         match read_source(store, name, source.as_ref(), in_use, now, progress).await {
             Ok((staged, batch)) => {
-                let warnings = batch.warnings.into_iter().map(|warning| warning.0).collect();
+                let warnings = batch
+                    .warnings
+                    .into_iter()
+                    .map(|warning| warning.0)
+                    .collect();
                 readings.warnings.insert(name.clone(), warnings);
                 let view = staged.view();
                 let staged = Some((staged, batch.cursor));
-                readings.sources.insert(name.clone(), Reading { view, staged });
+                readings
+                    .sources
+                    .insert(name.clone(), Reading { view, staged });
             }
             Err(failure) => {
                 readings.failures.insert(name.clone(), failure);
                 let view = store.view(name).map_err(failed)?;
-                readings.sources.insert(name.clone(), Reading { view, staged: None });
+                readings
+                    .sources
+                    .insert(name.clone(), Reading { view, staged: None });
             }
         }
     }
@@ -79,10 +87,15 @@ impl Readings {
 
     /// Publishes what was read. Not called for a preview.
     pub async fn publish(&mut self) -> Result<(), Failure> {
-        let staged: Vec<_> =
-            self.sources.values_mut().filter_map(|reading| reading.staged.take()).collect();
+        let staged: Vec<_> = self
+            .sources
+            .values_mut()
+            .filter_map(|reading| reading.staged.take())
+            .collect();
         blocking(move || {
-            staged.into_iter().try_for_each(|(staged, cursor)| staged.publish(cursor.as_ref()))
+            staged
+                .into_iter()
+                .try_for_each(|(staged, cursor)| staged.publish(cursor.as_ref()))
         })
         .await?
         .map_err(failed)
@@ -92,7 +105,10 @@ impl Readings {
 /// Source attributes that any target of this source uses: nothing else is kept.
 fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for target in targets.iter().filter(|target| target.sources.iter().any(|name| name == source)) {
+    for target in targets
+        .iter()
+        .filter(|target| target.sources.iter().any(|name| name == source))
+    {
         for kind in Kind::ALL {
             names.extend(target.mapping.in_use(kind));
         }
@@ -109,8 +125,10 @@ async fn read_source(
     now: DateTime<Utc>,
     progress: &dyn Progress,
 ) -> Result<(Staged, Batch), Failure> {
-    let request =
-        ReadRequest { attributes: Some(in_use.clone()), since: store.cursor(name).map_err(failed)? };
+    let request = ReadRequest {
+        attributes: Some(in_use.clone()),
+        since: store.cursor(name).map_err(failed)?,
+    };
     let stage = store.stage(name, Some(in_use)).map_err(failed)?;
     let (stage, batch) = stream(stage, name, source, &request, progress).await?;
     let staged = blocking({
@@ -128,7 +146,11 @@ async fn read_source(
     let vanished: Vec<String> = staged
         .vanished()
         .into_iter()
-        .flat_map(|(kind, names)| names.into_iter().map(move |name| format!("`{name}` ({kind})")))
+        .flat_map(|(kind, names)| {
+            names
+                .into_iter()
+                .map(move |name| format!("`{name}` ({kind})"))
+        })
         .collect();
     if !vanished.is_empty() {
         return Err(refuse(&format!(
@@ -190,5 +212,8 @@ fn panicked(error: tokio::task::JoinError) -> Failure {
 }
 
 fn refuse(problem: &str) -> Failure {
-    Failure { kind: FailureKind::Failed, chain: vec![problem.to_owned()] }
+    Failure {
+        kind: FailureKind::Failed,
+        chain: vec![problem.to_owned()],
+    }
 }

@@ -57,9 +57,17 @@ pub(super) fn select(
     };
     selector.resolve_scope()?;
     let changed = selector.changed()?;
-    selector.take_people(changed.iter().filter(|key| key.kind == Kind::User).cloned().collect())?;
-    let mut groups: BTreeSet<RecordKey> =
-        changed.into_iter().filter(|key| key.kind == Kind::Group).collect();
+    selector.take_people(
+        changed
+            .iter()
+            .filter(|key| key.kind == Kind::User)
+            .cloned()
+            .collect(),
+    )?;
+    let mut groups: BTreeSet<RecordKey> = changed
+        .into_iter()
+        .filter(|key| key.kind == Kind::Group)
+        .collect();
     groups.extend(selector.groups_touched()?);
     selector.take_groups(groups)?;
     Ok(selector.selection)
@@ -81,11 +89,16 @@ struct Selector<'a> {
 
 impl Selector<'_> {
     fn view(&self, source: &str) -> Option<&View> {
-        self.readings.view(source).filter(|_| self.target.sources.iter().any(|name| name == source))
+        self.readings
+            .view(source)
+            .filter(|_| self.target.sources.iter().any(|name| name == source))
     }
 
     fn views(&self) -> impl Iterator<Item = &View> {
-        self.target.sources.iter().filter_map(|source| self.readings.view(source))
+        self.target
+            .sources
+            .iter()
+            .filter_map(|source| self.readings.view(source))
     }
 
     /// Why nothing may be concluded from a source in this cycle.
@@ -119,8 +132,14 @@ impl Selector<'_> {
         let pinned = self.known.progress().scope_pins.get(name).cloned();
         match pinned.filter(|pin| self.view(&pin.source).is_some()) {
             Some(pin) => {
-                let row = self.view(&pin.source).map(|view| view.row(Kind::Group, &pin.id));
-                if row.transpose()?.flatten().is_some_and(|row| row.gone_since.is_none()) {
+                let row = self
+                    .view(&pin.source)
+                    .map(|view| view.row(Kind::Group, &pin.id));
+                if row
+                    .transpose()?
+                    .flatten()
+                    .is_some_and(|row| row.gone_since.is_none())
+                {
                     hits.insert(pin);
                 }
             }
@@ -147,7 +166,9 @@ impl Selector<'_> {
         }
         let (members, complete) = self.flatten(&group)?;
         if !complete {
-            return unresolved(format!("the members of the scope group `{name}` are not known"));
+            return unresolved(format!(
+                "the members of the scope group `{name}` are not known"
+            ));
         }
         self.scope_members.insert(group.clone(), members);
         Ok(ScopeGroup::Resolved(group))
@@ -158,17 +179,23 @@ impl Selector<'_> {
         id: &SourceId,
         attributes: &provisor_connectors::Attributes,
     ) -> Option<String> {
-        let mapped = self.target.mapping.apply(Kind::Group, id, attributes).ok()?;
-        mapped.get(&AttributePath::display_name())?.as_str().map(str::to_owned)
+        let mapped = self
+            .target
+            .mapping
+            .apply(Kind::Group, id, attributes)
+            .ok()?;
+        mapped
+            .get(&AttributePath::display_name())?
+            .as_str()
+            .map(str::to_owned)
     }
 
     /// The people in a group, nested groups included, and whether every list on the way is
     /// known. Cycles end by themselves: no group is entered twice.
-    fn flatten(
-        &self,
-        group: &RecordKey,
-    ) -> Result<(BTreeSet<RecordKey>, bool), SnapshotError> {
-        let Some(view) = self.view(&group.source) else { return Ok((BTreeSet::new(), false)) };
+    fn flatten(&self, group: &RecordKey) -> Result<(BTreeSet<RecordKey>, bool), SnapshotError> {
+        let Some(view) = self.view(&group.source) else {
+            return Ok((BTreeSet::new(), false));
+        };
         let mut people = BTreeSet::new();
         let mut complete = true;
         let mut entered = BTreeSet::from([group.id.clone()]);
@@ -192,12 +219,20 @@ impl Selector<'_> {
     /// Groups that contain a record, directly or through nested groups.
     fn ancestors(&self, record: &RecordKey) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut found = BTreeSet::new();
-        let Some(view) = self.view(&record.source) else { return Ok(found) };
-        let mut waiting = vec![MemberKey { kind: record.kind, id: record.id.clone() }];
+        let Some(view) = self.view(&record.source) else {
+            return Ok(found);
+        };
+        let mut waiting = vec![MemberKey {
+            kind: record.kind,
+            id: record.id.clone(),
+        }];
         while let Some(member) = waiting.pop() {
             for group in view.groups_of(&member)? {
                 if found.insert(key(view, Kind::Group, group.clone())) {
-                    waiting.push(MemberKey { kind: Kind::Group, id: group });
+                    waiting.push(MemberKey {
+                        kind: Kind::Group,
+                        id: group,
+                    });
                 }
             }
         }
@@ -221,7 +256,13 @@ impl Selector<'_> {
             return Ok(changed);
         }
         for view in self.views() {
-            let seen = self.known.progress().seen.get(view.source()).copied().unwrap_or(0);
+            let seen = self
+                .known
+                .progress()
+                .seen
+                .get(view.source())
+                .copied()
+                .unwrap_or(0);
             changed.extend(view.changed_since(seen)?);
         }
         self.extend_by_nesting(&mut changed)?;
@@ -230,12 +271,12 @@ impl Selector<'_> {
 
     /// A changed edge between groups touches everybody below it, where the scope or a pushed
     /// group above may depend on it. Such an edge has two changed groups as its ends.
-    fn extend_by_nesting(
-        &self,
-        changed: &mut BTreeSet<RecordKey>,
-    ) -> Result<(), SnapshotError> {
-        let groups: Vec<RecordKey> =
-            changed.iter().filter(|key| key.kind == Kind::Group).cloned().collect();
+    fn extend_by_nesting(&self, changed: &mut BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
+        let groups: Vec<RecordKey> = changed
+            .iter()
+            .filter(|key| key.kind == Kind::Group)
+            .cloned()
+            .collect();
         let several = groups.len() > 1;
         for group in groups {
             changed.extend(self.ancestors(&group)?);
@@ -251,7 +292,9 @@ impl Selector<'_> {
         while !keys.is_empty() {
             let mut owners = BTreeSet::new();
             for record in std::mem::take(&mut keys) {
-                let Some(candidate) = self.candidate(&record)? else { continue };
+                let Some(candidate) = self.candidate(&record)? else {
+                    continue;
+                };
                 owners.extend(self.rivals(&record, &candidate)?);
                 self.selection.people.insert(record, candidate);
             }
@@ -268,9 +311,14 @@ impl Selector<'_> {
         candidate: &Candidate,
     ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut rivals = BTreeSet::new();
-        let Some(Ok(desired)) = &candidate.desired else { return Ok(rivals) };
+        let Some(Ok(desired)) = &candidate.desired else {
+            return Ok(rivals);
+        };
         let empty = AttributeMap::new();
-        let acknowledged = candidate.link.as_ref().map_or(&empty, |link| &link.acknowledged);
+        let acknowledged = candidate
+            .link
+            .as_ref()
+            .map_or(&empty, |link| &link.acknowledged);
         let mut keys = keys_for(record.kind, &self.target.rules.match_on);
         keys.push(AttributePath::user_name());
         for path in keys {
@@ -303,22 +351,36 @@ impl Selector<'_> {
             return Ok(None);
         }
         let attributes = row.as_ref().map(|row| &row.attributes);
-        let desired = attributes
-            .filter(|_| !gone)
-            .map(|attributes| self.target.mapping.apply(record.kind, &record.id, attributes));
+        let desired = attributes.filter(|_| !gone).map(|attributes| {
+            self.target
+                .mapping
+                .apply(record.kind, &record.id, attributes)
+        });
         let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
         let verdict = match record.kind {
             Kind::User => self.judge(record),
             Kind::Group => self.judge_pushed(record, &desired),
         };
-        let rehire_key = self.target.rules.rehire_key.as_ref().and_then(|name| {
-            attributes?.values(name).first().map(Value::to_string)
-        });
+        let rehire_key = self
+            .target
+            .rules
+            .rehire_key
+            .as_ref()
+            .and_then(|name| attributes?.values(name).first().map(Value::to_string));
         let open = self.open.get(record);
-        let changed_since = self.view(&record.source).zip(row.as_ref()).is_some_and(|(view, row)| {
-            let seen = self.known.progress().seen.get(view.source()).copied().unwrap_or(0);
-            row.generation > seen
-        });
+        let changed_since =
+            self.view(&record.source)
+                .zip(row.as_ref())
+                .is_some_and(|(view, row)| {
+                    let seen = self
+                        .known
+                        .progress()
+                        .seen
+                        .get(view.source())
+                        .copied()
+                        .unwrap_or(0);
+                    row.generation > seen
+                });
         let due = match open.map(|open| open.due) {
             None | Some(Due::Now) => true,
             Some(Due::At(moment)) => moment <= self.now,
@@ -352,12 +414,16 @@ impl Selector<'_> {
         record: &RecordKey,
         desired: &Option<Result<AttributeMap, crate::mapping::MappingError>>,
     ) -> Verdict {
-        let Some(push) = &self.target.rules.groups.push else { return Verdict::Out };
+        let Some(push) = &self.target.rules.groups.push else {
+            return Verdict::Out;
+        };
         let name = match desired {
             Some(Ok(desired)) => desired.get(&AttributePath::display_name()),
             _ => None,
         };
-        let named = name.and_then(|name| name.as_str()).is_some_and(|name| push.is_match(name));
+        let named = name
+            .and_then(|name| name.as_str())
+            .is_some_and(|name| push.is_match(name));
         if self.target.profile.groups && (named || push.is_match(record.id.as_str())) {
             Verdict::In
         } else {
@@ -370,7 +436,10 @@ impl Selector<'_> {
         let mut groups = BTreeSet::new();
         for (record, person) in &self.selection.people {
             let settled = person.standing.is_entitled()
-                && person.link.as_ref().is_some_and(|link| link.active && !link.missing);
+                && person
+                    .link
+                    .as_ref()
+                    .is_some_and(|link| link.active && !link.missing);
             if settled {
                 continue;
             }
@@ -384,7 +453,9 @@ impl Selector<'_> {
 
     fn take_groups(&mut self, keys: BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
         for record in keys {
-            let Some(mut group) = self.candidate(&record)? else { continue };
+            let Some(mut group) = self.candidate(&record)? else {
+                continue;
+            };
             let pushed = group.standing.is_entitled();
             if group.link.is_none() && group.intent.is_none() && !pushed && !self.full {
                 continue;
@@ -406,19 +477,23 @@ impl Selector<'_> {
                 }
             }
             let owned = self.owned_edges(&record)?;
-            let group = GroupCandidate { group, members, member_resources, owned };
+            let group = GroupCandidate {
+                group,
+                members,
+                member_resources,
+                owned,
+            };
             self.selection.groups.insert(record, group);
         }
         Ok(())
     }
 
-    fn in_scope(
-        &self,
-        people: BTreeSet<RecordKey>,
-    ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+    fn in_scope(&self, people: BTreeSet<RecordKey>) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut members = BTreeSet::new();
         for person in people {
-            let Some(view) = self.view(&person.source) else { continue };
+            let Some(view) = self.view(&person.source) else {
+                continue;
+            };
             let row = view.row(Kind::User, &person.id)?;
             let present = row.is_some_and(|row| row.gone_since.is_none());
             if present && self.judge(&person) == Verdict::In {
@@ -435,7 +510,11 @@ impl Selector<'_> {
         let mut owned = BTreeMap::new();
         for resource in self.known.members(group)?.into_keys() {
             let record = self.known.owner(Kind::User, &resource)?;
-            let mut edge = OwnedEdge { record: record.clone(), unknown: false, protected: None };
+            let mut edge = OwnedEdge {
+                record: record.clone(),
+                unknown: false,
+                protected: None,
+            };
             if let Some(record) = record {
                 edge.unknown = self.unreadable(&record.source).is_some()
                     || matches!(self.judge(&record), Verdict::Unknown(_));
@@ -455,18 +534,31 @@ impl Selector<'_> {
         if protect.is_empty() {
             return Ok(None);
         }
-        let Some(link) = self.known.link(record)? else { return Ok(None) };
+        let Some(link) = self.known.link(record)? else {
+            return Ok(None);
+        };
         let name = link.acknowledged.get(&AttributePath::user_name());
         let subject = crate::plan::action::Subject {
             kind: Kind::User,
             record: Some(record.clone()),
             resource: Some(resource.clone()),
-            name: name.and_then(|name| name.as_str()).unwrap_or_default().to_owned(),
+            name: name
+                .and_then(|name| name.as_str())
+                .unwrap_or_default()
+                .to_owned(),
         };
-        Ok(crate::plan::protected_by(&subject, &link.acknowledged, protect))
+        Ok(crate::plan::protected_by(
+            &subject,
+            &link.acknowledged,
+            protect,
+        ))
     }
 }
 
 fn key(view: &View, kind: Kind, id: SourceId) -> RecordKey {
-    RecordKey { source: view.source().to_owned(), kind, id }
+    RecordKey {
+        source: view.source().to_owned(),
+        kind,
+        id,
+    }
 }

@@ -38,23 +38,39 @@ pub(super) fn window(
         .iter()
         .filter_map(|(name, allowed)| Some((limit_named(name)?, *allowed)))
         .collect();
-    let approval = state.approval.as_ref().filter(|approval| now - approval.at < WINDOW);
+    let approval = state
+        .approval
+        .as_ref()
+        .filter(|approval| now - approval.at < WINDOW);
     let approved = approval.map_or_else(Approved::default, |approval| Approved {
         actions: approval.actions.clone(),
         people: approval.people.clone(),
     });
-    Ok(Window { base: base(state, now), spent, spent_by_group, halve, in_force, approved })
+    Ok(Window {
+        base: base(state, now),
+        spent,
+        spent_by_group,
+        halve,
+        in_force,
+        approved,
+    })
 }
 
 /// What was linked and active when the window began. A target younger than the window begins
 /// with the end of its first cycle: its first import is not growth to be measured against.
 fn base(state: &Progress, now: DateTime<Utc>) -> Base {
-    let before = state.base.iter().rev().find(|point| point.at <= now - WINDOW);
-    before.or(state.base.first()).map_or_else(Base::default, |point| Base {
-        people: point.people,
-        groups: point.groups,
-        members: point.members,
-    })
+    let before = state
+        .base
+        .iter()
+        .rev()
+        .find(|point| point.at <= now - WINDOW);
+    before
+        .or(state.base.first())
+        .map_or_else(Base::default, |point| Base {
+            people: point.people,
+            groups: point.groups,
+            members: point.members,
+        })
 }
 
 /// A release as the planner needs it: with the digests of the set it names, if that was the
@@ -64,7 +80,11 @@ pub(super) fn release(release: &Release, state: &Progress) -> plan::Release {
     plan::Release {
         held_id: release.held_id.clone(),
         only: release.only.clone(),
-        remembered: if remembered { state.held_digests.clone() } else { Default::default() },
+        remembered: if remembered {
+            state.held_digests.clone()
+        } else {
+            Default::default()
+        },
     }
 }
 

@@ -169,7 +169,10 @@ impl Guard<'_> {
 
     fn exceeded(&self, actions: &[Action]) -> BTreeMap<Limit, u64> {
         let mut planned: BTreeMap<Limit, u64> = BTreeMap::new();
-        for action in actions.iter().filter(|action| !self.is_approved(action)) {
+        let counted = actions
+            .iter()
+            .filter(|action| !self.is_approved(action) && action.reason != Reason::ProbableLeaver);
+        for action in counted {
             for cost in &action.costs {
                 let amount = match cost.limit {
                     Limit::MembersRemoved => self.removals(action).len() as u64,
@@ -226,6 +229,18 @@ impl Guard<'_> {
 
     /// Lets an action go on, holds it, or holds the part of it that a limit is about.
     fn place(&self, action: Action, judged: &mut Judged) {
+        if action.reason == Reason::ProbableLeaver && !self.is_approved(&action) {
+            return judged.held.push(Held {
+                subject: action.subject.clone(),
+                change: action.change,
+                reason: HeldReason::ProbableLeaver,
+                limit: None,
+                detail: "the snapshot was lost; in no source, active, and its externalId looks \
+                         like one of ours"
+                    .to_owned(),
+                action: Some(Box::new(action)),
+            });
+        }
         let removes = action
             .costs
             .iter()
@@ -491,11 +506,16 @@ fn held_id(held: &[Held], digests: &mut BTreeSet<String>) -> Option<String> {
         })
         .filter_map(|held| held.action.as_deref());
     digests.extend(actions.map(digest_of));
+    id_of(digests)
+}
+
+/// Names a set of held actions by their digests; `None` for the empty set.
+pub fn id_of(digests: &BTreeSet<String>) -> Option<String> {
     if digests.is_empty() {
         return None;
     }
     let mut context = digest::Context::new(&digest::SHA256);
-    for digest in digests.iter() {
+    for digest in digests {
         context.update(digest.as_bytes());
     }
     Some(hex(context.finish().as_ref())[..12].to_owned())

@@ -16,6 +16,7 @@ use super::claims;
 use super::input::{Candidate, Input, Standing};
 use super::matching::{Index, Match, keys_for};
 use super::rules::{AdoptInactive, Stale};
+use crate::scim::path::AttributePath;
 use crate::scim::resource::{self, AttributeMap, ResourceId};
 use crate::snapshot::link::Link;
 
@@ -483,16 +484,19 @@ impl<'a> Table<'a> {
             if observed.owners.contains_key(id) || self.claimed.contains(id) {
                 continue;
             }
-            let name =
-                resource::read_path(&listed.json, &crate::scim::path::AttributePath::user_name())
-                    .and_then(|name| name.as_str())
-                    .unwrap_or(&id.0);
+            let name = resource::read_path(&listed.json, &AttributePath::user_name())
+                .and_then(|name| name.as_str())
+                .unwrap_or(&id.0);
             let subject = Subject {
                 kind: Kind::User,
                 record: None,
                 resource: Some(id.clone()),
                 name: name.to_owned(),
             };
+            if listed.active && self.input.snapshot_lost && self.looks_like_ours(listed) {
+                self.probable_leaver(subject, listed);
+                continue;
+            }
             let detail = if listed.active {
                 "in no source; active"
             } else {
@@ -505,4 +509,47 @@ impl<'a> Table<'a> {
             });
         }
     }
+
+    /// After a lost snapshot, somebody at the target whom no source has and whose externalId
+    /// has the form of our own is probably a leaver whose link is lost. The guards hold it for
+    /// a person to decide.
+    fn probable_leaver(&mut self, subject: Subject, listed: &resource::Listed) {
+        let user_name = AttributePath::user_name();
+        let name = resource::read_path(&listed.json, &user_name).cloned();
+        let found = name.map(|name| (user_name, name)).into_iter().collect();
+        if build::protected_by(&subject, &found, &self.input.rules.protect).is_some() {
+            let detail = "in no source, but protected";
+            return self.list(subject, ListedReason::Protected, detail);
+        }
+        let action = build::deactivate(subject, Reason::ProbableLeaver, self.input.profile);
+        self.people.actions.push(action);
+    }
+
+    fn looks_like_ours(&self, listed: &resource::Listed) -> bool {
+        let external_id = resource::read_path(&listed.json, &AttributePath::external_id());
+        let Some(external_id) = external_id.and_then(|value| value.as_str()) else {
+            return false;
+        };
+        let form = form_of(external_id);
+        self.input
+            .people
+            .keys()
+            .any(|record| form_of(record.id.as_str()) == form)
+    }
+}
+
+/// The form of a key: runs of digits, of letters, and what is between them.
+fn form_of(key: &str) -> String {
+    let mut form = String::new();
+    for character in key.chars() {
+        let class = match character {
+            '0'..='9' => '9',
+            _ if character.is_alphabetic() => 'a',
+            other => other,
+        };
+        if !form.ends_with(class) {
+            form.push(class);
+        }
+    }
+    form
 }

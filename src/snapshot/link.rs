@@ -22,8 +22,6 @@ pub struct Link {
     pub deactivated: Option<Deactivation>,
     /// The resource's externalId, where it is not ours: kept, and reported.
     pub foreign_external_id: Option<String>,
-    /// Since when the source no longer has the record.
-    pub gone_since: Option<DateTime<Utc>>,
     /// Adopted, and the first patch is not acknowledged yet: until then a change of what was
     /// found is an overwrite, whichever cycle makes it.
     #[serde(default)]
