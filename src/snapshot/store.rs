@@ -27,7 +27,7 @@ pub struct Store {
 /// What all handles share. The lock is last: it is let go after the database.
 pub(super) struct Shared {
     /// The tables.
-    pub(super) tables: Tables,
+    pub(super) tables: Box<Tables>,
     /// Sources that are being staged.
     pub(super) staging: Mutex<BTreeSet<String>>,
     /// Generations that somebody is looking at.
