@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod mapping;
 pub mod plan;
+pub mod sandbox;
 pub mod scim;
 pub mod snapshot;
 pub mod target;
