@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod cli;
 pub mod config;
 pub mod cycle;
 pub mod mapping;
@@ -14,3 +15,4 @@ pub mod scim;
 pub mod scope;
 pub mod snapshot;
 pub mod target;
+pub mod telemetry;
