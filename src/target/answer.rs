@@ -47,10 +47,7 @@ pub(super) enum BodyError {
 
 /// Reads a body chunk by chunk and stops at the limit, whatever Content-Length said. The
 /// limit counts what is left after decompression.
-pub(super) async fn read_body(
-    response: &mut Response,
-    limit: usize,
-) -> Result<Vec<u8>, BodyError> {
+pub(super) async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
         if body.len() + chunk.len() > limit {
@@ -67,7 +64,11 @@ pub(super) fn is_web_page(response: &Response) -> bool {
         .headers()
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
+        .is_some_and(|kind| {
+            kind.trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        })
 }
 
 /// A server's own words, fit for one line: no control characters, 200 characters at most.
@@ -182,7 +183,7 @@ fn io_kind(error: &reqwest::Error) -> Option<std::io::ErrorKind> {
 }
 
 fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |source| source.source())
+    std::iter::successors(error.source(), |&source| source.source())
 }
 
 #[cfg(test)]
@@ -210,7 +211,10 @@ mod tests {
                 "invalid peer certificate: certificate not valid for name \"a\"",
                 "another host name",
             ),
-            ("received fatal alert: CertificateRequired", "client_certificate"),
+            (
+                "received fatal alert: CertificateRequired",
+                "client_certificate",
+            ),
         ];
         for (chain, expected) in cases {
             let problem = explain_certificate(chain).unwrap();

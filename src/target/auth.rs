@@ -212,11 +212,10 @@ impl Auth {
             Auth::Header { name, value } => {
                 let plain = value.read()?;
                 let text = Zeroizing::new(plain.expose_secret().to_owned());
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    SecretError::Unusable {
+                let name =
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| SecretError::Unusable {
                         place: format!("the header name `{name}`"),
-                    }
-                })?;
+                    })?;
                 (name, value, text)
             }
         };
@@ -275,7 +274,10 @@ mod tests {
     fn a_file_gives_its_content_without_the_line_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "token", "s3cret \r\n", 0o600);
-        assert_eq!(Secret::File(path).read().unwrap().expose_secret(), "s3cret ");
+        assert_eq!(
+            Secret::File(path).read().unwrap().expose_secret(),
+            "s3cret "
+        );
     }
 
     #[test]
@@ -326,7 +328,10 @@ mod tests {
         let secret = Secret::Generated("s3cret".to_owned().into());
         let auth = Auth::Bearer(secret.clone());
         let (name, value) = auth.header().unwrap();
-        assert_eq!((name, value.to_str().unwrap()), (AUTHORIZATION, "Bearer s3cret"));
+        assert_eq!(
+            (name, value.to_str().unwrap()),
+            (AUTHORIZATION, "Bearer s3cret")
+        );
         assert!(value.is_sensitive());
         assert!(!format!("{auth:?} {value:?}").contains("s3cret"));
 
@@ -334,7 +339,10 @@ mod tests {
             username: "ana".to_owned(),
             password: secret.clone(),
         };
-        assert_eq!(basic.header().unwrap().1.to_str().unwrap(), "Basic YW5hOnMzY3JldA==");
+        assert_eq!(
+            basic.header().unwrap().1.to_str().unwrap(),
+            "Basic YW5hOnMzY3JldA=="
+        );
         let own = Auth::Header {
             name: "X-Api-Key".to_owned(),
             value: secret,

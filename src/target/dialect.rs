@@ -113,7 +113,10 @@ mod tests {
         );
         let members = ["u1".to_owned(), "pending:7".to_owned()];
         let full = create_body(Kind::Group, &attributes, &members, &Profile::default());
-        assert_eq!(full["members"], json!([{"value": "u1"}, {"value": "pending:7"}]));
+        assert_eq!(
+            full["members"],
+            json!([{"value": "u1"}, {"value": "pending:7"}])
+        );
     }
 
     #[test]

@@ -142,7 +142,13 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_loopback() {
-        for host in ["localhost", "app.localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
+        for host in [
+            "localhost",
+            "app.localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+        ] {
             let url = Url::parse(&format!("http://{host}:8080/")).unwrap();
             assert!(is_loopback(&url), "{host}");
         }

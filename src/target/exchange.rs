@@ -82,12 +82,7 @@ impl Call<'_> {
         }
     }
 
-    fn refused(
-        &self,
-        status: u16,
-        body: ErrorBody,
-        retry_after: Option<Duration>,
-    ) -> TargetError {
+    fn refused(&self, status: u16, body: ErrorBody, retry_after: Option<Duration>) -> TargetError {
         TargetError::Refused {
             method: self.verb.name(),
             path: self.path.clone(),
@@ -143,11 +138,7 @@ impl Client {
         }
     }
 
-    async fn attempt(
-        &self,
-        call: &Call<'_>,
-        number: u32,
-    ) -> Result<Answer, Failure> {
+    async fn attempt(&self, call: &Call<'_>, number: u32) -> Result<Answer, Failure> {
         let mut url = call.url.clone();
         for _ in 0..=MOST_REDIRECTS {
             let (response, permit) = self.send(call, &url, number).await?;
@@ -204,7 +195,10 @@ impl Client {
             path = call.path,
             request_id = call.request_id,
             attempt = number,
-            status = result.as_ref().ok().map(|response| response.status().as_u16()),
+            status = result
+                .as_ref()
+                .ok()
+                .map(|response| response.status().as_u16()),
             milliseconds = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX),
             "sent a request"
         );
@@ -220,11 +214,7 @@ impl Client {
     /// Where a redirect leads; `None` when the answer is none. Only to the configured
     /// origin, because every request carries the token; and a write only where the method
     /// stays (307, 308; RFC 9110 §15.4), because elsewhere it would turn into a GET.
-    fn redirected(
-        &self,
-        call: &Call<'_>,
-        response: &Response,
-    ) -> Result<Option<Url>, TargetError> {
+    fn redirected(&self, call: &Call<'_>, response: &Response) -> Result<Option<Url>, TargetError> {
         let status = response.status().as_u16();
         if !matches!(status, 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
@@ -280,10 +270,7 @@ impl Client {
             }
             Err(BodyError::Broken(error)) => return Err(self.broken(call, error, number)),
         };
-        Ok(Answer {
-            status,
-            body,
-        })
+        Ok(Answer { status, body })
     }
 
     /// An answer other than 2xx. 429, and 503 with Retry-After, close the gate for all.

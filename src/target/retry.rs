@@ -50,7 +50,10 @@ mod tests {
             ("2", Some(Duration::from_secs(2))),
             (" 0 ", Some(Duration::ZERO)),
             ("0.25", Some(Duration::from_millis(250))),
-            ("Fri, 06 Nov 2026 08:50:07 GMT", Some(Duration::from_secs(30))),
+            (
+                "Fri, 06 Nov 2026 08:50:07 GMT",
+                Some(Duration::from_secs(30)),
+            ),
             ("Fri, 06 Nov 2026 08:00:00 GMT", Some(Duration::ZERO)),
             ("86400", Some(LONGEST_RETRY_AFTER)),
             ("99999999999999999999999999", Some(LONGEST_RETRY_AFTER)),
