@@ -3,16 +3,23 @@
 //! A struct, not a trait: its test double is a server. Must not import the planner's
 //! decisions, the snapshot or the connectors' sources; it does what it is told and reports.
 
+mod answer;
 pub mod auth;
 pub mod client;
+mod connect;
 pub mod dialect;
+mod endpoint;
 pub mod error;
+mod exchange;
 pub mod listing;
 pub mod lookup;
+mod pacing;
 pub mod profile;
 pub mod retry;
+#[cfg(test)]
+mod test_server;
 
-pub use auth::{Auth, Secret, SecretError};
+pub use auth::{Auth, GeneratedSecret, Secret, SecretError};
 pub use client::{Client, Connection, Pace, Sent};
 pub use error::TargetError;
 pub use listing::Listing;

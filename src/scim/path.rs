@@ -1,7 +1,12 @@
 //! Attribute paths: the keys of a mapping and the paths of PATCH operations.
 //!
 //! Grammar (RFC 7644 §3.5.2, narrowed to what a mapping can set): `a`, `a.b`,
-//! `a[type eq "x"].b`, `URN:a`, `URN:a.b`. Must not know about mappings or targets.
+//! `a[type eq "x"]`, `a[type eq "x"].b`, `URN:a`, `URN:a.b`. Must not know about mappings
+//! or targets.
+
+mod names;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -73,15 +78,37 @@ impl AttributePath {
 }
 
 impl fmt::Display for AttributePath {
-    fn fmt(&self, _formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        unimplemented!()
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            schema,
+            attribute,
+            selector,
+            sub,
+        } = self;
+        if let Some(schema) = schema {
+            write!(formatter, "{schema}:")?;
+        }
+        formatter.write_str(attribute)?;
+        if let Some(Selector { attribute, value }) = selector {
+            // A value in a path is a JSON string (RFC 7644 §3.4.2.2).
+            let value = serde_json::Value::String(value.clone());
+            write!(formatter, "[{attribute} eq {value}]")?;
+        }
+        if let Some(sub) = sub {
+            write!(formatter, ".{sub}")?;
+        }
+        Ok(())
     }
 }
 
 impl FromStr for AttributePath {
     type Err = PathError;
-    fn from_str(_text: &str) -> Result<Self, PathError> {
-        unimplemented!()
+
+    fn from_str(text: &str) -> Result<Self, PathError> {
+        parse(text.trim()).map_err(|problem| PathError {
+            text: text.to_owned(),
+            problem,
+        })
     }
 }
 
@@ -96,4 +123,137 @@ impl From<AttributePath> for String {
     fn from(path: AttributePath) -> String {
         path.to_string()
     }
+}
+
+/// Reads a path and settles its spelling. The error is the problem alone.
+fn parse(text: &str) -> Result<AttributePath, String> {
+    if text.is_empty() {
+        return Err("it is empty; write an attribute such as `userName`".to_owned());
+    }
+    let (name, bracket) = match text.find('[') {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let (schema, rest) = split_schema(name)?;
+    let (attribute, mut sub) = match rest.split_once('.') {
+        Some((attribute, sub)) => (attribute, Some(sub)),
+        None => (rest, None),
+    };
+    check_name(attribute, "attribute")?;
+    let selector = match bracket {
+        Some(_) if sub.is_some() => {
+            return Err("the selector belongs before the sub-attribute, as in \
+                 `emails[type eq \"work\"].value`"
+                .to_owned());
+        }
+        Some(inside) => {
+            let (selector, after) = parse_selector(inside)?;
+            sub = match after.strip_prefix('.') {
+                Some(sub) => Some(sub),
+                None if after.is_empty() => None,
+                None => {
+                    return Err(format!(
+                        "`{after}` follows the selector; write `.` and a sub-attribute, as in \
+                         `emails[type eq \"work\"].value`"
+                    ));
+                }
+            };
+            Some(selector)
+        }
+        None => None,
+    };
+    if let Some(sub) = sub {
+        if sub.contains('.') {
+            return Err("sub-attributes are one level deep, as in `name.givenName`".to_owned());
+        }
+        check_name(sub, "sub-attribute")?;
+    }
+    names::canonicalise(schema, attribute, selector, sub)
+}
+
+/// Splits `URN:attribute`. The last colon separates: a URN has colons and dots of its own.
+fn split_schema(name: &str) -> Result<(Option<&str>, &str), String> {
+    let Some((schema, rest)) = name.rsplit_once(':') else {
+        return Ok((None, name));
+    };
+    if !schema
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
+    {
+        return Err("what stands before the `:` must be a schema URN, as in \
+             `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department`"
+            .to_owned());
+    }
+    if let Some(character) = schema
+        .chars()
+        .find(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '[' | ']'))
+    {
+        return Err(format!("{character:?} cannot be in a schema URN"));
+    }
+    // `URN` or, as some identity providers once wrote, `URN.attribute`.
+    let last = rest.split('.').next().unwrap_or(rest);
+    if let Some(urn) = names::known_schema(&format!("{schema}:{last}")) {
+        return Err(format!(
+            "it names a schema without an attribute; write a `:` and one, as in `{urn}:{}`",
+            names::example_of(urn)
+        ));
+    }
+    Ok((Some(schema), rest))
+}
+
+/// Reads `type eq "work"]…` and returns what follows the bracket.
+fn parse_selector(inside: &str) -> Result<(Selector, &str), String> {
+    const SHAPE: &str = "write the selector as in `emails[type eq \"work\"].value`";
+    let inside = inside.trim_start();
+    let (attribute, rest) = inside
+        .split_once(char::is_whitespace)
+        .ok_or_else(|| SHAPE.to_owned())?;
+    check_name(attribute, "selector's attribute")?;
+    let rest = rest.trim_start();
+    let rest = match rest.get(..2) {
+        Some(operator) if operator.eq_ignore_ascii_case("eq") => rest[2..].trim_start(),
+        _ => return Err(format!("a selector compares with `eq`; {SHAPE}")),
+    };
+    if !rest.starts_with('"') {
+        return Err(format!(
+            "the selector's value needs quotation marks; {SHAPE}"
+        ));
+    }
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+    let value = match values.next() {
+        Some(Ok(value)) => value,
+        _ => {
+            return Err(format!(
+                "the selector's value is not a JSON string; {SHAPE}"
+            ));
+        }
+    };
+    let after = rest[values.byte_offset()..].trim_start();
+    let after = after
+        .strip_prefix(']')
+        .ok_or_else(|| format!("the selector is not closed with `]`; {SHAPE}"))?;
+    let selector = Selector {
+        attribute: attribute.to_owned(),
+        value,
+    };
+    Ok((selector, after))
+}
+
+/// `ATTRNAME` of RFC 7643 §2.1, and `$ref`.
+fn check_name(name: &str, what: &str) -> Result<(), String> {
+    let plain = name.strip_prefix('$').unwrap_or(name);
+    let valid = plain.starts_with(|c: char| c.is_ascii_alphabetic())
+        && plain
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if valid {
+        return Ok(());
+    }
+    if name.is_empty() {
+        return Err(format!("the {what} is missing"));
+    }
+    Err(format!(
+        "`{name}` cannot name the {what}: names are letters, digits, `-` and `_`, and start \
+         with a letter"
+    ))
 }

@@ -1,17 +1,27 @@
-//! One target's HTTP client: signing, pacing, retries, bounds.
+//! One target's HTTP client: the calls that there are, and what their answers must hold.
+//!
+//! How a call is sent, paced and repeated is in `exchange` and `pacing`.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use provisor_connectors::Kind;
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
+use uuid::Uuid;
 
 use super::auth::Auth;
+use super::connect::build_http;
+use super::endpoint::{collection, collection_url, resource_url, shown_resource};
 use super::error::TargetError;
-use crate::scim::message::Capabilities;
-use crate::scim::resource::{Listed, ResourceId};
+use super::exchange::{ATTEMPTS, Call, Verb};
+use super::pacing::Pacing;
+use crate::scim::message::{Capabilities, read_capabilities};
+use crate::scim::resource::{Listed, ResourceId, read_listed};
 
 /// Everything needed to reach one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +32,12 @@ pub struct Connection {
     pub auth: Auth,
     /// One request's time-out, connecting included.
     pub timeout: Duration,
-    /// A CA of one's own, PEM.
+    /// A CA of one's own, PEM; trusted besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// A client certificate with its key, PEM in one file.
+    /// A client certificate with its key, PEM in one file that only its owner can read.
     pub client_certificate: Option<PathBuf>,
-    /// An HTTP proxy.
+    /// An HTTP proxy. Without one the environment's (`HTTPS_PROXY`) is used, but never to
+    /// reach loopback.
     pub proxy: Option<Url>,
     /// Plain http to another host than loopback.
     pub allow_plaintext: bool,
@@ -39,7 +50,7 @@ pub struct Connection {
 pub struct Pace {
     /// Requests a second, over all connections; `None` is unlimited.
     pub requests_per_second: Option<f64>,
-    /// Requests at the same time.
+    /// Requests at the same time; at least one.
     pub concurrency: usize,
 }
 
@@ -52,61 +63,241 @@ pub struct Sent {
     pub status: u16,
     /// The resource in the answer, where there was one.
     pub resource: Option<Listed>,
-    /// The request id we sent (`X-Request-Id`), for the audit log.
+    /// The request id we sent (`X-Request-Id`), for the audit log. All attempts of one call
+    /// carry the same.
     pub request_id: String,
 }
 
-/// A client for one target. Cheap to clone.
+/// A client for one target. Cheap to clone; clones share pace and counters.
 #[derive(Clone)]
 pub struct Client {
-    _private: (),
+    pub(super) inner: Arc<Inner>,
+    /// Back-off delays are multiplied by this.
+    pub(super) delay_factor: f64,
+}
+
+/// What clones share.
+pub(super) struct Inner {
+    pub(super) http: reqwest::Client,
+    pub(super) connection: Connection,
+    pub(super) pacing: Pacing,
+    pub(super) requests: AtomicU64,
+    pub(super) writes: AtomicU64,
+    /// The last Date header, and when it came.
+    server_clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
+}
+
+impl Inner {
+    pub(super) fn set_server_clock(&self, date: DateTime<Utc>, received: Instant) {
+        *self
+            .server_clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((date, received));
+    }
 }
 
 impl Client {
     /// Builds the client: reads certificates, refuses plain http beyond loopback.
-    pub fn new(_connection: Connection) -> Result<Self, TargetError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError::Configuration`], or [`TargetError::Secret`] when others can read the
+    /// client certificate's key. Nothing is sent, and the target's secret is not read yet.
+    pub fn new(connection: Connection) -> Result<Self, TargetError> {
+        let http = build_http(&connection)?;
+        let pacing = Pacing::new(connection.pace)?;
+        let inner = Inner {
+            http,
+            connection,
+            pacing,
+            requests: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            server_clock: Mutex::new(None),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            delay_factor: 1.0,
+        })
+    }
+
+    /// The same client with its back-off delays multiplied by `factor`, for tests against a
+    /// server that fails on purpose. What a server asks for with Retry-After stays.
+    #[must_use]
+    pub fn with_delay_factor(mut self, factor: f64) -> Self {
+        self.delay_factor = factor.clamp(0.0, 1.0);
+        self
     }
 
     /// `GET /ServiceProviderConfig`. A 404 or an unreadable answer is an empty hint; 401,
-    /// 403 and an unreachable server are errors.
+    /// 403, a busy and an unreachable server are errors.
     pub async fn discover(&self) -> Result<Capabilities, TargetError> {
-        unimplemented!()
+        let call = self.call(Verb::Get, "/ServiceProviderConfig", &[], None)?;
+        match self.exchange(&call).await {
+            Ok(answer) => Ok(answer
+                .json()
+                .map_or_else(Capabilities::default, |json| read_capabilities(&json))),
+            Err(TargetError::Refused { status, .. })
+                if !matches!(status, 401 | 403 | 429 | 502 | 503 | 504) =>
+            {
+                Ok(Capabilities::default())
+            }
+            Err(TargetError::Unusable { .. }) => Ok(Capabilities::default()),
+            Err(error) => Err(error),
+        }
     }
 
-    /// `GET /Users/{id}`; `None` on 404.
-    pub async fn get(&self, _kind: Kind, _id: &ResourceId) -> Result<Option<Listed>, TargetError> {
-        unimplemented!()
+    /// `GET /Users/{id}`; `None` on 404. An answer that holds another resource than the one
+    /// asked for is [`TargetError::Unusable`].
+    pub async fn get(&self, kind: Kind, id: &ResourceId) -> Result<Option<Listed>, TargetError> {
+        let call = self.resource_call(Verb::Get, kind, id, None)?;
+        let answer = match self.exchange(&call).await {
+            Ok(answer) => answer,
+            Err(TargetError::Refused {
+                status: 404 | 410, ..
+            }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let resource = answer
+            .json()
+            .and_then(read_listed)
+            .ok_or_else(|| call.unusable("the answer is not a resource with an `id`"))?;
+        if is_same(&resource.id, id) {
+            Ok(Some(resource))
+        } else {
+            Err(call.unusable("the answer is another resource than the one asked for"))
+        }
     }
 
     /// POST. Retried only on answers that prove that nothing happened (429, 503 with
     /// Retry-After, connection refused). An answer without an `id` is [`TargetError::Unusable`].
-    pub async fn create(&self, _kind: Kind, _body: &Value) -> Result<Sent, TargetError> {
-        unimplemented!()
+    pub async fn create(&self, kind: Kind, body: &Value) -> Result<Sent, TargetError> {
+        let call = self.call(Verb::Post, collection(kind), &[], Some(body))?;
+        let answer = self.exchange(&call).await?;
+        let resource = answer.json().and_then(read_listed).ok_or_else(|| {
+            call.unusable(format!(
+                "{} without a resource that has an `id`",
+                answer.status
+            ))
+        })?;
+        Ok(sent(call, answer.status, Some(resource)))
     }
 
     /// PATCH. Repeatable, so also retried after lost answers and 5xx.
     pub async fn patch(
         &self,
-        _kind: Kind,
-        _id: &ResourceId,
-        _body: &Value,
+        kind: Kind,
+        id: &ResourceId,
+        body: &Value,
     ) -> Result<Sent, TargetError> {
-        unimplemented!()
+        let call = self.resource_call(Verb::Patch, kind, id, Some(body))?;
+        let answer = self.exchange(&call).await?;
+        let resource = answer
+            .json()
+            .and_then(read_listed)
+            .filter(|resource| is_same(&resource.id, id));
+        Ok(sent(call, answer.status, resource))
     }
 
     /// DELETE; 404 is success.
-    pub async fn delete(&self, _kind: Kind, _id: &ResourceId) -> Result<Sent, TargetError> {
-        unimplemented!()
+    pub async fn delete(&self, kind: Kind, id: &ResourceId) -> Result<Sent, TargetError> {
+        let call = self.resource_call(Verb::Delete, kind, id, None)?;
+        match self.exchange(&call).await {
+            Ok(answer) => Ok(sent(call, answer.status, None)),
+            Err(TargetError::Refused {
+                status: status @ (404 | 410),
+                ..
+            }) => Ok(sent(call, status, None)),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The largest difference seen between a server's Date header and our clock, in seconds.
-    pub fn clock_skew(&self, _now: DateTime<Utc>) -> Option<i64> {
-        unimplemented!()
+    /// By how many seconds the server's clock is ahead of ours (behind: below zero), from
+    /// the Date header of its last answer. `None` when there was none, and within two
+    /// seconds, which whole seconds and the way of an answer account for.
+    pub fn clock_skew(&self, now: DateTime<Utc>) -> Option<i64> {
+        let (date, received) = (*self
+            .inner
+            .server_clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))?;
+        let elapsed = TimeDelta::from_std(received.elapsed()).ok()?;
+        let skew = (date + elapsed - now).num_seconds();
+        (skew.abs() > 2).then_some(skew)
     }
 
     /// How many requests may be under way at once.
     pub fn concurrency(&self) -> usize {
-        unimplemented!()
+        self.inner.pacing.concurrency()
+    }
+
+    /// How many requests were sent, retries and redirects included.
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many writes were seen to be answered with 2xx.
+    pub fn writes(&self) -> u64 {
+        self.inner.writes.load(Ordering::Relaxed)
+    }
+
+    /// A call to `path` below the base, with a query.
+    pub(super) fn call<'a>(
+        &self,
+        verb: Verb,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&'a Value>,
+    ) -> Result<Call<'a>, TargetError> {
+        let url = collection_url(&self.inner.connection.base_url, path, query);
+        Ok(Call {
+            verb,
+            path: path.to_owned(),
+            url: url.ok_or_else(|| TargetError::Configuration {
+                problem: "the base_url cannot be extended by a path".to_owned(),
+                source: None,
+            })?,
+            body,
+            attempts: ATTEMPTS,
+            request_id: new_request_id(),
+        })
+    }
+
+    fn resource_call<'a>(
+        &self,
+        verb: Verb,
+        kind: Kind,
+        id: &ResourceId,
+        body: Option<&'a Value>,
+    ) -> Result<Call<'a>, TargetError> {
+        let base = &self.inner.connection.base_url;
+        Ok(Call {
+            verb,
+            path: shown_resource(kind),
+            url: resource_url(base, verb.name(), kind, id)?,
+            body,
+            attempts: ATTEMPTS,
+            request_id: new_request_id(),
+        })
     }
 }
+
+fn new_request_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+fn sent(call: Call<'_>, status: u16, resource: Option<Listed>) -> Sent {
+    Sent {
+        status,
+        resource,
+        request_id: call.request_id,
+    }
+}
+
+/// Ids are case-exact (RFC 7643 §3.1), but some servers spell a UUID in upper case in one
+/// answer and in lower case in another.
+fn is_same(one: &ResourceId, other: &ResourceId) -> bool {
+    one.0.eq_ignore_ascii_case(&other.0)
+}
+
+#[cfg(test)]
+mod tests;

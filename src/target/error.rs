@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::auth::SecretError;
+use super::retry::LONGEST_WAIT;
 
 /// A call that did not end well. Messages name the target's endpoint, never a secret and
 /// never a personal value.
@@ -11,12 +12,22 @@ pub enum TargetError {
     /// The secret cannot be read.
     #[error("the credential cannot be used")]
     Secret(#[from] SecretError),
+    /// What is configured cannot work: plain http to another host, an unreadable certificate.
+    #[error("{problem}")]
+    Configuration {
+        /// What is wrong, and what to do.
+        problem: String,
+        /// What the system or the HTTP library said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// The connection could not be made, or broke before an answer.
     #[error("{method} {path}: {problem}")]
     Unreachable {
         /// The method.
         method: &'static str,
-        /// The endpoint, without query or host.
+        /// The endpoint, without query or host: `/Users`, `/Users/{id}`. The id itself stays
+        /// out, because at some servers it is the person's e-mail address.
         path: String,
         /// In words: refused, timed out, certificate …
         problem: String,
@@ -84,8 +95,31 @@ pub enum Scope {
 
 impl TargetError {
     /// Whether the rest of the plan can go on.
+    ///
+    /// A refusal is about one resource, so that one bad record never blocks the others;
+    /// except 401, and a server that wants to be left alone for longer than a cycle waits.
+    /// A create whose answer was lost did reach the server, so others are still tried; every
+    /// other failure to get an answer has been retried before and means the server is away.
     pub fn scope(&self) -> Scope {
-        unimplemented!()
+        let whole_target = match self {
+            TargetError::Secret(_) | TargetError::Configuration { .. } => true,
+            TargetError::Unreachable { .. } => !self.in_doubt(),
+            TargetError::Refused {
+                status,
+                retry_after,
+                ..
+            } => {
+                *status == 401
+                    || (matches!(status, 429 | 503)
+                        && retry_after.is_some_and(|wait| wait > LONGEST_WAIT))
+            }
+            TargetError::Unusable { .. } | TargetError::Partial { .. } => false,
+        };
+        if whole_target {
+            Scope::Target
+        } else {
+            Scope::Resource
+        }
     }
 
     /// The HTTP status, where the server answered.
@@ -96,8 +130,108 @@ impl TargetError {
         }
     }
 
-    /// Whether a create may have happened although no success was seen.
+    /// Whether a create may have happened although no success was seen: the answer was lost
+    /// or unreadable, or the server failed on the way. 501 and a 503 with Retry-After say
+    /// that the server did not even begin. Always false for what can simply be repeated.
     pub fn in_doubt(&self) -> bool {
-        unimplemented!()
+        match self {
+            TargetError::Unreachable {
+                method, in_doubt, ..
+            } => *method == "POST" && *in_doubt,
+            TargetError::Refused {
+                method,
+                status,
+                retry_after,
+                ..
+            } => {
+                *method == "POST"
+                    && match status {
+                        501 => false,
+                        503 => retry_after.is_none(),
+                        408 | 500..=599 => true,
+                        _ => false,
+                    }
+            }
+            TargetError::Unusable { method, .. } => *method == "POST",
+            TargetError::Secret(_)
+            | TargetError::Configuration { .. }
+            | TargetError::Partial { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: &'static str, status: u16, retry_after: Option<u64>) -> TargetError {
+        TargetError::Refused {
+            method,
+            path: "/Users".to_owned(),
+            status,
+            scim_type: None,
+            detail: None,
+            retry_after: retry_after.map(Duration::from_secs),
+        }
+    }
+
+    fn unreachable(method: &'static str, in_doubt: bool) -> TargetError {
+        TargetError::Unreachable {
+            method,
+            path: "/Users".to_owned(),
+            problem: "timed out".to_owned(),
+            in_doubt,
+            source: None,
+        }
+    }
+
+    #[test]
+    fn a_create_is_in_doubt_unless_the_answer_proves_that_nothing_happened() {
+        let doubtful = [
+            refused("POST", 500, None),
+            refused("POST", 503, None),
+            refused("POST", 504, Some(1)),
+            refused("POST", 408, None),
+            unreachable("POST", true),
+        ];
+        for error in doubtful {
+            assert!(error.in_doubt(), "{error}");
+        }
+        let certain = [
+            refused("POST", 400, None),
+            refused("POST", 409, None),
+            refused("POST", 429, None),
+            refused("POST", 501, None),
+            refused("POST", 503, Some(1)),
+            refused("PATCH", 500, None),
+            unreachable("POST", false),
+            unreachable("PATCH", true),
+        ];
+        for error in certain {
+            assert!(!error.in_doubt(), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_bad_record_does_not_stop_the_target() {
+        let only_this = [
+            refused("PATCH", 400, None),
+            refused("PATCH", 403, None),
+            refused("PATCH", 500, None),
+            refused("PATCH", 429, Some(60)),
+            unreachable("POST", true),
+        ];
+        for error in only_this {
+            assert_eq!(error.scope(), Scope::Resource, "{error}");
+        }
+        let all = [
+            refused("PATCH", 401, None),
+            refused("PATCH", 429, Some(301)),
+            unreachable("POST", false),
+            unreachable("PATCH", true),
+        ];
+        for error in all {
+            assert_eq!(error.scope(), Scope::Target, "{error}");
+        }
     }
 }

@@ -1,12 +1,23 @@
 //! Listing all of one endpoint, with every stopping rule of DESIGN §10.
+//!
+//! From a listing follows who is absent, so it ends either provably complete or in an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::Kind;
 
 use super::client::Client;
+use super::endpoint::collection;
 use super::error::TargetError;
-use crate::scim::resource::{Listed, ResourceId};
+use super::exchange::{Call, Verb};
+use crate::scim::message::{ListPage, read_list};
+use crate::scim::resource::{Listed, ResourceId, read_listed};
+
+/// No listing has more pages than this.
+const MOST_PAGES: u32 = 100_000;
+/// How often in a row a shrinking collection is read again from further up without anything
+/// new coming of it.
+const MOST_STEPS_BACK: u32 = 3;
 
 /// A listing that provably reached its end.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,12 +31,191 @@ impl Client {
     /// page, on `totalResults` seen, or on a page of nothing but ids seen before; fewer than
     /// `totalResults` is [`TargetError::Partial`]. Follows `nextCursor` when one is given.
     /// `progress` is told how many have arrived, and of how many.
+    ///
+    /// Without `totalResults`, only an empty page or one without anything new is the end.
+    /// Resources that arrive twice count once. `count` is left out when the server refuses
+    /// it. When `totalResults` shrinks between two pages, somebody was deleted, and what
+    /// came after them moved up, past the pages that were read: the listing steps back by as
+    /// many places, so that nobody is missed; those deleted meanwhile stay in the listing.
     pub async fn list(
         &self,
-        _kind: Kind,
-        _page_size: u64,
-        _progress: &(dyn Fn(u64, Option<u64>) + Sync),
+        kind: Kind,
+        page_size: u64,
+        progress: &(dyn Fn(u64, Option<u64>) + Sync),
     ) -> Result<Listing, TargetError> {
-        unimplemented!()
+        let mut walk = Walk::new();
+        let mut count = Some(page_size.max(1));
+        for _ in 0..MOST_PAGES {
+            let call = self.page_call(kind, &walk.position, count)?;
+            let page = match self.exchange(&call).await {
+                Ok(answer) => answer
+                    .json()
+                    .and_then(read_list)
+                    .ok_or_else(|| call.unusable("the answer is not a list of resources"))?,
+                // Some servers fail on any `count`, some on a large one.
+                Err(TargetError::Refused {
+                    status: 400 | 500 | 501,
+                    ..
+                }) if count.is_some() && walk.is_at_start() => {
+                    count = None;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let next = walk.take(&call, page)?;
+            progress(walk.seen(), walk.total);
+            if next == Next::End {
+                return walk.finish(kind);
+            }
+        }
+        Err(walk.partial(kind))
+    }
+
+    fn page_call(
+        &self,
+        kind: Kind,
+        position: &Position,
+        count: Option<u64>,
+    ) -> Result<Call<'static>, TargetError> {
+        let count = count.map(|count| count.to_string());
+        let start;
+        let mut query = Vec::new();
+        match position {
+            Position::Index(index) => {
+                start = index.to_string();
+                query.push(("startIndex", start.as_str()));
+            }
+            Position::Cursor(cursor) => query.push(("cursor", cursor.as_str())),
+        }
+        if let Some(count) = &count {
+            query.push(("count", count.as_str()));
+        }
+        self.call(Verb::Get, collection(kind), &query, None)
     }
 }
+
+/// Where the next page starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Position {
+    /// `startIndex`, from 1 (RFC 7644 §3.4.2.4).
+    Index(u64),
+    /// `cursor` (RFC 9865).
+    Cursor(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Page,
+    End,
+}
+
+/// A listing under way.
+struct Walk {
+    resources: BTreeMap<ResourceId, Listed>,
+    position: Position,
+    /// The last `totalResults`.
+    total: Option<u64>,
+    /// The largest `totalResults`, for the message when the listing is partial.
+    largest_total: u64,
+    cursors: BTreeSet<String>,
+    /// The first index that has not been asked for yet: before it, a page without anything
+    /// new is one that is read again, and not the end.
+    frontier: u64,
+    steps_back: u32,
+}
+
+impl Walk {
+    fn new() -> Self {
+        Self {
+            resources: BTreeMap::new(),
+            position: Position::Index(1),
+            total: None,
+            largest_total: 0,
+            cursors: BTreeSet::new(),
+            frontier: 1,
+            steps_back: 0,
+        }
+    }
+
+    fn is_at_start(&self) -> bool {
+        self.position == Position::Index(1) && self.resources.is_empty()
+    }
+
+    fn seen(&self) -> u64 {
+        self.resources.len() as u64
+    }
+
+    /// Takes a page in and moves on.
+    fn take(&mut self, call: &Call<'_>, page: ListPage) -> Result<Next, TargetError> {
+        let received = page.resources.len() as u64;
+        let before = self.seen();
+        for json in page.resources {
+            let resource = read_listed(json)
+                .ok_or_else(|| call.unusable("a listed resource has no usable `id`"))?;
+            self.resources.insert(resource.id.clone(), resource);
+        }
+        let new = self.seen() - before;
+        if new > 0 {
+            self.steps_back = 0;
+        }
+        let shrunk_by = match (self.total, page.total) {
+            (Some(last), Some(total)) => last.saturating_sub(total),
+            _ => 0,
+        };
+        self.total = page.total.or(self.total);
+        self.largest_total = self.largest_total.max(self.total.unwrap_or(0));
+
+        if let Some(cursor) = page.next_cursor {
+            if !self.cursors.insert(cursor.clone()) {
+                return Err(call.unusable("the listing gives the same `nextCursor` twice"));
+            }
+            self.position = Position::Cursor(cursor);
+            return Ok(Next::Page);
+        }
+        let Position::Index(start) = self.position else {
+            // A cursor was followed, and there is no further one.
+            return Ok(Next::End);
+        };
+        if shrunk_by > 0 && start > 1 {
+            self.steps_back += 1;
+            if self.steps_back > MOST_STEPS_BACK {
+                // It never fits: more was announced than can be had.
+                self.total = Some(self.largest_total);
+                return Ok(Next::End);
+            }
+            self.frontier = self.frontier.max(start);
+            self.position = Position::Index(start.saturating_sub(shrunk_by).max(1));
+            return Ok(Next::Page);
+        }
+        let next = start + received;
+        let read_again = start < self.frontier;
+        let past_total = self
+            .total
+            .is_some_and(|total| next > total && self.seen() >= total);
+        if received == 0 || past_total || (new == 0 && !read_again) {
+            return Ok(Next::End);
+        }
+        self.position = Position::Index(next);
+        Ok(Next::Page)
+    }
+
+    fn finish(self, kind: Kind) -> Result<Listing, TargetError> {
+        if self.total.is_some_and(|total| self.seen() < total) {
+            return Err(self.partial(kind));
+        }
+        Ok(Listing {
+            resources: self.resources,
+        })
+    }
+
+    fn partial(&self, kind: Kind) -> TargetError {
+        TargetError::Partial {
+            path: collection(kind).to_owned(),
+            seen: self.seen(),
+            total: self.total.unwrap_or(self.largest_total),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
