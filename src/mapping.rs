@@ -1,14 +1,26 @@
 //! Mapping: a record's attributes to SCIM attribute paths. Pure.
 //!
 //! Compiled once from the configuration, applied to each record. Must not know links,
-//! targets' answers or time.
+//! targets' answers or time. Whether a required attribute is missing is the planner's
+//! question; here an attribute without a value just maps to nothing.
+
+mod default;
+mod key;
+mod value;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisor_connectors::{Kind, Record, SourceId};
+use provisor_connectors::{Attributes, Kind, Record, SourceId};
+use serde_json::Value;
 
 use crate::scim::path::AttributePath;
 use crate::scim::resource::AttributeMap;
+
+pub use default::default_attributes;
+pub use key::expand_key;
 
 /// A compiled mapping for one target.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,31 +73,143 @@ impl Mapping {
     /// Short keys expand: `emails` is the work e-mail, `department` the enterprise one.
     /// A value with `{{` is refused for now.
     pub fn compile(
-        _entries: &[(String, Entry)],
-        _keep_when_empty: &[String],
+        entries: &[(String, Entry)],
+        keep_when_empty: &[String],
     ) -> Result<Self, MappingConfigError> {
-        unimplemented!()
+        let mut mapping = Self {
+            entries: BTreeMap::new(),
+            keep_when_empty: BTreeSet::new(),
+        };
+        for (key, entry) in entries {
+            if *entry == Entry::Drop && key::is_manager(key) {
+                // Nothing maps a manager yet, so there is nothing to drop.
+                continue;
+            }
+            let path = expand_key(key)?;
+            let expression = match entry {
+                Entry::Value(text) => {
+                    Some(
+                        Expression::parse(text).map_err(|problem| MappingConfigError {
+                            key: key.clone(),
+                            problem,
+                        })?,
+                    )
+                }
+                Entry::Drop if path == AttributePath::user_name() => {
+                    return Err(MappingConfigError {
+                        key: key.clone(),
+                        problem: "`userName` cannot be dropped: every SCIM user has one \
+                                  (RFC 7643 §4.1.1); map it from the attribute that people \
+                                  sign in with"
+                            .to_owned(),
+                    });
+                }
+                Entry::Drop => None,
+            };
+            mapping.entries.insert(path, expression);
+        }
+        for key in keep_when_empty {
+            mapping.keep_when_empty.insert(expand_key(key)?);
+        }
+        Ok(mapping)
     }
 
     /// Source attribute names that the explicit entries use.
     pub fn attributes(&self) -> BTreeSet<String> {
-        unimplemented!()
+        self.entries
+            .values()
+            .flatten()
+            .map(|Expression::Attribute(name)| name.clone())
+            .collect()
+    }
+
+    /// Source attribute names that can change what a record of this kind maps to: those of
+    /// the explicit entries, and those that defaults still look at. Nothing else needs to be
+    /// read or kept for the mapping's sake.
+    pub fn in_use(&self, kind: Kind) -> BTreeSet<String> {
+        match kind {
+            Kind::Group => default_attributes(Kind::Group),
+            Kind::User => {
+                let mut names = self.attributes();
+                for (path, sources) in default::user() {
+                    if !self.entries.contains_key(path) {
+                        names.extend(sources.iter().map(|&name| name.to_owned()));
+                    }
+                }
+                names
+            }
+        }
     }
 
     /// Maps one record: defaults, then explicit entries over them. `externalId` is the
     /// source's id unless mapped otherwise. Values are trimmed; an empty one is left out.
-    /// Groups map `displayName` (from `displayName`, else `name`/`cn`) and `externalId`.
+    /// Groups map `displayName` (from `displayName`, else `name`/`cn`) and `externalId`;
+    /// explicit entries are about users only.
     pub fn apply(
         &self,
-        _kind: Kind,
-        _id: &SourceId,
-        _attributes: &provisor_connectors::Attributes,
+        kind: Kind,
+        id: &SourceId,
+        attributes: &Attributes,
     ) -> Result<AttributeMap, MappingError> {
-        unimplemented!()
+        let mut mapped = AttributeMap::new();
+        let explicit = match kind {
+            Kind::User => Some(&self.entries),
+            Kind::Group => None,
+        };
+        let overridden =
+            |path: &AttributePath| explicit.is_some_and(|entries| entries.contains_key(path));
+
+        let external_id = AttributePath::external_id();
+        if !overridden(&external_id) {
+            let text = value::check_text(&external_id, "the source's id", id.as_str().to_owned())?;
+            if !text.trim().is_empty() {
+                mapped.insert(external_id, Value::String(text));
+            }
+        }
+        let defaults = match kind {
+            Kind::User => default::user(),
+            Kind::Group => default::group(),
+        };
+        for (path, sources) in defaults {
+            if overridden(path) {
+                continue;
+            }
+            for name in sources {
+                if let Some(found) = value::single(path, name, attributes)? {
+                    mapped.insert(path.clone(), found);
+                    break;
+                }
+            }
+        }
+        for (path, expression) in explicit.into_iter().flatten() {
+            let Some(Expression::Attribute(name)) = expression else {
+                continue;
+            };
+            if let Some(found) = value::single(path, name, attributes)? {
+                mapped.insert(path.clone(), found);
+            }
+        }
+        Ok(mapped)
     }
 
     /// The same for a record just read.
     pub fn apply_record(&self, record: &Record) -> Result<AttributeMap, MappingError> {
         self.apply(record.kind, &record.id, &record.attributes)
+    }
+}
+
+impl Expression {
+    /// Reads a configured value. The error says what would be right.
+    fn parse(text: &str) -> Result<Self, String> {
+        let name = text.trim();
+        if name.is_empty() {
+            return Err(
+                "an attribute name is missing; write `false` to map nothing here".to_owned(),
+            );
+        }
+        if ["{{", "{%", "{#"].iter().any(|mark| name.contains(mark)) {
+            return Err("templates are not supported yet; use a bare attribute name".to_owned());
+        }
+        Ok(Expression::Attribute(name.to_owned()))
     }
 }

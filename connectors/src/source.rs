@@ -256,6 +256,18 @@ pub enum SourceConfig {
 }
 
 impl SourceConfig {
+    /// Refuses keys that contradict each other, so that a wrong configuration is reported
+    /// before anything is opened. [`Source::check`] and [`Source::read`] refuse them too.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Configuration`], naming the keys.
+    pub fn validate(&self) -> Result<(), SourceError> {
+        match self {
+            SourceConfig::Csv(config) => config.validate(),
+        }
+    }
+
     /// Builds the source. `base` is the folder of the configuration file, from which
     /// relative paths are taken. Opens nothing yet.
     pub fn build(&self, base: &Path) -> Box<dyn Source> {
@@ -286,6 +298,21 @@ pub enum SourceError {
         /// The line, from 1.
         line: u64,
         /// What is wrong with it and what would be right.
+        problem: String,
+    },
+    /// A file was written, replaced or removed while it was read.
+    #[error(
+        "{} changed while it was being read; write the new file beside it and move it into place",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The configuration contradicts itself or what the source has.
+    #[error("{problem}")]
+    Configuration {
+        /// The keys, and what would be right.
         problem: String,
     },
     /// The receiver went away: the engine gave up on this read.

@@ -1,0 +1,85 @@
+//! One value for one path: trimmed, typed, and refused where a target could not take it.
+//!
+//! Errors name the path and the source attribute, never the value.
+
+use provisor_connectors::{Attributes, Value as SourceValue};
+use serde_json::Value;
+
+use super::MappingError;
+use super::key::holds_text;
+use crate::scim::path::AttributePath;
+
+/// The longest text that is sent, in bytes. Longer ones are certificates, pictures and
+/// mistakes, and targets answer them with errors that name nothing.
+pub(super) const LONGEST_TEXT: usize = 64 * 1024;
+
+/// The attribute's value for this path; `None` when there is none. Empty values do not
+/// count; two real ones are an error, because every path takes one.
+pub(super) fn single(
+    path: &AttributePath,
+    name: &str,
+    attributes: &Attributes,
+) -> Result<Option<Value>, MappingError> {
+    let mut present = attributes
+        .values(name)
+        .iter()
+        .filter(|value| !is_empty(value));
+    let Some(first) = present.next() else {
+        return Ok(None);
+    };
+    let others = present.count();
+    if others > 0 {
+        return Err(MappingError {
+            path: path.clone(),
+            problem: format!(
+                "the source's attribute `{name}` has {} values and this path takes one; map it \
+                 from an attribute with a single value",
+                others + 1
+            ),
+        });
+    }
+    let value = match first {
+        SourceValue::Boolean(value) if !holds_text(path) => Value::Bool(*value),
+        SourceValue::Integer(value) if !holds_text(path) => Value::from(*value),
+        SourceValue::Boolean(_) | SourceValue::Integer(_) => Value::String(first.to_string()),
+        SourceValue::Text(text) => Value::String(check_text(
+            path,
+            &format!("the source's attribute `{name}`"),
+            text.trim().to_owned(),
+        )?),
+    };
+    Ok(Some(value))
+}
+
+/// Refuses text that is too long or holds control characters. `origin` says where it came
+/// from.
+pub(super) fn check_text(
+    path: &AttributePath,
+    origin: &str,
+    text: String,
+) -> Result<String, MappingError> {
+    let problem = if text.len() > LONGEST_TEXT {
+        format!("{origin} is longer than 64 KiB; correct it in the source")
+    } else if text
+        .chars()
+        .any(|c| c.is_control() && !(takes_lines(path) && matches!(c, '\n' | '\r' | '\t')))
+    {
+        format!("{origin} contains a control character; correct it in the source")
+    } else {
+        return Ok(text);
+    };
+    Err(MappingError {
+        path: path.clone(),
+        problem,
+    })
+}
+
+fn is_empty(value: &SourceValue) -> bool {
+    matches!(value, SourceValue::Text(text) if text.trim().is_empty())
+}
+
+/// Whether line breaks and tabs are ordinary: postal addresses (RFC 7643 §4.1.2) and the
+/// free text of extensions. In names, keys and e-mail addresses they are mistakes.
+fn takes_lines(path: &AttributePath) -> bool {
+    path.schema.is_some() || path.attribute.eq_ignore_ascii_case("addresses")
+}
