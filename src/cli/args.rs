@@ -182,7 +182,10 @@ mod tests {
 
     #[test]
     fn quiet_and_verbose_exclude_each_other() {
-        assert_eq!(parse_line("provisor -q -v check").unwrap_err().exit_code(), 2);
+        assert_eq!(
+            parse_line("provisor -q -v check").unwrap_err().exit_code(),
+            2
+        );
     }
 
     #[test]

@@ -28,7 +28,11 @@ pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit
     let used = session::build_sources(config, &every_target);
     let (facts, sources_exit) = check_sources(&used, terminal).await;
     exit = exit.and(sources_exit);
-    for unused in config.sources.keys().filter(|name| !used.contains_key(*name)) {
+    for unused in config
+        .sources
+        .keys()
+        .filter(|name| !used.contains_key(*name))
+    {
         terminal.warn(&format!("no target uses the source `{unused}`"));
     }
     if let Err(error) = config::check_names(config, &facts) {
@@ -81,7 +85,11 @@ async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
     match discover(target).await {
         Ok(capabilities) => {
             let mut lines = vec![describe_preset(target)];
-            lines.extend(describe(&target.target.profile, &capabilities, pushes_groups(target)));
+            lines.extend(describe(
+                &target.target.profile,
+                &capabilities,
+                pushes_groups(target),
+            ));
             terminal.print(&block(&format!("target {name}: ok"), &lines));
             Exit::Done
         }
@@ -181,12 +189,10 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
 }
 
 fn block(heading: &str, lines: &[String]) -> String {
-    lines
-        .iter()
-        .fold(format!("{heading}\n"), |mut text, line| {
-            let _ = writeln!(text, "  {}", printable(line));
-            text
-        })
+    lines.iter().fold(format!("{heading}\n"), |mut text, line| {
+        let _ = writeln!(text, "  {}", printable(line));
+        text
+    })
 }
 
 #[cfg(test)]
@@ -204,7 +210,10 @@ mod tests {
             ..Capabilities::default()
         };
         let lines = describe(&profile(), &says_no, false);
-        assert!(lines.iter().any(|line| line.starts_with("lacks  filter")), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("lacks  filter")),
+            "{lines:?}"
+        );
 
         // The other way round, the preset's word stands against the server's.
         let never = Profile {
@@ -216,7 +225,10 @@ mod tests {
             ..Capabilities::default()
         };
         let lines = describe(&never, &says_yes, false);
-        assert!(lines.iter().any(|line| line.starts_with("lacks  filter")), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("lacks  filter")),
+            "{lines:?}"
+        );
     }
 
     #[test]

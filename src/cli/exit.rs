@@ -87,7 +87,11 @@ pub fn of_report(report: &TargetReport) -> Exit {
     {
         exit = exit.and(Exit::SomeFailed);
     }
-    if report.plan.as_ref().is_some_and(|plan| !plan.held.is_empty()) {
+    if report
+        .plan
+        .as_ref()
+        .is_some_and(|plan| !plan.held.is_empty())
+    {
         exit = exit.and(Exit::Held);
     }
     exit

@@ -88,8 +88,8 @@ fn draw(name: &str, total: Option<u64>) -> ProgressBar {
         ),
         None => (ProgressBar::new_spinner(), "{msg} {spinner} {human_pos}"),
     };
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style).with_message(name.to_owned())
 }
 

@@ -24,8 +24,7 @@ pub(super) async fn run(
         .map(|text| text.parse::<Fault>())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| {
-            Stop::usage(anyhow!("{error}"))
-                .hint("`provisor sandbox --help` lists every fault")
+            Stop::usage(anyhow!("{error}")).hint("`provisor sandbox --help` lists every fault")
         })?;
     let token = obtain_token(&arguments.token_file).map_err(Stop::usage)?;
     let sandbox = sandbox::serve(SandboxOptions {
@@ -99,7 +98,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         fs::write(&path, " \n").unwrap();
-        assert!(obtain_token(&path).unwrap_err().to_string().contains("empty"));
+        assert!(
+            obtain_token(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("empty")
+        );
     }
 
     #[test]

@@ -90,8 +90,8 @@ pub(super) fn run(
                 version: 1,
                 targets,
             };
-            let text = serde_json::to_string_pretty(&document)
-                .expect("the document has only text keys");
+            let text =
+                serde_json::to_string_pretty(&document).expect("the document has only text keys");
             terminal.print(&format!("{text}\n"));
         }
         Format::Text => {
@@ -234,7 +234,10 @@ fn render(status: &TargetStatus) -> String {
         line("next cycle", next);
     }
     if *rebuilding {
-        line("rebuilding", "the snapshot was lost; nobody is deactivated until it is whole");
+        line(
+            "rebuilding",
+            "the snapshot was lost; nobody is deactivated until it is whole",
+        );
     }
     for held in held {
         line("held", held);
@@ -251,15 +254,24 @@ fn render(status: &TargetStatus) -> String {
             attempts,
             next_attempt,
         } = failing;
-        let tries = if *attempts == 1 { "attempt" } else { "attempts" };
+        let tries = if *attempts == 1 {
+            "attempt"
+        } else {
+            "attempts"
+        };
         line(
             "failing",
-            &format!("{kind} {source_id} of {source}: {why} ({attempts} {tries}, next: {next_attempt})"),
+            &format!(
+                "{kind} {source_id} of {source}: {why} ({attempts} {tries}, next: {next_attempt})"
+            ),
         );
     }
     if failing.len() > SHOWN {
         let more = failing.len() - SHOWN;
-        line("failing", &format!("… and {more} more (use --format json for all)"));
+        line(
+            "failing",
+            &format!("… and {more} more (use --format json for all)"),
+        );
     }
     text
 }

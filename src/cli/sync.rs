@@ -43,7 +43,10 @@ pub(super) async fn run(
     };
     targets.retain(|target| {
         if !target.enabled {
-            let skipped = format!("the target `{}` is not enabled: skipped", target.target.name);
+            let skipped = format!(
+                "the target `{}` is not enabled: skipped",
+                target.target.name
+            );
             // Somebody who names it wants to know; otherwise it is the usual state of things.
             if arguments.target.is_some() {
                 terminal.warn(&skipped);
@@ -169,8 +172,7 @@ impl Run<'_> {
             .values()
             .map(|target| target.target.clone())
             .collect();
-        let mut readings =
-            cycle::read_sources(&session.store, &sources, &in_use, now, &bars).await;
+        let mut readings = cycle::read_sources(&session.store, &sources, &in_use, now, &bars).await;
         bars.clear();
         self.show_readings(&readings, terminal);
         if order.mode == Mode::Applied {
@@ -241,7 +243,12 @@ impl Run<'_> {
         }
     }
 
-    fn show_report(&mut self, target: &TargetConfig, report: &TargetReport, terminal: &mut Terminal) {
+    fn show_report(
+        &mut self,
+        target: &TargetConfig,
+        report: &TargetReport,
+        terminal: &mut Terminal,
+    ) {
         for warning in &report.warnings {
             terminal.warn(&format!("{}: {warning}", report.target));
         }
@@ -310,7 +317,10 @@ mod tests {
     #[test]
     fn a_near_name_is_suggested_and_a_far_one_is_not() {
         let known = ["gitguardian", "slack"];
-        assert_eq!(suggest("gitgaurdian", known.into_iter()), Some("gitguardian"));
+        assert_eq!(
+            suggest("gitgaurdian", known.into_iter()),
+            Some("gitguardian")
+        );
         assert_eq!(suggest("jira", known.into_iter()), None);
     }
 }

@@ -137,7 +137,9 @@ impl Terminal {
                 self.closed = true;
             } else {
                 self.broken = true;
-                self.say(&format!("error: cannot write to standard output\n  caused by: {error}\n"));
+                self.say(&format!(
+                    "error: cannot write to standard output\n  caused by: {error}\n"
+                ));
             }
         }
     }
@@ -179,7 +181,11 @@ impl Terminal {
 
     /// The last word: output that was lost is a failure, unless nobody wanted it.
     pub(super) fn finish(self, exit: Exit) -> Exit {
-        if self.broken { exit.and(Exit::Failed) } else { exit }
+        if self.broken {
+            exit.and(Exit::Failed)
+        } else {
+            exit
+        }
     }
 
     /// There is nobody left to tell if stderr cannot be written.

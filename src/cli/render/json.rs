@@ -237,10 +237,7 @@ fn references(references: &[Reference]) -> Vec<String> {
 }
 
 fn pending(record: Option<&RecordKey>) -> String {
-    format!(
-        "pending:{}",
-        record.map_or("", |record| record.id.as_str())
-    )
+    format!("pending:{}", record.map_or("", |record| record.id.as_str()))
 }
 
 /// Writes an id as one segment of a path, as the client sends it.

@@ -97,7 +97,11 @@ pub(in crate::cli) fn patch(
     let operations = differences
         .iter()
         .map(|(path, _, new)| Operation {
-            op: if new.is_some() { Op::Replace } else { Op::Remove },
+            op: if new.is_some() {
+                Op::Replace
+            } else {
+                Op::Remove
+            },
             path: (*path).to_owned(),
             value: new.clone(),
         })

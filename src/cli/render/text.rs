@@ -129,7 +129,11 @@ fn last_line(text: &mut String, name: &str, report: &TargetReport, plan: &Plan, 
     if pending > 0 {
         let _ = write!(text, "{pending} pending, ");
     }
-    let _ = writeln!(text, "{} held ({} unchanged)", planned.held, planned.unchanged);
+    let _ = writeln!(
+        text,
+        "{} held ({} unchanged)",
+        planned.held, planned.unchanged
+    );
 }
 
 fn action_lines(text: &mut String, report: &TargetReport, plan: &Plan, look: Look) {

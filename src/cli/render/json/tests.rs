@@ -67,7 +67,10 @@ fn a_create_shows_the_body_as_it_is_sent() {
 
 #[test]
 fn what_is_not_created_yet_is_pending_by_its_source_id() {
-    let document = render(&samples::report(vec![samples::members("Sales")]), Mode::Preview);
+    let document = render(
+        &samples::report(vec![samples::members("Sales")]),
+        Mode::Preview,
+    );
     let request = &document["targets"][0]["actions"][0]["requests"][0];
     assert_eq!(request["path"], "/Groups/r-Sales");
     let body = request["body"].to_string();
@@ -77,7 +80,10 @@ fn what_is_not_created_yet_is_pending_by_its_source_id() {
 
 #[test]
 fn an_adoption_is_addressed_by_what_was_found() {
-    let document = render(&samples::report(vec![samples::adopt("bo@example.com")]), Mode::Preview);
+    let document = render(
+        &samples::report(vec![samples::adopt("bo@example.com")]),
+        Mode::Preview,
+    );
     let action = &document["targets"][0]["actions"][0];
     assert_eq!(action["change"], "adopt");
     assert_eq!(action["adopted"], true);
@@ -102,7 +108,10 @@ fn a_run_adds_outcomes() {
         samples::deactivate("eva@example.com"),
         samples::deactivate("fox@example.com"),
     ]);
-    report.outcomes = vec![Outcome::Done, Outcome::Failed("PATCH /Users: 500".to_owned())];
+    report.outcomes = vec![
+        Outcome::Done,
+        Outcome::Failed("PATCH /Users: 500".to_owned()),
+    ];
     let document = render(&report, Mode::Applied);
     let target = &document["targets"][0];
     assert_eq!(target["actions"][0]["outcome"], "done");
@@ -155,7 +164,10 @@ fn a_plan_is_named_by_its_actions_alone() {
     }
     assert_eq!(id(&first), id(&second));
     assert_eq!(id(&first).as_str().map(str::len), Some(16));
-    assert_ne!(id(&first), id(&samples::report(vec![samples::create("bo@example.com")])));
+    assert_ne!(
+        id(&first),
+        id(&samples::report(vec![samples::create("bo@example.com")]))
+    );
 }
 
 #[test]

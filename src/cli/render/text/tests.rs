@@ -143,7 +143,9 @@ fn nothing_to_do_is_one_line() {
 #[test]
 fn listed_people_stand_before_nothing_to_do() {
     let mut report = samples::report(vec![]);
-    plan_mut(&mut report).listed.push(samples::stale("hal@example.com"));
+    plan_mut(&mut report)
+        .listed
+        .push(samples::stale("hal@example.com"));
     assert_eq!(
         target(&report, PREVIEW),
         "  * user   hal@example.com  listed: Stale: never linked, not entitled and active at the \
@@ -154,7 +156,9 @@ fn listed_people_stand_before_nothing_to_do() {
 #[test]
 fn held_without_actions_has_no_requests_line() {
     let mut report = samples::report(vec![]);
-    plan_mut(&mut report).held.push(samples::ambiguous("fox@example.com"));
+    plan_mut(&mut report)
+        .held
+        .push(samples::ambiguous("fox@example.com"));
     assert_eq!(
         target(&report, APPLIED),
         "demo: 0 to create, 0 to adopt, 0 to patch, 0 to deactivate, 0 to reactivate, 0 to \
@@ -182,7 +186,10 @@ fn after_two_hundred_lines_the_rest_is_counted() {
         .collect();
     let text = target(&samples::report(actions), PREVIEW);
     assert_eq!(text.matches("LeftScope").count(), 200);
-    assert!(text.contains("\n  … and 3 more (use --format json for all)\n"), "{text}");
+    assert!(
+        text.contains("\n  … and 3 more (use --format json for all)\n"),
+        "{text}"
+    );
 
     let actions = (0..200)
         .map(|number| samples::deactivate(&format!("p{number}@example.com")))
@@ -206,7 +213,9 @@ fn colour_adds_nothing_but_colour() {
 
 #[test]
 fn a_name_from_the_directory_cannot_steer_the_terminal() {
-    let report = samples::report(vec![samples::create("ana\u{1b}[2J\n\u{202e}moc@example.com")]);
+    let report = samples::report(vec![samples::create(
+        "ana\u{1b}[2J\n\u{202e}moc@example.com",
+    )]);
     let text = target(&report, PREVIEW);
     assert!(
         text.contains("  + user   ana\\u{1b}[2J\\u{a}\\u{202e}moc@example.com  NewInScope\n"),
@@ -225,6 +234,10 @@ fn durations_are_rounded_up_to_their_largest_unit() {
         (3601.0, "2 h"),
     ];
     for (seconds, expected) in cases {
-        assert_eq!(rough(Duration::from_secs_f64(seconds)), expected, "{seconds}");
+        assert_eq!(
+            rough(Duration::from_secs_f64(seconds)),
+            expected,
+            "{seconds}"
+        );
     }
 }
