@@ -3,9 +3,13 @@
 //! Every rule is a function over (path, text) that returns what it found, so that each can
 //! be shown to fail on a bad sample. Tests are exempt: they may reach for anything.
 
+mod code;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use code::{files_under, mentions, production_code, sources, test_modules};
 
 /// What each part of `src/` may import of the others. A part may always import itself.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -78,7 +82,7 @@ const PRINTING: &[&str] = &[
 
 #[test]
 fn layers_import_only_what_they_may() {
-    let found = check_every_file(|path, text| wrong_imports(path, text));
+    let found = check_every_file(wrong_imports);
     assert!(found.is_empty(), "{found:#?}");
 }
 
@@ -141,36 +145,35 @@ fn every_part_is_in_the_table() {
 /// The rules themselves: each must find what it is for.
 #[test]
 fn each_rule_can_fail() {
-    let wrong = |path: &str, text: &str| wrong_imports(path, text);
     assert_eq!(
-        wrong("scim/path.rs", "use crate::plan::action;"),
+        wrong_imports("scim/path.rs", "use crate::plan::action;"),
         ["plan::action"]
     );
     assert_eq!(
-        wrong("scim.rs", "use provisor_connectors::Kind;"),
+        wrong_imports("scim.rs", "use provisor_connectors::Kind;"),
         ["connectors Kind"]
     );
     assert_eq!(
-        wrong(
+        wrong_imports(
             "plan.rs",
             "use crate::{\n scim::path,\n snapshot::{link::Link, Store},\n};"
         ),
         ["snapshot::Store"]
     );
     assert_eq!(
-        wrong("plan/order.rs", "super::super::apply::run()"),
+        wrong_imports("plan/order.rs", "super::super::apply::run()"),
         ["apply::run"]
     );
     assert_eq!(
-        wrong("target/client.rs", "provisor_connectors::{Kind, Record}"),
+        wrong_imports("target/client.rs", "provisor_connectors::{Kind, Record}"),
         ["connectors Record"]
     );
     assert_eq!(
-        wrong("mapping.rs", "use provisor_connectors::{Kind, Source};"),
+        wrong_imports("mapping.rs", "use provisor_connectors::{Kind, Source};"),
         ["connectors Source"]
     );
     assert_eq!(
-        wrong("plan.rs", "use super::scim::path; use crate::plan::action;"),
+        wrong_imports("plan.rs", "use super::scim::path; use crate::plan::action;"),
         [""; 0]
     );
 
@@ -215,92 +218,6 @@ fn check_every_file(rule: impl Fn(&str, &str) -> Vec<String>) -> BTreeMap<String
         .collect()
 }
 
-/// The production code of every file, by its path below `src/`.
-fn sources() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut texts = BTreeMap::new();
-    let mut tests: Vec<PathBuf> = Vec::new();
-    for file in files_under(&root) {
-        let text = fs::read_to_string(&file).unwrap();
-        // `foo.rs` declares the modules in `foo/`; `lib.rs` those beside it.
-        let folder = match file.file_stem().and_then(|stem| stem.to_str()) {
-            Some("lib" | "main") => root.clone(),
-            _ => file.with_extension(""),
-        };
-        tests.extend(test_modules(&text).iter().map(|name| folder.join(name)));
-        texts.insert(file, text);
-    }
-    texts
-        .into_iter()
-        .filter(|(file, _)| {
-            !tests
-                .iter()
-                .any(|test| file.with_extension("").starts_with(test))
-        })
-        .map(|(file, text)| {
-            let path = file
-                .strip_prefix(&root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
-            (path, production_code(&text))
-        })
-        .collect()
-}
-
-fn files_under(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for found in fs::read_dir(folder).unwrap() {
-        let path = found.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_under(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
-
-/// Names of the modules that a file declares for tests only.
-fn test_modules(text: &str) -> Vec<String> {
-    let mut lines = text
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| *line != "#[cfg(test)]");
-    let mut found = Vec::new();
-    while lines.next().is_some() {
-        let declared = lines.next().and_then(|line| line.strip_suffix(';'));
-        if let Some((_, name)) = declared.and_then(|line| line.split_once("mod ")) {
-            found.push(name.to_owned());
-        }
-        while lines
-            .clone()
-            .next()
-            .is_some_and(|line| line != "#[cfg(test)]")
-        {
-            lines.next();
-        }
-    }
-    found
-}
-
-/// The file without comments, and without what follows an inline test module: tests last.
-fn production_code(text: &str) -> String {
-    let mut code = String::new();
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
-        let opens = |next: &&str| next.contains("mod ") && next.ends_with('{');
-        if line == "#[cfg(test)]" && lines.peek().is_some_and(opens) {
-            break;
-        }
-        code.push_str(line.split_once("//").map_or(line, |(code, _)| code));
-        code.push('\n');
-    }
-    code
-}
-
 fn layer(path: &str) -> &str {
     path.split(['/', '.']).next().unwrap_or(path)
 }
@@ -332,47 +249,6 @@ fn wrong_imports(path: &str, code: &str) -> Vec<String> {
         }
     }
     wrong
-}
-
-/// Every path that the code mentions below `root`, with `{…}` written out.
-fn mentions(code: &str, root: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for (position, _) in code.match_indices(root) {
-        let before = code[..position].chars().next_back();
-        if !before.is_some_and(|before| before.is_alphanumeric() || "_:$".contains(before)) {
-            expand("", &code[position + root.len()..], &mut found);
-        }
-    }
-    found
-}
-
-/// Reads one use-tree and returns what follows it.
-fn expand<'a>(prefix: &str, text: &'a str, found: &mut Vec<String>) -> &'a str {
-    let end = text
-        .find(|character: char| !(character.is_alphanumeric() || "_:".contains(character)))
-        .unwrap_or(text.len());
-    let path = format!("{prefix}{}", &text[..end]);
-    let Some(mut rest) = text[end..]
-        .strip_prefix('{')
-        .filter(|_| path.is_empty() || path.ends_with("::"))
-    else {
-        found.push(path.trim_end_matches("::").to_owned());
-        return &text[end..];
-    };
-    loop {
-        rest = rest
-            .trim_start_matches(|character: char| character == ',' || character.is_whitespace());
-        match rest.strip_prefix('}') {
-            Some(after) => return after,
-            None if rest.is_empty() => return rest,
-            None => {
-                let after = expand(&path, rest, found);
-                // Skips `as name` and whatever else is not a path, so that this ends.
-                let skip = after.find([',', '}']).unwrap_or(after.len());
-                rest = &after[skip..];
-            }
-        }
-    }
 }
 
 /// Which of these words stand in the code, as words of their own.
@@ -412,8 +288,8 @@ fn names_database(code: &str) -> Vec<String> {
 fn vendors() -> BTreeSet<String> {
     let presets = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/targets");
     let named: Vec<String> = fs::read_dir(presets)
-        .unwrap()
-        .filter_map(|file| Some(file.unwrap().path().file_stem()?.to_str()?.to_owned()))
+        .expect("there are presets")
+        .filter_map(|file| Some(file.ok()?.path().file_stem()?.to_str()?.to_owned()))
         .filter(|name| !["generic", "sandbox"].contains(&name.as_str()))
         .collect();
     VENDORS
