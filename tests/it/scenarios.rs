@@ -1,0 +1,117 @@
+//! The scenarios: one folder, one story, one test. What a story expects was written by hand
+//! from the design before the code; see `tests/scenarios/README.md`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::support::scenario::{Scenario, read_requests};
+use crate::support::story::play;
+
+/// Makes a test of every story named, and the list of them.
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                play(stringify!($name));
+            }
+        )*
+    };
+}
+
+scenarios! {
+    adopt_by_email
+    adopt_existing
+    adopt_inactive
+    adopt_other_case
+    ambiguous_match
+    approve_changed
+    approve_only_one
+    attribute_vanishes
+    cleared_attribute
+    config_typo
+    cut_row
+    disabled
+    disabled_keeps_membership
+    disabled_never_created
+    drift_repaired
+    drifted
+    duplicate_key
+    empty_group
+    empty_source
+    explicit_deactivations
+    foreign_external_id
+    group_adopt_existing
+    group_gone
+    group_gone_delete
+    group_members_held
+    group_name_clash
+    group_not_pushed_any_more
+    group_renamed
+    held_follow_ups
+    joiner
+    keep_when_empty
+    leaver_gone
+    leaver_out_of_scope
+    lost_post_answer
+    mapping_changed
+    mass_leaver_held
+    mass_leaver_restored
+    members_in_scope
+    missing_at_target
+    missing_required
+    mover
+    nested_cycle
+    nested_groups
+    order_of_writes
+    possible_rehire_held
+    protected
+    protected_membership
+    rehired
+    release_before_joiner
+    returned
+    scope_group_missing
+    scope_group_renamed
+    secret_missing
+    source_fails_other_goes_on
+    stale
+    stale_deactivated
+    suspended_at_target
+    take_over
+    target_down_mid_apply
+    target_unreachable
+    throttled
+    token_refused
+    two_targets_one_source
+    unknown_member
+    unlinked
+    username_swap
+}
+
+#[test]
+fn every_story_is_told() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let folders: BTreeSet<String> = std::fs::read_dir(&folder)
+        .expect("the folder of scenarios")
+        .map(|found| found.expect("a name in the folder of scenarios"))
+        .filter(|found| found.path().is_dir())
+        .map(|found| found.file_name().to_string_lossy().into_owned())
+        .collect();
+    let listed: BTreeSet<String> = NAMES.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(folders, listed, "scenarios! and tests/scenarios must agree");
+    assert_eq!(listed.len(), NAMES.len(), "a scenario is listed twice");
+}
+
+#[test]
+fn every_story_can_be_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    for name in NAMES {
+        for step in Scenario::read(&folder.join(name)).step {
+            let requests = step.requests.unwrap_or_default();
+            if let Err(why) = read_requests(&requests, "demo") {
+                panic!("{name}, step `{}`: {why}", step.name);
+            }
+        }
+    }
+}
