@@ -43,8 +43,11 @@ impl Verbosity {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The variable is not a filter.
-    #[error("`{FILTER_VARIABLE}` is not a filter such as `info` or `provisor=debug`")]
-    Filter(#[source] tracing_subscriber::filter::ParseError),
+    #[error("`{FILTER_VARIABLE}` is not a filter such as `info` or `provisor=debug`: {problem}")]
+    Filter {
+        /// What is wrong. Text, because the library's error repeats itself as its own cause.
+        problem: String,
+    },
     /// Something in this process logs already.
     #[error("logging has already been started")]
     Started(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -66,7 +69,7 @@ fn build_filter(variable: Option<&str>, verbosity: Verbosity) -> Result<EnvFilte
     let mut filter = match variable.map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => EnvFilter::builder()
             .parse(text)
-            .map_err(TelemetryError::Filter)?,
+            .map_err(|error| refuse(&error))?,
         None => EnvFilter::default()
             .add_directive(LevelFilter::WARN.into())
             .add_directive(ours("provisor", verbosity)?)
@@ -86,7 +89,13 @@ fn ours(library: &str, verbosity: Verbosity) -> Result<Directive, TelemetryError
 }
 
 fn parse(text: &str) -> Result<Directive, TelemetryError> {
-    text.parse().map_err(TelemetryError::Filter)
+    text.parse().map_err(|error| refuse(&error))
+}
+
+fn refuse(error: &dyn std::error::Error) -> TelemetryError {
+    TelemetryError::Filter {
+        problem: error.to_string(),
+    }
 }
 
 #[cfg(test)]

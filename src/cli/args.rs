@@ -1,19 +1,29 @@
 //! What can be typed. Only shapes and help texts; what the commands do is in their modules.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::sandbox::Fault;
+use crate::sandbox::{Fault, FaultHelp};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, nothing failed
+  1  a source or target could not be reached or read, or the state is unusable
+  2  a usage or configuration error, or a secret that is not set
+  3  some changes failed; the rest were applied
+  4  something is held and waits for a person
+  5  `sync --check` found something to do";
 
 /// Keeps apps in agreement with a directory over SCIM 2.0
 ///
 /// Reads users and groups, compares them with what was last pushed, and sends each app the
 /// fewest calls that make it agree. Start with `provisor sync --dry-run`.
 #[derive(Debug, Parser)]
-#[command(name = "provisor", version, max_term_width = 100)]
+#[command(name = "provisor", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     /// Configuration file; else $PROVISOR_CONFIG, else /etc/provisor/config.toml
     #[arg(long, global = true, value_name = "FILE")]
@@ -24,7 +34,7 @@ pub(super) struct Arguments {
     /// Say more; twice for everything, which includes personal data
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
-    /// When to colour; nothing is said by colour alone
+    /// When to colour; `auto` is on a terminal, unless $NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
     #[command(subcommand)]
@@ -98,8 +108,8 @@ pub(super) struct SandboxArguments {
     pub(super) token_file: PathBuf,
     /// A way to misbehave; may be given several times
     #[arg(long = "fault", value_name = "NAME[:ARGS]")]
-    pub(super) faults: Vec<String>,
-    /// What its ids and its chances are made from
+    pub(super) faults: Vec<Fault>,
+    /// Make the same ids again in the same order, for tests; 0 makes them random
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(super) seed: u64,
 }
@@ -107,20 +117,18 @@ pub(super) struct SandboxArguments {
 /// How results are printed on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people
+    // For people.
     Text,
-    /// One JSON document, for programs
+    // One document, for programs.
     Json,
 }
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless $NO_COLOR says no
+    // On a terminal, unless $NO_COLOR says no.
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 
@@ -139,11 +147,10 @@ fn command() -> clap::Command {
     })
 }
 
-fn list_faults(faults: &[(&str, &str)]) -> String {
-    let width = faults.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+fn list_faults(faults: &[FaultHelp]) -> String {
     let mut text = String::from("Faults:");
-    for (name, help) in faults {
-        text.push_str(&format!("\n  {name:width$}  {help}"));
+    for FaultHelp { usage, help, .. } in faults {
+        let _ = write!(text, "\n  {usage}\n          {help}");
     }
     text
 }
@@ -196,10 +203,20 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_listed_in_one_column() {
-        assert_eq!(
-            list_faults(&[("slow", "Answers late"), ("no-filter", "Ignores filters")]),
-            "Faults:\n  slow       Answers late\n  no-filter  Ignores filters"
-        );
+    fn the_help_of_the_sandbox_lists_every_fault() {
+        let help = parse_line("provisor sandbox --help")
+            .unwrap_err()
+            .to_string();
+        for fault in Fault::ALL {
+            assert!(help.contains(fault.usage), "{help}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_fault_is_a_usage_error() {
+        let error =
+            parse_line("provisor sandbox --state s --token-file t --fault boredom").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("boredom"), "{error}");
     }
 }

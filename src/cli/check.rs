@@ -17,12 +17,7 @@ use crate::target::Profile;
 
 /// Runs `provisor check`.
 pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit, Stop> {
-    terminal.print(&format!(
-        "configuration {}: {} sources, {} targets\n",
-        config.path.display(),
-        config.sources.len(),
-        config.targets.len()
-    ));
+    terminal.print(&format!("configuration {}: ok\n", config.path.display()));
     let mut exit = Exit::Done;
     let every_target: Vec<&TargetConfig> = config.targets.values().collect();
     let used = session::build_sources(config, &every_target);
@@ -35,10 +30,10 @@ pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit
     {
         terminal.warn(&format!("no target uses the source `{unused}`"));
     }
-    if let Err(error) = config::check_names(config, &facts) {
-        exit = exit.and(terminal.stop(&Stop::configuration(&error)));
-    }
     for target in config.targets.values() {
+        if let Err(error) = config::check_names(target, &facts) {
+            exit = exit.and(terminal.stop(&Stop::configuration(&error)));
+        }
         exit = exit.and(check_target(target, terminal).await);
     }
     Ok(exit)

@@ -11,27 +11,19 @@ use super::args::SandboxArguments;
 use super::exit::Exit;
 use super::session;
 use super::terminal::{Stop, Terminal};
-use crate::sandbox::{self, Fault, SandboxOptions};
+use crate::sandbox::{self, SandboxOptions};
 
 /// Runs `provisor sandbox`. The first line on stdout is the base URL.
 pub(super) async fn run(
     arguments: &SandboxArguments,
     terminal: &mut Terminal,
 ) -> Result<Exit, Stop> {
-    let faults = arguments
-        .faults
-        .iter()
-        .map(|text| text.parse::<Fault>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| {
-            Stop::usage(anyhow!("{error}")).hint("`provisor sandbox --help` lists every fault")
-        })?;
     let token = obtain_token(&arguments.token_file).map_err(Stop::usage)?;
     let sandbox = sandbox::serve(SandboxOptions {
         state: arguments.state.clone(),
         listen: arguments.listen,
         token,
-        faults,
+        faults: arguments.faults.clone(),
         seed: arguments.seed,
     })
     .await

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::anyhow;
 use provisor_connectors::{Source, SourceFacts};
@@ -18,14 +17,10 @@ use super::terminal::Stop;
 use crate::apply::report::{Failure, FailureKind};
 use crate::audit::Audit;
 use crate::config::{self, Config, Endpoint, TargetConfig};
-use crate::sandbox::{self, Sandbox, SandboxOptions};
+use crate::sandbox::{self, Sandbox, SandboxError, SandboxOptions};
 use crate::snapshot::{Condition, SnapshotError, Store};
 use crate::target::auth::GeneratedSecret;
-use crate::target::{Auth, Client, Connection, Pace, Secret};
-
-/// The embedded sandbox answers from this process: what it may take, and how much at once.
-const SANDBOX_TIMEOUT: Duration = Duration::from_secs(30);
-const SANDBOX_CONCURRENCY: usize = 4;
+use crate::target::{Auth, Client, Connection, Secret};
 
 /// The open state directory.
 pub(super) struct Session {
@@ -75,10 +70,10 @@ pub(super) fn build_sources(
         .collect()
 }
 
-/// Checks that mappings name what the sources can give. A source that cannot say is left
-/// out: reading it will tell.
+/// Checks that the targets' mappings name what their sources can give. A source that cannot
+/// say is left out: reading it will tell.
 pub(super) async fn check_names(
-    config: &Config,
+    targets: &[&TargetConfig],
     sources: &BTreeMap<String, Box<dyn Source>>,
 ) -> Result<(), Stop> {
     let mut facts: BTreeMap<String, SourceFacts> = BTreeMap::new();
@@ -87,7 +82,10 @@ pub(super) async fn check_names(
             facts.insert(name.clone(), known);
         }
     }
-    config::check_names(config, &facts).map_err(|error| Stop::configuration(&error))
+    targets
+        .iter()
+        .try_for_each(|target| config::check_names(target, &facts))
+        .map_err(|error| Stop::configuration(&error))
 }
 
 /// A client for a target, and the sandbox behind it where it is the embedded one.
@@ -120,7 +118,7 @@ pub(super) async fn connect(target: &TargetConfig) -> Result<Connected, Failure>
             (connection.as_ref().clone(), None)
         }
         Endpoint::Sandbox { folder } => {
-            let (connection, sandbox) = serve_sandbox(folder)
+            let (connection, sandbox) = serve_sandbox(target, folder)
                 .await
                 .map_err(|error| Failure::new(FailureKind::Failed, &error))?;
             (connection, Some(sandbox))
@@ -141,7 +139,10 @@ fn secret_of(auth: &Auth) -> &Secret {
 }
 
 /// Serves a target's sandbox on loopback, behind a token that only this process knows.
-async fn serve_sandbox(folder: &Path) -> Result<(Connection, Sandbox), sandbox::SandboxError> {
+async fn serve_sandbox(
+    target: &TargetConfig,
+    folder: &Path,
+) -> Result<(Connection, Sandbox), SandboxError> {
     let token = random_token();
     let sandbox = sandbox::serve(SandboxOptions {
         state: folder.to_path_buf(),
@@ -154,15 +155,12 @@ async fn serve_sandbox(folder: &Path) -> Result<(Connection, Sandbox), sandbox::
     let connection = Connection {
         base_url: sandbox.base_url(),
         auth: Auth::Bearer(Secret::Generated(GeneratedSecret::from(token))),
-        timeout: SANDBOX_TIMEOUT,
+        timeout: target.timeout,
         ca_file: None,
         client_certificate: None,
         proxy: None,
         allow_plaintext: false,
-        pace: Pace {
-            requests_per_second: None,
-            concurrency: SANDBOX_CONCURRENCY,
-        },
+        pace: target.pace,
     };
     Ok((connection, sandbox))
 }

@@ -16,7 +16,7 @@ use super::render::{Mode, json, text};
 use super::session::{self, Connected, Session};
 use super::terminal::{Stop, Terminal};
 use crate::apply::report::{Failure, FailureKind, TargetReport};
-use crate::config::{Config, Endpoint, TargetConfig};
+use crate::config::{Config, TargetConfig};
 use crate::cycle::{self, Progress, Readings, Release};
 
 /// What to do with which targets.
@@ -156,7 +156,7 @@ impl Run<'_> {
             terminal.warn(warning);
         }
         let sources = session::build_sources(config, &order.targets);
-        session::check_names(config, &sources).await?;
+        session::check_names(&order.targets, &sources).await?;
 
         let mut connections = BTreeMap::new();
         for target in &order.targets {
@@ -256,7 +256,7 @@ impl Run<'_> {
             let look = Look {
                 mode: self.order.mode,
                 colour: terminal.colour,
-                requests_per_second: rate_of(target),
+                requests_per_second: target.pace.requests_per_second,
             };
             let block = text::target(report, look);
             // Blocks are kept apart by a blank line; single lines stand together.
@@ -301,13 +301,6 @@ async fn close(connected: Connected, mut report: TargetReport) -> TargetReport {
         report.error.get_or_insert(failure);
     }
     report
-}
-
-fn rate_of(target: &TargetConfig) -> Option<f64> {
-    match &target.endpoint {
-        Endpoint::Remote(connection) => connection.pace.requests_per_second,
-        Endpoint::Sandbox { .. } => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because linking the program's crates once is quicker
 //! than linking them for every file. Each module says what it needs.
 
+mod architecture;
 mod scenarios;
 mod support;
