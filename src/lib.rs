@@ -11,6 +11,7 @@ pub mod config;
 pub mod cycle;
 pub mod mapping;
 pub mod plan;
+pub mod sandbox;
 pub mod scim;
 pub mod scope;
 pub mod snapshot;

@@ -12,6 +12,7 @@ mod tests;
 
 use serde_json::Value;
 
+pub(crate) use evaluate::is_core;
 pub use evaluate::{compare, matches};
 pub use parse::{parse, parse_attribute, parse_target};
 

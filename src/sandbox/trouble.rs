@@ -1,0 +1,115 @@
+//! The faults at work: counts requests and writes, and says which go wrong and how. No clock
+//! and no chance: the same requests go wrong every time.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::fault::Fault;
+use super::refusal::Refusal;
+
+/// Faults and what they have counted since the start.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    faults: Vec<Fault>,
+    requests: u64,
+    throttled: u64,
+    errors: u64,
+    /// Successful writes, for each fault in `faults`.
+    writes: Vec<u64>,
+}
+
+/// What a request meets before it is looked at.
+#[derive(Debug, PartialEq)]
+pub(super) enum Fate {
+    /// Nothing.
+    Served,
+    /// It is refused; `retry_after` goes into the header of that name.
+    Refused {
+        refusal: Refusal,
+        retry_after: Option<String>,
+    },
+    /// Its connection is dropped.
+    Dropped,
+}
+
+impl Trouble {
+    pub(super) fn new(faults: Vec<Fault>) -> Self {
+        Self {
+            writes: vec![0; faults.len()],
+            faults,
+            ..Self::default()
+        }
+    }
+
+    /// How long every answer waits.
+    pub(super) fn delay(&self) -> Option<Duration> {
+        let delays = self.faults.iter().filter_map(|fault| match fault {
+            Fault::Slow { delay } => Some(*delay),
+            _ => None,
+        });
+        delays.max()
+    }
+
+    /// Counts a request and says what it meets.
+    pub(super) fn meet(&mut self, now: DateTime<Utc>) -> Fate {
+        if self.is_down() {
+            return Fate::Dropped;
+        }
+        self.requests += 1;
+        let hits = |every: u64| self.requests.is_multiple_of(every);
+        let throttled = |fault: &Fault| matches!(fault, Fault::Throttle { every } if hits(*every));
+        let fails = |fault: &Fault| matches!(fault, Fault::ServerErrors { every } if hits(*every));
+        if self.faults.iter().any(throttled) {
+            self.throttled += 1;
+            return Fate::Refused {
+                refusal: Refusal::plain(429, "too many requests"),
+                retry_after: Some(retry_after(self.throttled, now)),
+            };
+        }
+        if self.faults.iter().any(fails) {
+            self.errors += 1;
+            let status = if self.errors % 2 == 1 { 500 } else { 503 };
+            return Fate::Refused {
+                refusal: Refusal::plain(status, "a fault was asked for"),
+                retry_after: (status == 503).then(|| "1".to_owned()),
+            };
+        }
+        Fate::Served
+    }
+
+    /// Counts a write that succeeded and says whether its answer is lost.
+    pub(super) fn loses_answer(&mut self, method: &str) -> bool {
+        let mut lost = false;
+        for (fault, writes) in self.faults.iter().zip(&mut self.writes) {
+            if let Fault::LostAnswers {
+                every,
+                method: only,
+            } = fault
+                && only.as_deref().is_none_or(|only| only == method)
+            {
+                *writes += 1;
+                lost |= writes.is_multiple_of(*every);
+            }
+        }
+        lost
+    }
+
+    /// Whether connections are refused from now on.
+    pub(super) fn is_down(&self) -> bool {
+        self.faults.iter().any(
+            |fault| matches!(fault, Fault::DownAfter { requests } if self.requests >= *requests),
+        )
+    }
+}
+
+/// The forms of `Retry-After` that are met: RFC 9110 §10.2.3 has whole seconds and a date,
+/// some servers write fractions.
+fn retry_after(turn: u64, now: DateTime<Utc>) -> String {
+    match turn % 3 {
+        1 => "1".to_owned(),
+        2 => "0.2".to_owned(),
+        // Dates have whole seconds: at least one second ahead, at most two.
+        _ => httpdate::fmt_http_date((now + TimeDelta::milliseconds(1999)).into()),
+    }
+}
