@@ -1,13 +1,33 @@
 //! The configuration: TOML in, built parts out. Errors point at line and column and say
 //! what would be right. Does no network and opens no store.
 
+mod digest;
+mod document;
+mod duration;
+mod endpoint;
+mod explain;
+mod file;
+mod groups;
+mod limits;
+mod mapping;
+mod preset;
+mod schedule;
+mod scope;
+mod secret;
+mod sources;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use provisor_connectors::SourceConfig;
+use provisor_connectors::{SourceConfig, SourceFacts};
 
 use crate::cycle::Target;
-use crate::target::Connection;
+use crate::target::{Connection, Pace};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -39,8 +59,14 @@ pub struct TargetConfig {
     pub preset: String,
     /// How to reach it.
     pub endpoint: Endpoint,
+    /// How fast it may be asked; of a remote endpoint also in its connection.
+    pub pace: Pace,
+    /// One request's time-out; of a remote endpoint also in its connection.
+    pub timeout: Duration,
     /// When the daemon runs it.
     pub schedule: Option<cron::Schedule>,
+    /// Which source attributes the configuration names, and where.
+    written: Vec<mapping::Written>,
 }
 
 /// How a target is reached.
@@ -70,12 +96,34 @@ pub struct ConfigError {
 
 impl Config {
     /// Loads, checks and builds. Reads no secret and connects to nothing.
-    pub fn load(_path: &Path) -> Result<Self, ConfigError> {
-        unimplemented!()
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        // systemd joins several folders with colons; the first is ours.
+        let state_directory = std::env::var_os("STATE_DIRECTORY")
+            .and_then(|folders| std::env::split_paths(&folders).next())
+            .filter(|folder| !folder.as_os_str().is_empty());
+        file::load(path, state_directory.as_deref())
     }
 
     /// Which file to load: `--config`, `$PROVISOR_CONFIG`, `/etc/provisor/config.toml`.
-    pub fn find(_argument: Option<&Path>) -> PathBuf {
-        unimplemented!()
+    pub fn find(argument: Option<&Path>) -> PathBuf {
+        let variable = || {
+            std::env::var_os("PROVISOR_CONFIG")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        };
+        argument
+            .map(Path::to_owned)
+            .or_else(variable)
+            .unwrap_or_else(|| PathBuf::from("/etc/provisor/config.toml"))
     }
+}
+
+/// Checks the source attributes that a target's configuration names (its mapping's and
+/// `rehire_key`) against what its sources said they can give, by source name. Nothing is
+/// checked when one of the target's sources has not said.
+pub fn check_names(
+    target: &TargetConfig,
+    facts: &BTreeMap<String, SourceFacts>,
+) -> Result<(), ConfigError> {
+    mapping::check_names(&target.written, &target.target.sources, facts)
 }

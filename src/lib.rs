@@ -15,5 +15,6 @@ pub mod sandbox;
 pub mod scim;
 pub mod scope;
 pub mod snapshot;
+mod spelling;
 pub mod target;
 pub mod telemetry;

@@ -43,8 +43,8 @@ pub enum Expression {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}`: {problem}")]
 pub struct MappingError {
-    /// The path that could not be set.
-    pub path: AttributePath,
+    /// The path that could not be set. Boxed to keep results small.
+    pub path: Box<AttributePath>,
     /// What is wrong and what to do.
     pub problem: String,
 }

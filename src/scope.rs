@@ -54,3 +54,65 @@ impl Scope {
         unknown.map_or(Verdict::Out, Verdict::Unknown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use provisor_connectors::{Kind, SourceId};
+
+    use super::*;
+
+    fn key(id: &str) -> RecordKey {
+        RecordKey {
+            source: "staff".to_owned(),
+            kind: Kind::Group,
+            id: SourceId::new(id),
+        }
+    }
+
+    #[test]
+    fn members_of_any_group_are_in_and_a_missing_group_makes_the_rest_unknown() {
+        let found = || ScopeGroup::Resolved(key("a"));
+        let missing = || ScopeGroup::Unresolved("no group `b`".to_owned());
+        let unknown = || Verdict::Unknown("no group `b`".to_owned());
+        let table = [
+            (vec![found()], vec!["a"], Verdict::In),
+            (vec![found()], vec!["c"], Verdict::Out),
+            (vec![found()], vec![], Verdict::Out),
+            (vec![missing(), found()], vec!["a", "c"], Verdict::In),
+            (vec![missing(), found()], vec!["c"], unknown()),
+            (vec![missing()], vec![], unknown()),
+        ];
+        let scope = Scope {
+            groups: vec!["a".to_owned(), "b".to_owned()],
+        };
+        for (groups, memberships, verdict) in table {
+            let memberships: BTreeSet<_> = memberships.into_iter().map(key).collect();
+            assert_eq!(
+                scope.judge(&groups, &memberships),
+                verdict,
+                "{groups:?} {memberships:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scope_without_groups_is_everyone() {
+        assert_eq!(Scope::default().judge(&[], &BTreeSet::new()), Verdict::In);
+    }
+
+    #[test]
+    fn a_group_is_its_source_and_its_id() {
+        let scope = Scope {
+            groups: vec!["a".to_owned()],
+        };
+        let elsewhere = RecordKey {
+            source: "contractors".to_owned(),
+            ..key("a")
+        };
+        let verdict = scope.judge(
+            &[ScopeGroup::Resolved(key("a"))],
+            &BTreeSet::from([elsewhere]),
+        );
+        assert_eq!(verdict, Verdict::Out);
+    }
+}

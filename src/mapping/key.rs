@@ -7,6 +7,7 @@ use super::MappingConfigError;
 use super::default::{ENTERPRISE, NAME, SIMPLE, element_path, enterprise_path};
 use crate::scim::path::{AttributePath, PathError};
 use crate::scim::{ENTERPRISE_SCHEMA, USER_SCHEMA};
+use crate::spelling::closest;
 
 /// The path that a configured key means. `emails` and `phoneNumbers` are the work ones,
 /// `department` and its like belong to the enterprise extension.
@@ -187,7 +188,7 @@ fn check_core(path: &AttributePath) -> Result<(), String> {
     all.extend(ENTERPRISE.map(|(short, _)| short));
     // Servers have attributes of their own beside the core ones, so a strange name is only
     // refused where it is all but one that exists.
-    match closest(attribute, &all) {
+    match closest(attribute, all) {
         Some(near) => Err(format!(
             "SCIM users have no attribute `{attribute}`; did you mean `{near}`?"
         )),
@@ -197,7 +198,7 @@ fn check_core(path: &AttributePath) -> Result<(), String> {
 
 /// "there is no `x` in …", with the nearest name or all of them.
 fn unknown(name: &str, place: &str, known: &[&str], prefix: &str) -> String {
-    match closest(name, known) {
+    match closest(name, known.iter().copied()) {
         Some(near) => format!("there is no `{name}` in {place}; did you mean `{prefix}{near}`?"),
         None => format!(
             "there is no `{name}` in {place}; it has {}",
@@ -212,22 +213,6 @@ fn list(prefix: &str, names: &[&str]) -> String {
         .map(|name| format!("`{prefix}{name}`"))
         .collect();
     quoted.join(", ")
-}
-
-/// The known name nearest to a misspelt one, if any is near.
-fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    known
-        .iter()
-        .map(|&candidate| {
-            (
-                strsim::jaro_winkler(&name, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, candidate)| candidate)
 }
 
 /// The attribute at the start of a path: `emails` of `emails[type eq "work"].value`.

@@ -30,7 +30,7 @@ pub(super) fn single(
     let others = present.count();
     if others > 0 {
         return Err(MappingError {
-            path: path.clone(),
+            path: Box::new(path.clone()),
             problem: format!(
                 "the source's attribute `{name}` has {} values and this path takes one; map it \
                  from an attribute with a single value",
@@ -69,7 +69,7 @@ pub(super) fn check_text(
         return Ok(text);
     };
     Err(MappingError {
-        path: path.clone(),
+        path: Box::new(path.clone()),
         problem,
     })
 }

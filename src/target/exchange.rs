@@ -344,3 +344,6 @@ fn read_date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let text = headers.get(DATE)?.to_str().ok()?;
     httpdate::parse_http_date(text).ok().map(DateTime::from)
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ mod tests {
             ("Fri, 06 Nov 2026 08:00:00 GMT", Some(Duration::ZERO)),
             ("86400", Some(LONGEST_RETRY_AFTER)),
             ("99999999999999999999999999", Some(LONGEST_RETRY_AFTER)),
-            ("Fri, 06 Nov 2027 08:50:07 GMT", Some(LONGEST_RETRY_AFTER)),
+            ("Sat, 06 Nov 2027 08:50:07 GMT", Some(LONGEST_RETRY_AFTER)),
             ("-1", None),
             ("inf", None),
             ("NaN", None),

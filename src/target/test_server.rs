@@ -2,6 +2,8 @@
 //! told so, and remembers every request. It imports nothing of the client.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,6 +54,12 @@ pub(super) fn header(status: u16, name: &'static str, value: impl Into<String>) 
     Reply::Answer(status, vec![(name, value.into())], Vec::new())
 }
 
+/// Writes a file that only its owner can read.
+pub(super) fn write_secret(path: &Path, secret: &str) {
+    std::fs::write(path, secret).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// Ends with its value.
 pub(super) struct TestServer {
     pub(super) url: Url,
@@ -84,6 +92,11 @@ impl TestServer {
             seen,
             task,
         }
+    }
+
+    /// Gives these answers in turn, then the last one for ever.
+    pub(super) async fn answering(replies: Vec<fn() -> Reply>) -> Self {
+        Self::start(move |_, n| replies[n.min(replies.len() - 1)]()).await
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {

@@ -177,8 +177,11 @@ async fn a_collection_that_shrinks_meanwhile_hides_nobody() {
             .contains_key(&ResourceId("u021".to_owned()))
     );
     assert_eq!(listing.resources.len(), 60);
-    assert_eq!(lines[2], "GET /scim/Users?startIndex=20&count=20");
-    assert_eq!(lines.len(), 5);
+    let starts: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split(['=', '&']).nth(1))
+        .collect();
+    assert_eq!(starts, ["1", "21", "20", "40"]);
 }
 
 #[tokio::test]

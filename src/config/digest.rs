@@ -1,0 +1,79 @@
+//! A digest of everything that decides what a target should look like: when it changes,
+//! every record is looked at again.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::json;
+
+use crate::mapping::{Expression, Mapping};
+use crate::plan::rules::{AdoptInactive, Rules, Stale, WhenGone};
+use crate::scope::Scope;
+use crate::target::Profile;
+
+/// Hex SHA-256 over a canonical text of the settings and of this version of the engine.
+/// `globs` are the pushed groups' patterns as written.
+///
+/// Limits, pace and schedule are not in it: they decide how and when, not what.
+pub(super) fn settings_digest(
+    sources: &[String],
+    scope: &Scope,
+    mapping: &Mapping,
+    rules: &Rules,
+    globs: Option<&[String]>,
+    preset: &str,
+    profile: &Profile,
+) -> String {
+    let entries: Vec<_> = mapping
+        .entries
+        .iter()
+        .map(|(path, expression)| {
+            let expression = expression
+                .as_ref()
+                .map(|Expression::Attribute(name)| name.as_str());
+            json!([path, expression])
+        })
+        .collect();
+    let Rules {
+        match_on,
+        stale,
+        adopt_inactive,
+        protect,
+        rehire_key,
+        take_over,
+        groups,
+        limits: _,
+        settle: _,
+    } = rules;
+    let settings = json!([
+        env!("CARGO_PKG_VERSION"),
+        sources,
+        scope.groups,
+        entries,
+        mapping.keep_when_empty,
+        match_on,
+        match stale {
+            Stale::List => "list",
+            Stale::Deactivate => "deactivate",
+        },
+        match adopt_inactive {
+            AdoptInactive::Reactivate => "reactivate",
+            AdoptInactive::Hold => "hold",
+        },
+        protect,
+        rehire_key,
+        take_over,
+        globs,
+        match groups.when_gone {
+            WhenGone::Empty => "empty",
+            WhenGone::Keep => "keep",
+            WhenGone::Delete => "delete",
+        },
+        preset,
+        profile,
+    ]);
+    let digest = digest(&SHA256, settings.to_string().as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,195 @@
+//! What good files build, and what only the sources can tell.
+
+use std::collections::BTreeSet;
+
+use provisor_connectors::Kind;
+
+use super::*;
+use crate::plan::action::Limit;
+use crate::plan::rules::{Allowance, WhenGone};
+use crate::scim::path::AttributePath;
+use crate::target::{Auth, Secret};
+
+#[test]
+fn a_remote_target_is_built_as_written() {
+    let config = remote(
+        "base_url = \"https://app.example.com/scim/v2/\"\nca_file = \"ca.pem\"\n\
+         proxy = \"http://proxy.example.com:3128\"\ntimeout = \"5s\"\n\
+         pace = { requests_per_second = 2.5, concurrency = 8 }\n",
+    )
+    .unwrap();
+    let target = &config.targets["app"];
+    assert_eq!(target.preset, "generic");
+    assert_eq!(target.target.fingerprint, "https://app.example.com/scim/v2");
+    let Endpoint::Remote(connection) = &target.endpoint else {
+        panic!("not remote");
+    };
+    assert_eq!(
+        connection.base_url.as_str(),
+        "https://app.example.com/scim/v2"
+    );
+    assert_eq!(connection.auth, Auth::Bearer(Secret::Env("T".to_owned())));
+    assert_eq!(
+        connection.ca_file.as_deref(),
+        Some(Path::new("/etc/provisor/ca.pem"))
+    );
+    assert_eq!(connection.timeout, Duration::from_secs(5));
+    assert_eq!(connection.pace.requests_per_second, Some(2.5));
+    assert_eq!(connection.pace, target.pace);
+}
+
+#[test]
+fn relative_paths_start_in_the_files_folder() {
+    let config = load_raw(&format!(
+        "state_dir = \"state\"\n{SOURCE}[targets.app]\nsource = \"staff\"\n\
+         base_url = \"https://x\"\nauth = {{ bearer = {{ file = \"token\" }} }}\n\
+         [targets.demo]\npreset = \"sandbox\"\nsource = \"staff\"\n"
+    ))
+    .unwrap();
+    assert_eq!(config.state_dir, Path::new("/etc/provisor/state"));
+    let Endpoint::Remote(connection) = &config.targets["app"].endpoint else {
+        panic!("not remote");
+    };
+    assert_eq!(
+        connection.auth,
+        Auth::Bearer(Secret::File("/etc/provisor/token".into()))
+    );
+    let Endpoint::Sandbox { folder } = &config.targets["demo"].endpoint else {
+        panic!("not the sandbox");
+    };
+    assert_eq!(folder, Path::new("/etc/provisor/state/sandbox/demo"));
+    assert_eq!(
+        demo("").unwrap().state_dir,
+        Path::new("/var/lib/elsewhere"),
+        "$STATE_DIRECTORY where nothing is written"
+    );
+}
+
+#[test]
+fn plain_http_is_for_loopback_or_by_word() {
+    for url in [
+        "http://localhost:8080/scim",
+        "http://127.0.0.1",
+        "http://[::1]:1",
+    ] {
+        let config = remote(&format!("base_url = \"{url}\"")).unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new());
+    }
+    let config = remote("base_url = \"http://app.example.com\"\nallow_plaintext = true").unwrap();
+    assert_eq!(
+        config.warnings,
+        ["config.toml:6:12: plain http: the token and people's data are sent in the clear"]
+    );
+}
+
+#[test]
+fn doubtful_settings_are_warned_about() {
+    let config = demo("schedule = \"0 6 1 * 1\"\n[sources.spare.csv]\nusers = \"x\"").unwrap();
+    assert!(config.warnings[0].starts_with("config.toml:6:12: the schedule names days"));
+    assert_eq!(config.warnings[1], "no target uses the source `spare`");
+}
+
+#[test]
+fn rules_are_built_as_written() {
+    let config = demo(
+        "protect = [\"BreakGlass@corp.example\"]\nmatch = [\"emails\", \"userName\"]\n\
+         rehire_key = \"employeeNumber\"\n[targets.demo.scope]\ngroups = [\"staff\"]\n\
+         [targets.demo.groups]\npush = [\"eng-*\"]\nwhen_gone = \"keep\"\n\
+         [targets.demo.limits]\ndeactivations = 3\nidentifiers = \"1.5%\"\n\
+         cleared = { count = 7 }\ndeletions = { count = 1, share = \"50%\" }\n",
+    )
+    .unwrap();
+    let target = &config.targets["demo"].target;
+    assert_eq!(
+        target.rules.protect,
+        BTreeSet::from(["breakglass@corp.example".to_owned()])
+    );
+    assert_eq!(
+        target.rules.match_on,
+        [AttributePath::core("emails"), AttributePath::user_name()]
+    );
+    assert_eq!(target.rules.rehire_key.as_deref(), Some("employeeNumber"));
+    assert_eq!(target.scope.groups, ["staff"]);
+    assert_eq!(target.rules.groups.when_gone, WhenGone::Keep);
+    let push = target.rules.groups.push.as_ref().unwrap();
+    assert!(push.is_match("eng-platform/core") && !push.is_match("Eng-platform"));
+    let allowance = |count, percent| Allowance { count, percent };
+    for (limit, expected) in [
+        (Limit::Deactivations, allowance(Some(3), None)),
+        (Limit::Identifiers, allowance(None, Some(1.5))),
+        (Limit::Cleared, allowance(Some(7), None)),
+        (Limit::Deletions, allowance(Some(1), Some(50.0))),
+        (Limit::Recreations, allowance(None, Some(5.0))),
+    ] {
+        assert_eq!(target.rules.limits.0[&limit], expected, "{limit:?}");
+    }
+}
+
+#[test]
+fn the_settings_digest_moves_with_what_decides_the_outcome_and_nothing_else() {
+    let digest = |lines: &str| {
+        demo(lines).unwrap().targets["demo"]
+            .target
+            .settings_digest
+            .clone()
+    };
+    let plain = digest("");
+    assert_eq!(plain.len(), 64);
+    for lines in [
+        "schedule = \"0 6 * * *\"",
+        "timeout = \"5s\"",
+        "full_every = \"1h\"",
+        "stale = \"list\"",
+        "[targets.demo.limits]\ndeactivations = 1",
+        "[targets.demo.pace]\nconcurrency = 1",
+    ] {
+        assert_eq!(digest(lines), plain, "{lines}");
+    }
+    let mut seen = BTreeSet::from([plain]);
+    for lines in [
+        "stale = \"deactivate\"",
+        "adopt_inactive = \"hold\"",
+        "take_over = true",
+        "rehire_key = \"x\"",
+        "protect = [\"x\"]",
+        "match = [\"userName\"]",
+        "keep_when_empty = [\"title\"]",
+        "[targets.demo.mapping]\ntitle = \"x\"",
+        "[targets.demo.mapping]\ntitle = false",
+        "[targets.demo.scope]\ngroups = [\"x\"]",
+        "[targets.demo.groups]\npush = []",
+        "[targets.demo.groups]\npush = [\"x\"]",
+        "[targets.demo.groups]\nwhen_gone = \"delete\"",
+    ] {
+        assert!(seen.insert(digest(lines)), "{lines}");
+    }
+}
+
+fn facts(names: &[&str]) -> BTreeMap<String, SourceFacts> {
+    let names: BTreeSet<String> = names.iter().map(|&name| name.to_owned()).collect();
+    BTreeMap::from([(
+        "staff".to_owned(),
+        SourceFacts {
+            lines: Vec::new(),
+            attributes: BTreeMap::from([(Kind::User, names)]),
+        },
+    )])
+}
+
+#[test]
+fn attribute_names_that_no_source_has_are_pointed_at() {
+    let config =
+        demo("rehire_key = \"badge\"\n[targets.demo.mapping]\nuserName = \"mial\"").unwrap();
+    let target = &config.targets["demo"];
+    check_names(target, &facts(&["mail", "badge", "mial"])).unwrap();
+    check_names(target, &facts(&[])).unwrap();
+    check_names(target, &BTreeMap::new()).unwrap();
+
+    let error = check_names(target, &facts(&["mail", "badge"])).unwrap_err();
+    assert_eq!((error.line, error.column), (Some(8), Some(12)));
+    assert!(error.message.contains("an attribute `mial`"), "{error}");
+    assert!(error.message.contains("did you mean `mail`?"), "{error}");
+
+    let error = check_names(target, &facts(&["mial"])).unwrap_err();
+    assert_eq!((error.line, error.column), (Some(6), Some(14)), "{error}");
+}

@@ -1,0 +1,355 @@
+//! Mistakes, each with its place and the hint.
+
+use super::*;
+
+#[test]
+fn an_error_shows_the_line_and_what_would_be_right() {
+    let error = demo("stlae = \"list\"").unwrap_err();
+    insta::assert_snapshot!(error, @r#"
+    error: unknown key `stlae`
+     --> config.toml:6:1
+      |
+    6 | stlae = "list"
+      | ^^^^^
+      |
+    help: did you mean `stale`?
+    "#);
+}
+
+#[test]
+fn a_file_without_sources_or_targets_is_told_the_least_that_works() {
+    for text in ["", SOURCE] {
+        let error = load_raw(text).unwrap_err();
+        let (_, example) = error.message.split_once(" is\n").expect("an example");
+        assert_eq!(load_raw(example).unwrap().targets.len(), 1, "{example}");
+    }
+    assert!(load_raw("").unwrap_err().message.contains("no source"));
+    assert!(load_raw(SOURCE).unwrap_err().message.contains("no target"));
+}
+
+#[test]
+fn mistakes_at_the_top_and_in_sources_are_pointed_at() {
+    let target = "[targets.demo]\npreset = \"sandbox\"\nsource = \"staff\"\n";
+    let table: &[(&str, usize, usize, &[&str])] = &[
+        ("stat_dir = \"x\"\n", 1, 1, &["did you mean `state_dir`?"]),
+        ("state_dir = \"\"\n", 1, 13, &["/var/lib/provisor"]),
+        ("audit_values = 1\n", 1, 16, &["write true or false"]),
+        (
+            "[sources.staff.ldap]\nurl = \"x\"\n",
+            1,
+            16,
+            &["`ldap` are not supported by this version", "`csv`"],
+        ),
+        (
+            "[sources.a.entra]\n",
+            1,
+            12,
+            &["`entra` are not supported by this version"],
+        ),
+        (
+            "[sources.a.okta]\n",
+            1,
+            12,
+            &["`okta` are not supported by this version"],
+        ),
+        ("[sources.staff.cvs]\n", 1, 16, &["did you mean `csv`?"]),
+        (
+            "[sources.staff]\n",
+            1,
+            1,
+            &["exactly one kind", "[sources.staff.csv]"],
+        ),
+        (
+            "[sources.staff.csv]\n",
+            1,
+            1,
+            &["`users` is missing", "add `users"],
+        ),
+        (
+            "[sources.staff.csv]\nusers = \"p\"\ngruops = \"g\"\n",
+            3,
+            1,
+            &["did you mean `groups`?"],
+        ),
+        (
+            "[sources.\"my staff\".csv]\nusers = \"p\"\n",
+            1,
+            10,
+            &["letters, digits"],
+        ),
+        (
+            "[sources.staff.csv]\nusers = \"p\"\ngroups = \"g\"\ngroup_column = \"c\"\n",
+            1,
+            10,
+            &["contradicts itself", "keep one of them"],
+        ),
+    ];
+    for (text, line, column, parts) in table {
+        assert_error(load_raw(&format!("{text}{target}")), *line, *column, parts);
+    }
+}
+
+#[test]
+fn mistakes_in_a_target_are_pointed_at() {
+    let table: &[(&str, usize, usize, &[&str])] = &[
+        ("stale = \"lst\"", 6, 9, &["did you mean `list`?"]),
+        ("stale = \"never\"", 6, 9, &["`list`, `deactivate`"]),
+        ("enabled = \"yes\"", 6, 11, &["write true or false"]),
+        ("full_every = 5", 6, 14, &["no unit", "\"5s\""]),
+        (
+            "full_every = \"often\"",
+            6,
+            14,
+            &["not a span of time", "\"24h\""],
+        ),
+        ("full_every = \"0s\"", 6, 14, &["leave it out for 24h"]),
+        ("timeout = \"0s\"", 6, 11, &["leave `timeout` out for 30s"]),
+        (
+            "schedule = \"* * * *\"",
+            6,
+            12,
+            &["this has 4", "minute hour day"],
+        ),
+        (
+            "schedule = \"0 0 31 2 *\"",
+            6,
+            12,
+            &["never comes", "minute hour day"],
+        ),
+        ("protect = [\"a\", \" \"]", 6, 17, &["protects nobody"]),
+        ("match = []", 6, 9, &["created twice", "leave `match` out"]),
+        (
+            "match = [\"username\", \"userName\"]",
+            6,
+            22,
+            &["named twice"],
+        ),
+        (
+            "match = [\"active\"]",
+            6,
+            10,
+            &["cannot be mapped", "\"externalId\""],
+        ),
+        ("rehire_key = \"\"", 6, 14, &["employeeNumber"]),
+        (
+            "keep_when_empty = [\"titel\"]",
+            6,
+            20,
+            &["did you mean `title`?"],
+        ),
+        ("preset = \"generic\"", 6, 1, &["set twice", "remove one"]),
+        (
+            "base_url = \"https://x\"",
+            6,
+            12,
+            &["sandbox takes no `base_url`"],
+        ),
+        ("tenant = \"x\"", 6, 10, &["sandbox takes no `tenant`"]),
+        (
+            "[targets.demo.scope]\ngroups = []",
+            7,
+            10,
+            &["leave `groups` out for everyone"],
+        ),
+        (
+            "[targets.demo.scope]\ngroups = [\"\"]",
+            7,
+            11,
+            &["exact name"],
+        ),
+        (
+            "[targets.demo.groups]\npush = [\"eng-[\"]",
+            7,
+            9,
+            &["not valid", "\"eng-*\""],
+        ),
+        (
+            "[targets.demo.groups]\npush = [\"\"]",
+            7,
+            9,
+            &["empty", "\"eng-*\""],
+        ),
+        (
+            "[targets.demo.groups]\nwhen_gone = \"emtpy\"",
+            7,
+            13,
+            &["did you mean `empty`?"],
+        ),
+        (
+            "[targets.demo.limits]\ndeactivation = 5",
+            7,
+            1,
+            &["did you mean `deactivations`?"],
+        ),
+        (
+            "[targets.demo.limits]\ndeletions = -1",
+            7,
+            13,
+            &["0 means never"],
+        ),
+        (
+            "[targets.demo.limits]\ndeletions = 0.5",
+            7,
+            13,
+            &["not a fraction", "\"10%\""],
+        ),
+        (
+            "[targets.demo.limits]\ndeletions = \"101%\"",
+            7,
+            13,
+            &["\"100%\""],
+        ),
+        (
+            "[targets.demo.limits]\ndeletions = \"10\"",
+            7,
+            13,
+            &["\"100%\""],
+        ),
+        (
+            "[targets.demo.limits]\ndeletions = {}",
+            7,
+            13,
+            &["neither count nor share"],
+        ),
+        (
+            "[targets.demo.limits]\ndeletions = { cout = 1 }",
+            7,
+            15,
+            &["did you mean `count`?"],
+        ),
+        (
+            "[targets.demo.limits]\ndeletions = { share = \"x\" }",
+            7,
+            23,
+            &["\"100%\""],
+        ),
+        (
+            "[targets.demo.pace]\nrequests_per_second = 0",
+            7,
+            23,
+            &["`enabled = false`"],
+        ),
+        (
+            "[targets.demo.pace]\nconcurrency = 65",
+            7,
+            15,
+            &["from 1 to 64"],
+        ),
+        (
+            "[targets.demo.pace]\nconcurrency = 0",
+            7,
+            15,
+            &["from 1 to 64"],
+        ),
+    ];
+    for (lines, line, column, parts) in table {
+        assert_error(demo(lines), *line, *column, parts);
+    }
+    assert_error(
+        load("[targets.demo]\npreset = \"sandbx\"\n"),
+        4,
+        10,
+        &["unknown preset `sandbx`", "did you mean `sandbox`?"],
+    );
+    assert_error(load("[targets.\"a b\"]\n"), 3, 10, &["letters, digits"]);
+}
+
+#[test]
+fn sources_of_a_target_must_exist() {
+    let table: &[(&str, usize, &[&str])] = &[
+        ("source = \"stff\"", 10, &["did you mean `staff`?"]),
+        (
+            "source = [\"staff\", \"payroll\"]",
+            20,
+            &["the sources are: `staff`"],
+        ),
+        ("source = [\"staff\", \"staff\"]", 20, &["named twice"]),
+        ("source = []", 10, &["name one or more"]),
+    ];
+    for (line, column, parts) in table {
+        assert_error(load(&format!("[targets.a]\n{line}")), 4, *column, parts);
+    }
+    assert_error(
+        load("[targets.a]\n"),
+        3,
+        10,
+        &["`source` is missing", "source = \"staff\""],
+    );
+}
+
+#[test]
+fn mistakes_in_a_mapping_are_pointed_at() {
+    let table: &[(&str, usize, &[&str])] = &[
+        ("active = false", 1, &["cannot be mapped", "lifecycle"]),
+        (
+            "manager = \"boss\"",
+            1,
+            &["managers are not supported yet", "leave this key out"],
+        ),
+        ("titel = \"title\"", 1, &["did you mean `title`?"]),
+        ("title = true", 9, &["`false` to drop"]),
+        ("title = 5", 9, &["an attribute's name, or false"]),
+        (
+            "title = \"{{ x }}\"",
+            9,
+            &["templates are not supported yet", "bare attribute name"],
+        ),
+        ("title = \"\"", 9, &["`false` to map nothing"]),
+        (
+            "addresses = \"street\"",
+            1,
+            &["addresses[type eq \"work\"].formatted"],
+        ),
+        ("name.givenName = \"x\"", 1, &["\"name.givenName\""]),
+    ];
+    for (line, column, parts) in table {
+        assert_error(
+            demo(&format!("[targets.demo.mapping]\n{line}")),
+            7,
+            *column,
+            parts,
+        );
+    }
+    assert_error(
+        demo("[targets.demo.mapping]\nemails = \"a\"\n'emails[type eq \"work\"].value' = \"b\""),
+        8,
+        1,
+        &["both mean", "keep one of them"],
+    );
+}
+
+#[test]
+fn settings_of_later_versions_are_refused_and_never_ignored() {
+    let table = [
+        ("delete_after = \"30d\"", 6, 16),
+        ("forget_after = \"30d\"", 6, 16),
+        ("join_key = \"mail\"", 6, 12),
+        ("drift = \"report\"", 6, 9),
+        ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
+        ("[targets.demo.scope]\nwhen = \"true\"", 7, 8),
+        ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
+        ("[targets.demo.scope]\nfilter = \"(x=y)\"", 7, 10),
+        ("[targets.demo.groups]\nnested = \"direct\"", 7, 10),
+        ("[targets.demo.groups]\nauthoritative = true", 7, 17),
+        ("[targets.demo.groups]\ngroup_by = \"department\"", 7, 12),
+        ("[targets.demo.groups]\nfallback = \"x\"", 7, 12),
+        ("[targets.demo.groups]\nrename = { a = \"b\" }", 7, 10),
+    ];
+    for (lines, line, column) in table {
+        let parts = ["is not supported by this version", "leave it out"];
+        assert_error(demo(lines), line, column, &parts);
+    }
+    demo("[targets.demo.groups]\nnested = \"flatten\"\nauthoritative = false").unwrap();
+}
+
+#[test]
+fn an_unreadable_file_says_how_to_name_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Config::load(&folder.path().join("none.toml")).unwrap_err();
+    assert!(error.message.contains("none.toml"), "{error}");
+    assert!(error.message.contains("--config"), "{error}");
+    let latin1 = folder.path().join("latin1.toml");
+    std::fs::write(&latin1, b"# caf\xe9\n").unwrap();
+    let error = Config::load(&latin1).unwrap_err();
+    assert!(error.message.contains("not UTF-8"), "{error}");
+}
