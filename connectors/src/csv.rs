@@ -153,11 +153,9 @@ impl Files {
             }
         }
         let columns = columns_line(users.table());
-        facts.lines.push(match (ended, people) {
-            (false, _) => format!("{columns}, {people} or more people"),
-            (true, 1) => format!("{columns}, 1 person"),
-            (true, _) => format!("{columns}, {people} people"),
-        });
+        let people = count(people, "person", "people");
+        let more = if ended { "" } else { " or more" };
+        facts.lines.push(format!("{columns}, {people}{more}"));
         if !users.has_active_column() {
             facts.lines.push(self.all_active());
         }
@@ -260,7 +258,7 @@ impl Outbox {
 fn columns_line(table: &Table) -> String {
     format!(
         "{} in {}",
-        count(table.header().len(), "column"),
+        count(table.header().len(), "column", "columns"),
         table.name()
     )
 }

@@ -160,7 +160,7 @@ impl Groups {
             self.warnings.push(Warning(format!(
                 "{}: {} left out besides",
                 self.table.path().display(),
-                count(more, "unknown member"),
+                count(more, "unknown member", "unknown members"),
             )));
         }
         Ok(self.warnings)

@@ -97,8 +97,8 @@ impl Table {
                 format!(
                     "{} where the header has {}; a cell that contains the delimiter must be \
                      quoted",
-                    count(self.row.len(), "cell"),
-                    count(self.header.len(), "column"),
+                    count(self.row.len(), "cell", "cells"),
+                    count(self.header.len(), "column", "columns"),
                 ),
             ));
         }
@@ -277,8 +277,8 @@ fn malformed(path: &Path, line: u64, problem: impl Into<String>) -> SourceError 
     }
 }
 
-/// `1 cell`, `3 cells`; thousands are divided by commas.
-pub(super) fn count(number: usize, noun: &str) -> String {
+/// `1 cell`, `1,200 cells`.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -287,8 +287,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
         }
         text.push(digit);
     }
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{text} {noun}{plural}")
+    format!("{text} {}", if number == 1 { one } else { many })
 }
 
 /// What tells one state of a file from another.
