@@ -10,10 +10,16 @@ pub mod store;
 pub mod target;
 
 mod codec;
+mod generation;
+mod key;
 mod lock;
+mod open;
 mod sled;
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub use link::{Deactivation, Due, Intent, Link, MemberEdge, Open, Origin};
 pub use mirror::{MirrorRow, Stage, Staged, View};
 pub use store::{Condition, Opened, SnapshotError, Store};
-pub use target::{Progress, TargetChange, TargetStore, Totals};
+pub use target::{Approval, BasePoint, Progress, Spent, TargetChange, TargetStore, Totals};

@@ -4,15 +4,27 @@
 //! A read is staged under a new generation, made durable, then published by one key. Nothing
 //! staged is visible to anyone but its own [`View`]; a restart discards it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{
-    Attributes, Batch, Change, Cursor, Kind, Lifecycle, MemberKey, RecordKey, SourceId,
-};
+use provisor_connectors::{Attributes, Kind, Lifecycle, MemberKey, RecordKey, SourceId};
 use serde::{Deserialize, Serialize};
 
-use super::store::SnapshotError;
+use self::collect::Pin;
+use self::item::{EdgeRow, What};
+use super::codec;
+use super::store::{Shared, SnapshotError};
+use super::table::Table;
+
+pub(super) mod collect;
+mod digest;
+mod item;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use stage::{Stage, Staged};
 
 /// One record as the mirror keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,101 +43,108 @@ pub struct MirrorRow {
     pub members_known: bool,
 }
 
-/// Takes one read of one source. Dropped without [`Stage::finish`], nothing has happened.
-pub struct Stage {
-    _private: (),
-}
-
-impl Stage {
-    /// Compares what arrived with the mirror's digests and stages what differs. Blocking.
-    pub fn offer(&mut self, _changes: Vec<Change>) -> Result<(), SnapshotError> {
-        unimplemented!()
-    }
-
-    /// Ends the read: works out who is gone, stages tombstones (`now` is their `gone_since`),
-    /// and makes everything durable. Blocking.
-    pub fn finish(self, _batch: &Batch, _now: DateTime<Utc>) -> Result<Staged, SnapshotError> {
-        unimplemented!()
-    }
-}
-
-/// A finished, durable, unpublished read. Dropped without [`Staged::publish`] it is discarded.
-pub struct Staged {
-    _private: (),
-}
-
-impl Staged {
-    /// The generation that this read would publish; the published one when nothing changed.
-    pub fn generation(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Living (not gone) records per kind after this read.
-    pub fn living(&self, _kind: Kind) -> u64 {
-        unimplemented!()
-    }
-
-    /// Attributes that 20 or more records of the last published read had and none of this
-    /// one has, per kind.
-    pub fn vanished(&self) -> BTreeMap<Kind, BTreeSet<String>> {
-        unimplemented!()
-    }
-
-    /// The mirror as it would be.
-    pub fn view(&self) -> View {
-        unimplemented!()
-    }
-
-    /// Publishes the generation together with the cursor, by one key, durably; then removes
-    /// superseded versions.
-    pub fn publish(self, _cursor: Option<&Cursor>) -> Result<(), SnapshotError> {
-        unimplemented!()
-    }
-}
-
-/// The mirror of one source at one generation. Cheap to clone.
+/// The mirror of one source at one generation. Cheap to clone. The generation stays readable
+/// while any clone lives, whatever is published meanwhile.
 #[derive(Clone)]
 pub struct View {
-    _private: (),
+    shared: Arc<Shared>,
+    source: Arc<str>,
+    generation: u64,
+    _pin: Arc<Pin>,
 }
 
 impl View {
+    /// The mirror at a generation that is published or being staged.
+    fn at(shared: &Arc<Shared>, source: &str, generation: u64) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            source: source.into(),
+            generation,
+            _pin: shared.pins.pin(source, generation),
+        }
+    }
+
+    /// The published mirror.
+    pub(super) fn published(shared: &Arc<Shared>, source: &str) -> Result<Self, SnapshotError> {
+        // Nothing may be collected between reading the generation and pinning it.
+        let _everything = shared.pins.pin(source, 0);
+        let generation = collect::published(&shared.tables, source)?.generation;
+        Ok(Self::at(shared, source, generation))
+    }
+
     /// The source's name.
     pub fn source(&self) -> &str {
-        unimplemented!()
+        &self.source
     }
 
     /// The generation; 0 when the source was never read.
     pub fn generation(&self) -> u64 {
-        unimplemented!()
+        self.generation
     }
 
     /// One record; tombstones included.
-    pub fn row(&self, _kind: Kind, _id: &SourceId) -> Result<Option<MirrorRow>, SnapshotError> {
-        unimplemented!()
+    pub fn row(&self, kind: Kind, id: &SourceId) -> Result<Option<MirrorRow>, SnapshotError> {
+        let hash = item::hash_id(&self.shared.tables, id);
+        stage::read_row(
+            &self.shared.tables,
+            &self.source,
+            kind,
+            &hash,
+            self.generation,
+        )
     }
 
     /// Every record of a kind, tombstones included, in an unspecified but stable order.
     pub fn rows(
         &self,
-        _kind: Kind,
+        kind: Kind,
     ) -> Box<dyn Iterator<Item = Result<MirrorRow, SnapshotError>> + '_> {
-        unimplemented!()
+        let prefix = item::kind_prefix(&self.source, kind);
+        Box::new(
+            item::newest_of_each(&self.shared.tables, Table::Rows, &prefix, self.generation)
+                .map(|payload| codec::from_json(Table::Rows.what(), &payload?)),
+        )
     }
 
-    /// Direct members of a group.
-    pub fn members(&self, _group: &SourceId) -> Result<BTreeSet<MemberKey>, SnapshotError> {
-        unimplemented!()
+    /// Direct members of a group. A member may be gone, or unknown to the source: an edge is
+    /// what the group's list says, and a record that comes back finds its memberships.
+    pub fn members(&self, group: &SourceId) -> Result<BTreeSet<MemberKey>, SnapshotError> {
+        let hash = item::hash_id(&self.shared.tables, group);
+        stage::read_members(&self.shared.tables, &self.source, &hash, self.generation)
     }
 
     /// Groups that have this record as a direct member.
-    pub fn groups_of(&self, _member: &MemberKey) -> Result<BTreeSet<SourceId>, SnapshotError> {
-        unimplemented!()
+    pub fn groups_of(&self, member: &MemberKey) -> Result<BTreeSet<SourceId>, SnapshotError> {
+        let tables = &self.shared.tables;
+        let hash = item::hash_id(tables, &member.id);
+        let prefix = item::member_prefix(&self.source, member.kind, &hash);
+        let mut groups = BTreeSet::new();
+        for payload in item::newest_of_each(tables, Table::MemberOf, &prefix, self.generation) {
+            let edge: EdgeRow = codec::from_json(Table::MemberOf.what(), &payload?)?;
+            if edge.present {
+                groups.insert(edge.group);
+            }
+        }
+        Ok(groups)
     }
 
     /// Records whose row changed after `generation`, and both ends of every member edge that
-    /// did (the group, and the member).
-    pub fn changed_since(&self, _generation: u64) -> Result<BTreeSet<RecordKey>, SnapshotError> {
-        unimplemented!()
+    /// did (the group, and the member). Costs what changed, not what there is.
+    pub fn changed_since(&self, generation: u64) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+        let mut changed = BTreeSet::new();
+        if generation >= self.generation {
+            return Ok(changed);
+        }
+        for what in What::RECORDS {
+            let tables = &self.shared.tables;
+            for note in item::notes(tables, &self.source, what, generation + 1, self.generation) {
+                changed.extend(note?.records.into_iter().map(|record| RecordKey {
+                    source: self.source.to_string(),
+                    kind: record.kind,
+                    id: record.id,
+                }));
+            }
+        }
+        Ok(changed)
     }
 }

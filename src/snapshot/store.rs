@@ -1,14 +1,44 @@
 //! The store as a whole: opening, locking, integrity, flushing.
+//!
+//! Everything here blocks; async callers use `spawn_blocking`. Decides nothing about what a
+//! lost snapshot means: it only says that it is lost.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use provisor_connectors::Cursor;
+
+use super::generation::GenerationFile;
+use super::key;
+use super::lock::{self, Lock};
+use super::mirror::collect::{self, Pins};
 use super::mirror::{Stage, View};
+use super::open;
+use super::table::{Table, Tables};
 use super::target::TargetStore;
 
 /// The open store. Cheap to clone; blocking.
 #[derive(Clone)]
 pub struct Store {
-    _private: (),
+    shared: Arc<Shared>,
+}
+
+/// What all handles share. The lock is last: it is let go after the database.
+pub(super) struct Shared {
+    /// The tables.
+    pub(super) tables: Tables,
+    /// Sources that are being staged.
+    pub(super) staging: Mutex<BTreeSet<String>>,
+    /// Generations that somebody is looking at.
+    pub(super) pins: Pins,
+    flushes: Mutex<Flushes>,
+    _lock: Lock,
+}
+
+struct Flushes {
+    generation: u64,
+    file: GenerationFile,
 }
 
 /// What opening found.
@@ -27,65 +57,119 @@ pub enum Condition {
     /// As it was left.
     Intact,
     /// There was something, and it is missing, damaged or older than it should be. The text
-    /// says what was seen and where the remains were put.
+    /// says what was seen and where the remains were put. Every opening says so again until
+    /// the first [`Store::flush`]: note the loss in every target's progress before that.
     Lost(String),
 }
 
 impl Store {
     /// Opens or creates the store in a state directory (created 0700; one that is owned by
     /// another user is refused). Takes the lock: a second process is refused, and the error
-    /// names the first one's process id and command. `audit_generation` is the flush generation that the last audit
-    /// record names; a database below it is lost.
-    pub fn open(
-        _state_dir: &Path,
-        _audit_generation: Option<u64>,
-    ) -> Result<Opened, SnapshotError> {
-        unimplemented!()
+    /// names the first one's process id and command. `audit_generation` is the flush
+    /// generation that the last audit record names; a database below it is lost.
+    pub fn open(state_dir: &Path, audit_generation: Option<u64>) -> Result<Opened, SnapshotError> {
+        lock::prepare(state_dir)?;
+        let lock = lock::take(state_dir)?;
+        let ready = open::open(state_dir, audit_generation)?;
+        let store = Store {
+            shared: Arc::new(Shared {
+                tables: ready.tables,
+                staging: Mutex::default(),
+                pins: Pins::default(),
+                flushes: Mutex::new(Flushes {
+                    generation: ready.flushed,
+                    file: ready.generation_file,
+                }),
+                _lock: lock,
+            }),
+        };
+        Ok(Opened {
+            store,
+            condition: ready.condition,
+        })
     }
 
     /// The published mirror of a source.
-    pub fn view(&self, _source: &str) -> Result<View, SnapshotError> {
-        unimplemented!()
+    pub fn view(&self, source: &str) -> Result<View, SnapshotError> {
+        View::published(&self.shared, source)
     }
 
     /// The cursor published with the mirror.
-    pub fn cursor(
-        &self,
-        _source: &str,
-    ) -> Result<Option<provisor_connectors::Cursor>, SnapshotError> {
-        unimplemented!()
+    pub fn cursor(&self, source: &str) -> Result<Option<Cursor>, SnapshotError> {
+        Ok(collect::published(&self.shared.tables, source)?.cursor)
     }
 
     /// Starts staging a read of a source; discards what an earlier process left unpublished.
-    /// `attributes` are the names in use; others are not kept (`None` keeps all).
+    /// `attributes` are the names in use; others are not kept (`None` keeps all). One stage
+    /// of a source at a time: a second is [`SnapshotError::Staging`].
     pub fn stage(
         &self,
-        _source: &str,
-        _attributes: Option<std::collections::BTreeSet<String>>,
+        source: &str,
+        attributes: Option<BTreeSet<String>>,
     ) -> Result<Stage, SnapshotError> {
-        unimplemented!()
+        Stage::begin(&self.shared, source, attributes)
     }
 
     /// One target's part.
-    pub fn target(&self, _name: &str) -> TargetStore {
-        unimplemented!()
+    pub fn target(&self, name: &str) -> TargetStore {
+        TargetStore::new(self.clone(), name)
     }
 
     /// Names of sources and targets the store knows, to notice a renamed one.
     pub fn names(&self) -> Result<(Vec<String>, Vec<String>), SnapshotError> {
-        unimplemented!()
+        Ok((
+            self.names_in(Table::Sources)?,
+            self.names_in(Table::Progress)?,
+        ))
     }
 
     /// Makes everything committed so far durable (database flush, fsync, and the generation
-    /// number in its own file), and returns the flush generation.
+    /// number in its own file), and returns the flush generation. Free when nothing was
+    /// committed since the last one.
     pub fn flush(&self) -> Result<u64, SnapshotError> {
-        unimplemented!()
+        self.shared.flush()
     }
 
     /// Forgets tombstones and versions that no target needs: `seen` is the smallest
-    /// generation that every target of the source has looked at.
-    pub fn forget_tombstones(&self, _source: &str, _seen: u64) -> Result<(), SnapshotError> {
-        unimplemented!()
+    /// generation that every target of the source has looked at. Leaves them for a later
+    /// call while somebody looks at an older generation.
+    pub fn forget_tombstones(&self, source: &str, seen: u64) -> Result<(), SnapshotError> {
+        collect::forget_tombstones(&self.shared, source, seen)
+    }
+
+    /// Reads the whole store and compares it with the counts and sums that every commit
+    /// keeps. An error means that values were lost or changed on disk: treat the snapshot as
+    /// lost. Takes seconds for a million records, and commits wait meanwhile.
+    pub fn verify(&self) -> Result<(), SnapshotError> {
+        self.shared.tables.verify()
+    }
+
+    /// The tables, for the other files of this module.
+    pub(super) fn tables(&self) -> &Tables {
+        &self.shared.tables
+    }
+
+    fn names_in(&self, table: Table) -> Result<Vec<String>, SnapshotError> {
+        let mut names = BTreeSet::new();
+        for pair in self.shared.tables.prefix(table, &[]) {
+            let (key, _) = pair?;
+            names.extend(key::take_text(&mut key.as_slice()));
+        }
+        Ok(names.into_iter().collect())
+    }
+}
+
+impl Shared {
+    /// See [`Store::flush`].
+    pub(super) fn flush(&self) -> Result<u64, SnapshotError> {
+        let mut flushes = self.flushes.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.tables.is_dirty() {
+            let next = flushes.generation + 1;
+            self.tables.flush(next)?;
+            flushes.file.record(next)?;
+            flushes.generation = next;
+        }
+        Ok(flushes.generation)
     }
 }
 
@@ -127,6 +211,23 @@ pub enum SnapshotError {
         /// What the database said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A newer version of provisor wrote this state.
+    #[error(
+        "the snapshot holds a {what} in version {version} of the format, which a newer provisor \
+         wrote; use that version again"
+    )]
+    Newer {
+        /// Which kind of value.
+        what: &'static str,
+        /// Its version.
+        version: u8,
+    },
+    /// The source is being staged already.
+    #[error("a read of `{name}` is being staged already; let it end first")]
+    Staging {
+        /// The source's name.
+        name: String,
     },
     /// A stored value cannot be read.
     #[error("the snapshot holds a {what} that cannot be read: {problem}")]

@@ -1,16 +1,30 @@
-//! One target's part of the store.
+//! One target's part of the store: what was acknowledged, what is open, what was spent.
+//!
+//! Reading is here, writing in `commit.rs`, keys in `place.rs`. Decides nothing about when a
+//! link is made or dropped; it keeps the indexes and totals true to the links.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::commit::Commit;
+use super::codec;
+use super::key;
 use super::link::{Intent, Link, MemberEdge, Open};
-use super::store::SnapshotError;
+use super::store::{SnapshotError, Store};
+use super::table::{Table, Tables};
 use crate::scim::message::Capabilities;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
+
+mod commit;
+mod place;
+#[cfg(test)]
+mod tests;
 
 /// Where a target stands. One value, replaced whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -103,7 +117,8 @@ pub struct Spent {
 /// One change of a target's part. Those of one [`TargetStore::commit`] happen together.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TargetChange {
-    /// Makes or replaces a record's link. Its previous resource loses its owner.
+    /// Makes or replaces a record's link. Its previous resource loses its owner, and a group's
+    /// edges, which were those of the previous resource, are forgotten.
     PutLink(RecordKey, Box<Link>),
     /// Forgets a record's link and the edges of its group.
     DropLink(RecordKey),
@@ -130,96 +145,179 @@ pub enum TargetChange {
 /// One target's links, members, intents, open rows and progress. Cheap to clone; blocking.
 #[derive(Clone)]
 pub struct TargetStore {
-    _private: (),
+    store: Store,
+    name: Arc<str>,
 }
 
 impl TargetStore {
+    /// See [`Store::target`].
+    pub(super) fn new(store: Store, name: &str) -> Self {
+        Self {
+            store,
+            name: name.into(),
+        }
+    }
+
     /// The target's name.
     pub fn name(&self) -> &str {
-        unimplemented!()
+        &self.name
     }
 
     /// Where the target stands; the default before its first cycle.
     pub fn progress(&self) -> Result<Progress, SnapshotError> {
-        unimplemented!()
+        let progress = self
+            .tables()
+            .get_json(Table::Progress, &place::progress(&self.name))?;
+        Ok(progress.unwrap_or_default())
     }
 
     /// Counts of what is linked.
     pub fn totals(&self) -> Result<Totals, SnapshotError> {
-        unimplemented!()
+        let totals = self
+            .tables()
+            .get_json(Table::Progress, &place::totals(&self.name))?;
+        Ok(totals.unwrap_or_default())
     }
 
     /// A record's link.
-    pub fn link(&self, _record: &RecordKey) -> Result<Option<Link>, SnapshotError> {
-        unimplemented!()
+    pub fn link(&self, record: &RecordKey) -> Result<Option<Link>, SnapshotError> {
+        self.tables()
+            .get_json(Table::Links, &place::record(&self.name, record))
     }
 
     /// Every link, in the order of the keys.
     pub fn links(&self) -> Box<dyn Iterator<Item = Result<(RecordKey, Link), SnapshotError>> + '_> {
-        unimplemented!()
+        Box::new(self.by_record(Table::Links))
     }
 
     /// The record that owns a resource of a kind.
     pub fn owner(
         &self,
-        _kind: Kind,
-        _resource: &ResourceId,
+        kind: Kind,
+        resource: &ResourceId,
     ) -> Result<Option<RecordKey>, SnapshotError> {
-        unimplemented!()
+        let key = place::owner(&self.name, kind, resource);
+        self.tables().get_json(Table::Owners, &key)
     }
 
     /// Records whose link's acknowledged value at `path`, folded, is `folded`. Kept for
     /// `externalId`, `userName`, `displayName` (groups) and every path under `emails`.
     pub fn owners_of(
         &self,
-        _kind: Kind,
-        _path: &AttributePath,
-        _folded: &str,
+        kind: Kind,
+        path: &AttributePath,
+        folded: &str,
     ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
-        unimplemented!()
+        let prefix = place::value(self.tables(), &self.name, kind, path, folded);
+        self.ends(Table::Values, &prefix, key::take_record)
+            .collect()
     }
 
     /// The member edges of a group that provisor owns.
     pub fn members(
         &self,
-        _group: &RecordKey,
+        group: &RecordKey,
     ) -> Result<BTreeMap<ResourceId, MemberEdge>, SnapshotError> {
-        unimplemented!()
+        let prefix = place::record(&self.name, group);
+        self.tables()
+            .prefix(Table::Members, &prefix)
+            .map(|pair| {
+                let (found, payload) = pair?;
+                let member = key::take_text(&mut &found[prefix.len()..])
+                    .ok_or_else(|| malformed(Table::Members))?;
+                let edge = codec::from_json(Table::Members.what(), &payload)?;
+                Ok((ResourceId(member), edge))
+            })
+            .collect()
     }
 
     /// Groups in which provisor owns an edge to this resource.
-    pub fn groups_with(&self, _member: &ResourceId) -> Result<BTreeSet<RecordKey>, SnapshotError> {
-        unimplemented!()
+    pub fn groups_with(&self, member: &ResourceId) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+        let prefix = place::member(&self.name, member);
+        self.ends(Table::GroupsWith, &prefix, key::take_record)
+            .collect()
     }
 
     /// Open intents.
     pub fn intents(&self) -> Result<BTreeMap<RecordKey, Intent>, SnapshotError> {
-        unimplemented!()
+        self.by_record(Table::Intents).collect()
     }
 
     /// Open rows.
     pub fn open(&self) -> Result<BTreeMap<RecordKey, Open>, SnapshotError> {
-        unimplemented!()
+        self.by_record(Table::Open).collect()
     }
 
-    /// Spending at or after a moment.
-    pub fn spent_since(&self, _from: DateTime<Utc>) -> Result<Vec<Spent>, SnapshotError> {
-        unimplemented!()
+    /// Spending at or after a moment, oldest first.
+    pub fn spent_since(&self, from: DateTime<Utc>) -> Result<Vec<Spent>, SnapshotError> {
+        let to = key::after(&key::text(&self.name));
+        self.tables()
+            .range(Table::Spent, place::spent(&self.name, from), to)
+            .map(|pair| codec::from_json(Table::Spent.what(), &pair?.1))
+            .collect()
     }
 
     /// Commits changes together (split into transactions of a few hundred keys only between
-    /// changes; callers keep what belongs together small). Not durable before [`TargetStore::flush`].
-    pub fn commit(&self, _changes: Vec<TargetChange>) -> Result<(), SnapshotError> {
-        unimplemented!()
+    /// changes; callers keep what belongs together small). Not durable before
+    /// [`TargetStore::flush`].
+    pub fn commit(&self, changes: Vec<TargetChange>) -> Result<(), SnapshotError> {
+        let mut commit = Commit::begin(self.tables(), &self.name)?;
+        for change in changes {
+            commit.make(change)?;
+        }
+        commit.end()
     }
 
     /// Makes everything committed so far durable, and returns the flush generation.
     pub fn flush(&self) -> Result<u64, SnapshotError> {
-        unimplemented!()
+        self.store.flush()
     }
 
     /// Forgets every link, member, intent and open row: the target is another one now.
+    /// Progress and spending stay. In several transactions: repeat it after a crash.
     pub fn reset(&self) -> Result<(), SnapshotError> {
-        unimplemented!()
+        let mut commit = Commit::begin(self.tables(), &self.name)?;
+        commit.forget_everything()?;
+        commit.end()
+    }
+
+    fn tables(&self) -> &Tables {
+        self.store.tables()
+    }
+
+    /// The values of a table whose keys are (target, record).
+    fn by_record<T: DeserializeOwned>(
+        &self,
+        table: Table,
+    ) -> impl Iterator<Item = Result<(RecordKey, T), SnapshotError>> + use<T> {
+        let prefix = key::text(&self.name);
+        let skipped = prefix.len();
+        self.tables().prefix(table, &prefix).map(move |pair| {
+            let (found, payload) = pair?;
+            let record =
+                key::take_record(&mut &found[skipped..]).ok_or_else(|| malformed(table))?;
+            Ok((record, codec::from_json(table.what(), &payload)?))
+        })
+    }
+
+    /// What the keys under a prefix end in.
+    fn ends<T>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        take: fn(&mut &[u8]) -> Option<T>,
+    ) -> impl Iterator<Item = Result<T, SnapshotError>> + use<T> {
+        let skipped = prefix.len();
+        self.tables().prefix(table, prefix).map(move |pair| {
+            let (found, _) = pair?;
+            take(&mut &found[skipped..]).ok_or_else(|| malformed(table))
+        })
+    }
+}
+
+fn malformed(table: Table) -> SnapshotError {
+    SnapshotError::Value {
+        what: table.what(),
+        problem: "its key is malformed".to_owned(),
     }
 }

@@ -1,0 +1,407 @@
+//! Tables of sealed values, and their integrity: every transaction also keeps, per table, a
+//! count of the values and an order-free sum of their checksums, which a full scan compares.
+//!
+//! sled was seen to lose flushed values in silence after damage; a value that is missing
+//! changes the count, one that is damaged its own checksum. One writer at a time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::hmac;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::codec;
+use super::key;
+use super::sled::{Database, DatabaseError};
+use super::store::SnapshotError;
+
+/// Where values are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    /// The state key, the flush generation, the sums. Not summed itself.
+    Meta,
+    /// Per source, what is published.
+    Sources,
+    /// Mirror rows by (source, kind, id hash, generation).
+    Rows,
+    /// Group edges by (source, group hash, member kind, member hash, generation).
+    Edges,
+    /// The same edges from the member's side.
+    MemberOf,
+    /// Digest pages by (source, kind, bucket, generation).
+    Pages,
+    /// Which generation changed what.
+    Changes,
+    /// Links by (target, record).
+    Links,
+    /// Records by (target, kind, resource).
+    Owners,
+    /// (target, kind, path, value digest, record).
+    Values,
+    /// Member edges by (target, group record, resource).
+    Members,
+    /// (target, resource, group record).
+    GroupsWith,
+    /// Intents by (target, record).
+    Intents,
+    /// Open rows by (target, record).
+    Open,
+    /// Spending by (target, time, number).
+    Spent,
+    /// Progress and totals of each target.
+    Progress,
+}
+
+impl Table {
+    /// Every table; the position is the database's tree.
+    const ALL: [Table; 16] = [
+        Table::Meta,
+        Table::Sources,
+        Table::Rows,
+        Table::Edges,
+        Table::MemberOf,
+        Table::Pages,
+        Table::Changes,
+        Table::Links,
+        Table::Owners,
+        Table::Values,
+        Table::Members,
+        Table::GroupsWith,
+        Table::Intents,
+        Table::Open,
+        Table::Spent,
+        Table::Progress,
+    ];
+
+    /// The tree's name on disk, and how errors call what is in it. Names are never changed.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Table::Meta => ("meta", "part of its own description"),
+            Table::Sources => ("sources", "published source"),
+            Table::Rows => ("rows", "record of the mirror"),
+            Table::Edges => ("edges", "group edge of the mirror"),
+            Table::MemberOf => ("member-of", "group edge of the mirror"),
+            Table::Pages => ("pages", "page of digests"),
+            Table::Changes => ("changes", "note of a change"),
+            Table::Links => ("links", "link"),
+            Table::Owners => ("owners", "owner of a resource"),
+            Table::Values => ("values", "indexed value"),
+            Table::Members => ("members", "member edge"),
+            Table::GroupsWith => ("groups-with", "member edge"),
+            Table::Intents => ("intents", "intent"),
+            Table::Open => ("open", "open row"),
+            Table::Spent => ("spent", "spending"),
+            Table::Progress => ("progress", "target's progress"),
+        }
+    }
+
+    /// How errors call a value of this table.
+    pub(super) const fn what(self) -> &'static str {
+        self.names().1
+    }
+
+    const fn name(self) -> &'static str {
+        self.names().0
+    }
+}
+
+/// The tree names, in the order in which [`Tables`] addresses them.
+pub(super) fn tree_names() -> Vec<&'static str> {
+    Table::ALL.iter().map(|table| table.name()).collect()
+}
+
+/// Writes to be done together: `None` removes.
+pub(super) type Writes = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
+/// The database as tables.
+pub(super) struct Tables {
+    database: Database,
+    digests: hmac::Key,
+    sums: Mutex<Sums>,
+    dirty: AtomicBool,
+}
+
+/// Count and checksum sum of each table.
+type Sums = BTreeMap<Table, Sum>;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Sum {
+    count: u64,
+    sum: u64,
+}
+
+/// The right to write. While it is held, what was read stays true.
+pub(super) struct Writer<'a> {
+    tables: &'a Tables,
+    sums: MutexGuard<'a, Sums>,
+}
+
+const STATE_KEY: &[u8] = b"state-key";
+const FLUSHED: &[u8] = b"flushed";
+
+/// What a database says of itself.
+pub(super) enum Described {
+    /// It holds nothing at all.
+    Empty(Database),
+    /// Its tables, and the generation of its last flush.
+    Tables(Tables, u64),
+}
+
+impl Tables {
+    /// Reads what the database says of itself.
+    pub(super) fn read(database: Database) -> Result<Described, SnapshotError> {
+        let Some(state_key) = read_meta(&database, STATE_KEY)? else {
+            return Ok(Described::Empty(database));
+        };
+        let flushed = match read_meta(&database, FLUSHED)? {
+            Some(payload) => codec::from_json(Table::Meta.what(), &payload)?,
+            None => 0,
+        };
+        let mut sums = Sums::new();
+        for table in Table::ALL {
+            if let Some(payload) = read_meta(&database, &sum_key(table))? {
+                sums.insert(table, codec::from_json(Table::Meta.what(), &payload)?);
+            }
+        }
+        let tables = Self {
+            database,
+            digests: hmac::Key::new(hmac::HMAC_SHA256, &state_key),
+            sums: Mutex::new(sums),
+            dirty: AtomicBool::new(false),
+        };
+        Ok(Described::Tables(tables, flushed))
+    }
+
+    /// Makes an empty database a store, with a random key of its own.
+    pub(super) fn create(database: Database) -> Result<Self, SnapshotError> {
+        let mut state_key = [0; 32];
+        aws_lc_rs::rand::fill(&mut state_key).map_err(|_| SnapshotError::Database {
+            action: "make its key",
+            source: "the system gave no random numbers".into(),
+        })?;
+        let sealed = codec::seal(Table::Meta.name(), STATE_KEY, &state_key);
+        database
+            .transaction(|transaction| {
+                transaction.put(Table::Meta as usize, STATE_KEY, &sealed)?;
+                Ok(())
+            })
+            .map_err(refused("be created"))?;
+        Ok(Self {
+            database,
+            digests: hmac::Key::new(hmac::HMAC_SHA256, &state_key),
+            sums: Mutex::new(Sums::new()),
+            dirty: AtomicBool::new(true),
+        })
+    }
+
+    /// A digest that only this store can make, so that a stolen copy of an index cannot be
+    /// searched for known values.
+    pub(super) fn digest(&self, bytes: &[u8]) -> [u8; 16] {
+        let tag = hmac::sign(&self.digests, bytes);
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&tag.as_ref()[..16]);
+        digest
+    }
+
+    /// The payload under a key.
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let value = self
+            .database
+            .get(table as usize, key)
+            .map_err(refused("read"))?;
+        value.map(|value| open_value(table, key, value)).transpose()
+    }
+
+    /// The JSON under a key.
+    pub(super) fn get_json<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<T>, SnapshotError> {
+        self.get(table, key)?
+            .map(|payload| codec::from_json(table.what(), &payload))
+            .transpose()
+    }
+
+    /// Keys and payloads from `from` (inclusive) to `to` (exclusive).
+    pub(super) fn range(
+        &self,
+        table: Table,
+        from: Vec<u8>,
+        to: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>> + Send + use<> {
+        self.database
+            .range(table as usize, from, to)
+            .map(move |pair| {
+                let (key, value) = pair.map_err(refused("read"))?;
+                let payload = open_value(table, &key, value)?;
+                Ok((key, payload))
+            })
+    }
+
+    /// Keys and payloads of everything that starts with `prefix`.
+    pub(super) fn prefix(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>> + Send + use<> {
+        self.range(table, prefix.to_vec(), key::after(prefix))
+    }
+
+    /// Waits for the right to write.
+    pub(super) fn writer(&self) -> Writer<'_> {
+        Writer {
+            tables: self,
+            // The sums change only after a commit: a panic cannot leave them half done.
+            sums: self.sums.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Whether anything was written since the last [`Tables::flush`].
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::SeqCst)
+    }
+
+    /// Records the flush generation and makes everything written so far durable.
+    pub(super) fn flush(&self, generation: u64) -> Result<(), SnapshotError> {
+        self.dirty.store(false, Ordering::SeqCst);
+        let result = self.flush_now(generation);
+        if result.is_err() {
+            self.dirty.store(true, Ordering::SeqCst);
+        }
+        result
+    }
+
+    fn flush_now(&self, generation: u64) -> Result<(), SnapshotError> {
+        let payload = codec::to_json(Table::Meta.what(), &generation)?;
+        let sealed = codec::seal(Table::Meta.name(), FLUSHED, &payload);
+        self.database
+            .transaction(|transaction| {
+                transaction.put(Table::Meta as usize, FLUSHED, &sealed)?;
+                Ok(())
+            })
+            .map_err(refused("flush"))?;
+        self.database.flush().map_err(refused("flush"))
+    }
+
+    /// Reads everything and compares each table with its count and sum. Nothing is written
+    /// meanwhile.
+    pub(super) fn verify(&self) -> Result<(), SnapshotError> {
+        let writer = self.writer();
+        for table in Table::ALL {
+            if table == Table::Meta {
+                continue;
+            }
+            let mut found = Sum::default();
+            for pair in self.database.range(table as usize, Vec::new(), None) {
+                let (key, value) = pair.map_err(refused("read"))?;
+                codec::unseal(table.what(), table.name(), &key, &value)?;
+                found.add(&value);
+            }
+            let expected = writer.sums.get(&table).copied().unwrap_or_default();
+            if found != expected {
+                return Err(SnapshotError::Value {
+                    what: table.what(),
+                    problem: format!(
+                        "there should be {} of them and {} were found, or some are not those \
+                         that were written",
+                        expected.count, found.count
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Writer<'_> {
+    /// Does all of the writes or none. Keep them at a few hundred keys.
+    pub(super) fn apply(&mut self, writes: &Writes) -> Result<(), SnapshotError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let sealed: Vec<(Table, &[u8], Option<Vec<u8>>)> = writes
+            .iter()
+            .map(|((table, key), payload)| {
+                let value = payload
+                    .as_ref()
+                    .map(|payload| codec::seal(table.name(), key, payload));
+                (*table, key.as_slice(), value)
+            })
+            .collect();
+        let before = &*self.sums;
+        let after = self
+            .tables
+            .database
+            .transaction(|transaction| {
+                let mut changed = Sums::new();
+                for (table, key, value) in &sealed {
+                    let sum = changed
+                        .entry(*table)
+                        .or_insert_with(|| before.get(table).copied().unwrap_or_default());
+                    let old = match value {
+                        Some(value) => {
+                            sum.add(value);
+                            transaction.put(*table as usize, key, value)?
+                        }
+                        None => transaction.remove(*table as usize, key)?,
+                    };
+                    if let Some(old) = old {
+                        sum.subtract(&old);
+                    }
+                }
+                for (table, sum) in &changed {
+                    let key = sum_key(*table);
+                    let payload = format!(r#"{{"count":{},"sum":{}}}"#, sum.count, sum.sum);
+                    let value = codec::seal(Table::Meta.name(), &key, payload.as_bytes());
+                    transaction.put(Table::Meta as usize, &key, &value)?;
+                }
+                Ok(changed)
+            })
+            .map_err(refused("commit"))?;
+        self.sums.extend(after);
+        self.tables.dirty.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Sum {
+    fn add(&mut self, value: &[u8]) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(codec::stored_checksum(value));
+    }
+
+    fn subtract(&mut self, value: &[u8]) {
+        self.count = self.count.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(codec::stored_checksum(value));
+    }
+}
+
+/// Turns a refusal of the database into the store's error.
+pub(super) fn refused(action: &'static str) -> impl Fn(DatabaseError) -> SnapshotError {
+    move |error| SnapshotError::Database {
+        action,
+        source: Box::new(error),
+    }
+}
+
+fn open_value(table: Table, key: &[u8], mut value: Vec<u8>) -> Result<Vec<u8>, SnapshotError> {
+    let length = codec::unseal(table.what(), table.name(), key, &value)?.len();
+    value.drain(..value.len() - length);
+    Ok(value)
+}
+
+fn read_meta(database: &Database, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
+    let value = database
+        .get(Table::Meta as usize, key)
+        .map_err(refused("read"))?;
+    value
+        .map(|value| open_value(Table::Meta, key, value))
+        .transpose()
+}
+
+fn sum_key(table: Table) -> Vec<u8> {
+    [b"sum/", table.name().as_bytes()].concat()
+}

@@ -1,0 +1,327 @@
+//! Writing a target's part: each change with its indexes and totals in one transaction.
+//!
+//! A commit holds the right to write from its first read to its last write, and reads
+//! through what it has not written yet. It splits into transactions only between changes.
+
+use std::collections::BTreeSet;
+
+use provisor_connectors::{Kind, RecordKey};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{TargetChange, Totals, malformed, place};
+use crate::scim::resource::{self, ResourceId};
+use crate::snapshot::codec;
+use crate::snapshot::key;
+use crate::snapshot::link::{Link, MemberEdge};
+use crate::snapshot::store::SnapshotError;
+use crate::snapshot::table::{Table, Tables, Writer, Writes};
+
+/// How many keys go into one transaction (sled is at its best between 100 and 500).
+const TRANSACTION_KEYS: usize = 300;
+
+/// A commit in progress.
+pub(super) struct Commit<'a> {
+    tables: &'a Tables,
+    target: &'a str,
+    writer: Writer<'a>,
+    writes: Writes,
+    totals: Totals,
+    totals_before: Totals,
+}
+
+impl<'a> Commit<'a> {
+    /// Waits for the right to write.
+    pub(super) fn begin(tables: &'a Tables, target: &'a str) -> Result<Self, SnapshotError> {
+        let writer = tables.writer();
+        let totals: Option<Totals> = tables.get_json(Table::Progress, &place::totals(target))?;
+        let totals = totals.unwrap_or_default();
+        Ok(Self {
+            tables,
+            target,
+            writer,
+            writes: Writes::new(),
+            totals,
+            totals_before: totals,
+        })
+    }
+
+    /// Makes one change.
+    pub(super) fn make(&mut self, change: TargetChange) -> Result<(), SnapshotError> {
+        let target = self.target;
+        match change {
+            TargetChange::PutLink(record, link) => self.put_link(&record, &link)?,
+            TargetChange::DropLink(record) => self.drop_link(&record)?,
+            TargetChange::PutMember(group, member, edge) => {
+                self.put_member(&group, &member, edge)?
+            }
+            TargetChange::DropMember(group, member) => self.drop_member(&group, &member)?,
+            TargetChange::PutIntent(record, intent) => {
+                self.put(Table::Intents, place::record(target, &record), &intent)?;
+            }
+            TargetChange::CloseIntent(record) => {
+                self.remove(Table::Intents, place::record(target, &record));
+            }
+            TargetChange::PutOpen(record, open) => {
+                self.put(Table::Open, place::record(target, &record), &open)?;
+            }
+            TargetChange::DropOpen(record) => {
+                self.remove(Table::Open, place::record(target, &record));
+            }
+            TargetChange::Spend(at, spent) => {
+                let mut bytes = place::spent(target, at);
+                let number = self.keys(Table::Spent, &bytes)?.len() as u64;
+                bytes.extend_from_slice(&number.to_be_bytes());
+                self.put(Table::Spent, bytes, &spent)?;
+            }
+            TargetChange::ForgetSpent(before) => {
+                let end = place::spent(target, before);
+                for bytes in self.keys(Table::Spent, &key::text(target))? {
+                    if bytes >= end {
+                        break;
+                    }
+                    self.remove(Table::Spent, bytes);
+                }
+            }
+            TargetChange::PutProgress(progress) => {
+                self.put(Table::Progress, place::progress(target), &progress)?;
+            }
+        }
+        self.apply_if_full()
+    }
+
+    /// Writes what is left.
+    pub(super) fn end(mut self) -> Result<(), SnapshotError> {
+        self.apply()
+    }
+
+    /// Removes everything but progress and spending. Every transaction leaves indexes and
+    /// totals true.
+    pub(super) fn forget_everything(&mut self) -> Result<(), SnapshotError> {
+        let prefix = key::text(self.target);
+        for bytes in self.keys(Table::Links, &prefix)? {
+            let record = record_of(Table::Links, &bytes[prefix.len()..])?;
+            self.make(TargetChange::DropLink(record))?;
+        }
+        // Edges of groups without a link: an adoption under way.
+        for bytes in self.keys(Table::Members, &prefix)? {
+            let (group, member) = edge_of(&bytes[prefix.len()..])?;
+            self.make(TargetChange::DropMember(group, member))?;
+        }
+        for table in [Table::Intents, Table::Open] {
+            for bytes in self.keys(table, &prefix)? {
+                self.remove(table, bytes);
+                self.apply_if_full()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_link(&mut self, record: &RecordKey, link: &Link) -> Result<(), SnapshotError> {
+        if let Some(old) = self.link(record)? {
+            if old.resource != link.resource {
+                self.free(record, &old.resource)?;
+                self.drop_members_of(record)?;
+            }
+            self.count(record.kind, &old, false);
+            for bytes in self.indexed(record, &old) {
+                self.remove(Table::Values, bytes);
+            }
+        }
+        self.count(record.kind, link, true);
+        for bytes in self.indexed(record, link) {
+            self.put(Table::Values, bytes, &())?;
+        }
+        let owner = place::owner(self.target, record.kind, &link.resource);
+        self.put(Table::Owners, owner, record)?;
+        self.put(Table::Links, place::record(self.target, record), link)
+    }
+
+    fn drop_link(&mut self, record: &RecordKey) -> Result<(), SnapshotError> {
+        // First, because a large group's edges may be written in transactions of their own:
+        // a crash between them leaves a link with too few edges, which are found again.
+        self.drop_members_of(record)?;
+        let Some(old) = self.link(record)? else {
+            return Ok(());
+        };
+        self.free(record, &old.resource)?;
+        self.count(record.kind, &old, false);
+        for bytes in self.indexed(record, &old) {
+            self.remove(Table::Values, bytes);
+        }
+        self.remove(Table::Links, place::record(self.target, record));
+        Ok(())
+    }
+
+    /// Takes a resource's owner away, if it is this record. A link that moved has its
+    /// resource's new owner there already.
+    fn free(&mut self, record: &RecordKey, resource: &ResourceId) -> Result<(), SnapshotError> {
+        let bytes = place::owner(self.target, record.kind, resource);
+        let owner: Option<RecordKey> = self.get(Table::Owners, &bytes)?;
+        if owner.as_ref() == Some(record) {
+            self.remove(Table::Owners, bytes);
+        }
+        Ok(())
+    }
+
+    fn put_member(
+        &mut self,
+        group: &RecordKey,
+        member: &ResourceId,
+        edge: MemberEdge,
+    ) -> Result<(), SnapshotError> {
+        let bytes = place::edge(self.target, group, member);
+        if self.get::<MemberEdge>(Table::Members, &bytes)?.is_none() {
+            self.totals.members += 1;
+        }
+        self.put(Table::Members, bytes, &edge)?;
+        let reverse = place::reverse_edge(self.target, group, member);
+        self.put(Table::GroupsWith, reverse, &())
+    }
+
+    fn drop_member(&mut self, group: &RecordKey, member: &ResourceId) -> Result<(), SnapshotError> {
+        let bytes = place::edge(self.target, group, member);
+        if self.get::<MemberEdge>(Table::Members, &bytes)?.is_some() {
+            self.totals.members = self.totals.members.saturating_sub(1);
+        }
+        self.remove(Table::Members, bytes);
+        let reverse = place::reverse_edge(self.target, group, member);
+        self.remove(Table::GroupsWith, reverse);
+        Ok(())
+    }
+
+    fn drop_members_of(&mut self, group: &RecordKey) -> Result<(), SnapshotError> {
+        if group.kind != Kind::Group {
+            return Ok(());
+        }
+        let edges = self.keys(Table::Members, &place::record(self.target, group))?;
+        let is_large = edges.len() * 2 > TRANSACTION_KEYS;
+        let skipped = key::text(self.target).len();
+        for bytes in edges {
+            let (_, member) = edge_of(&bytes[skipped..])?;
+            self.drop_member(group, &member)?;
+            if is_large {
+                self.apply_if_full()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&self, record: &RecordKey) -> Result<Option<Link>, SnapshotError> {
+        self.get(Table::Links, &place::record(self.target, record))
+    }
+
+    /// Keys of the value index that a link has.
+    fn indexed(&self, record: &RecordKey, link: &Link) -> BTreeSet<Vec<u8>> {
+        link.acknowledged
+            .iter()
+            .filter(|(path, _)| {
+                path.schema.is_none()
+                    && match path.attribute.as_str() {
+                        "externalId" | "userName" | "emails" => true,
+                        "displayName" => record.kind == Kind::Group,
+                        _ => false,
+                    }
+            })
+            .map(|(path, value)| {
+                let folded = resource::fold(path, value);
+                let mut bytes = place::value(self.tables, self.target, record.kind, path, &folded);
+                key::push_record(&mut bytes, record);
+                bytes
+            })
+            .collect()
+    }
+
+    fn count(&mut self, kind: Kind, link: &Link, more: bool) {
+        let totals = &mut self.totals;
+        let change = |count: &mut u64| {
+            *count = match more {
+                true => *count + 1,
+                false => count.saturating_sub(1),
+            };
+        };
+        match kind {
+            Kind::Group => change(&mut totals.groups),
+            Kind::User => {
+                change(&mut totals.users);
+                if link.active {
+                    change(&mut totals.active_users);
+                }
+            }
+        }
+    }
+
+    /// What is under a key, this commit's own changes included.
+    fn get<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        bytes: &[u8],
+    ) -> Result<Option<T>, SnapshotError> {
+        match self.writes.get(&(table, bytes.to_vec())) {
+            Some(Some(payload)) => Ok(Some(codec::from_json(table.what(), payload)?)),
+            Some(None) => Ok(None),
+            None => self.tables.get_json(table, bytes),
+        }
+    }
+
+    /// The keys under a prefix, this commit's own changes included.
+    fn keys(&self, table: Table, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>, SnapshotError> {
+        let mut keys = BTreeSet::new();
+        for pair in self.tables.prefix(table, prefix) {
+            keys.insert(pair?.0);
+        }
+        let mine = self.writes.range((table, prefix.to_vec())..);
+        for ((_, bytes), payload) in
+            mine.take_while(|((other, bytes), _)| *other == table && bytes.starts_with(prefix))
+        {
+            match payload {
+                Some(_) => keys.insert(bytes.clone()),
+                None => keys.remove(bytes),
+            };
+        }
+        Ok(keys)
+    }
+
+    fn put<T: Serialize>(
+        &mut self,
+        table: Table,
+        bytes: Vec<u8>,
+        value: &T,
+    ) -> Result<(), SnapshotError> {
+        let payload = codec::to_json(table.what(), value)?;
+        self.writes.insert((table, bytes), Some(payload));
+        Ok(())
+    }
+
+    fn remove(&mut self, table: Table, bytes: Vec<u8>) {
+        self.writes.insert((table, bytes), None);
+    }
+
+    fn apply_if_full(&mut self) -> Result<(), SnapshotError> {
+        if self.writes.len() >= TRANSACTION_KEYS {
+            self.apply()?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<(), SnapshotError> {
+        if self.totals != self.totals_before {
+            let totals = self.totals;
+            self.put(Table::Progress, place::totals(self.target), &totals)?;
+        }
+        self.writer.apply(&self.writes)?;
+        self.writes.clear();
+        self.totals_before = self.totals;
+        Ok(())
+    }
+}
+
+fn record_of(table: Table, mut bytes: &[u8]) -> Result<RecordKey, SnapshotError> {
+    key::take_record(&mut bytes).ok_or_else(|| malformed(table))
+}
+
+fn edge_of(mut bytes: &[u8]) -> Result<(RecordKey, ResourceId), SnapshotError> {
+    let edge = key::take_record(&mut bytes)
+        .and_then(|group| Some((group, ResourceId(key::take_text(&mut bytes)?))));
+    edge.ok_or_else(|| malformed(Table::Members))
+}
