@@ -18,6 +18,7 @@ use super::terminal::{Stop, Terminal};
 use crate::apply::report::{Failure, FailureKind, TargetReport};
 use crate::config::{Config, TargetConfig};
 use crate::cycle::{self, Progress, Readings, Release};
+use crate::spelling;
 
 /// What to do with which targets.
 pub(super) struct Order<'a> {
@@ -119,21 +120,11 @@ pub(super) async fn execute(
 pub(super) fn find_target<'a>(config: &'a Config, name: &str) -> Result<&'a TargetConfig, Stop> {
     config.targets.get(name).ok_or_else(|| {
         let stop = Stop::usage(anyhow!("there is no target `{name}` in the configuration"));
-        let nearest = suggest(name, config.targets.keys().map(String::as_str));
-        match nearest {
+        match spelling::closest(name, config.targets.keys().map(String::as_str)) {
             Some(nearest) => stop.hint(format!("did you mean `{nearest}`?")),
             None => stop,
         }
     })
-}
-
-/// The known name that is nearest to a mistyped one, if any is near.
-fn suggest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|name| (strsim::jaro_winkler(typed, name), name))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(first, _), (second, _)| first.total_cmp(second))
-        .map(|(_, name)| name)
 }
 
 /// One run under way. `reports` has one report per finished target, in the order's order.
@@ -301,19 +292,4 @@ async fn close(connected: Connected, mut report: TargetReport) -> TargetReport {
         report.error.get_or_insert(failure);
     }
     report
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_near_name_is_suggested_and_a_far_one_is_not() {
-        let known = ["gitguardian", "slack"];
-        assert_eq!(
-            suggest("gitgaurdian", known.into_iter()),
-            Some("gitguardian")
-        );
-        assert_eq!(suggest("jira", known.into_iter()), None);
-    }
 }

@@ -2,5 +2,7 @@
 //! than linking them for every file. Each module says what it needs.
 
 mod architecture;
+mod crash;
 mod scenarios;
 mod support;
+mod third_party;

@@ -1,0 +1,35 @@
+//! Servers and checkers that other people wrote, so that our client and our service provider
+//! do not merely agree with each other.
+//!
+//! They come from PyPI, into the environment that `tests/run` makes. Without it these tests
+//! say on stderr what they leave out; with `PROVISOR_TESTS=all` that is a failure.
+
+mod scim2_server;
+mod scim2_tester;
+
+use std::io::Write;
+
+use crate::support::left_out::python_program;
+
+/// What each part needs of the machine.
+const NEEDS: &[(&str, &str)] = &[
+    ("stories against scim2-server", "scim2-server"),
+    ("compliance of the sandbox by scim2-tester", "python"),
+];
+
+/// The list at a glance, for who reads the end of a long run.
+#[test]
+fn what_is_left_out_is_said() {
+    let gaps: Vec<&str> = NEEDS
+        .iter()
+        .filter(|(_, program)| python_program(program).is_none())
+        .map(|(what, _)| *what)
+        .collect();
+    let line = if gaps.is_empty() {
+        "nothing".to_owned()
+    } else {
+        gaps.join("; ")
+    };
+    // Past the runner's capture: a gap that nobody sees reads as a pass.
+    let _ = writeln!(std::io::stderr(), "left out of this run: {line}");
+}
