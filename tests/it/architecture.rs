@@ -15,7 +15,7 @@ use code::{files_under, mentions, production_code, sources, test_modules};
 const LAYERS: &[(&str, &[&str])] = &[
     ("spelling", &[]),
     ("scim", &[]),
-    ("mapping", &["scim"]),
+    ("mapping", &["scim", "spelling"]),
     ("scope", &["scim"]),
     (
         "plan",
