@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod cli;
 pub mod config;
 pub mod cycle;
 pub mod mapping;
@@ -16,3 +17,4 @@ pub mod scope;
 pub mod snapshot;
 mod spelling;
 pub mod target;
+pub mod telemetry;

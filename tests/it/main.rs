@@ -1,6 +1,7 @@
 //! The integration tests: one binary, because linking the program's crates once is quicker
 //! than linking them for every file. Each module says what it needs.
 
+mod architecture;
 mod crash;
 mod scenarios;
 mod support;

@@ -1,0 +1,254 @@
+//! `check`: is the configuration good, can every source and target be reached, and what can
+//! each of them do. Opens no state and changes nothing anywhere.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use provisor_connectors::{Source, SourceFacts};
+
+use super::exit::Exit;
+use super::render::text::printable;
+use super::session;
+use super::terminal::{Stop, Terminal};
+use crate::apply::report::{Failure, FailureKind};
+use crate::config::{self, Config, Endpoint, TargetConfig};
+use crate::scim::message::Capabilities;
+use crate::target::Profile;
+
+/// Runs `provisor check`.
+pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit, Stop> {
+    terminal.print(&format!("configuration {}: ok\n", config.path.display()));
+    let mut exit = Exit::Done;
+    let every_target: Vec<&TargetConfig> = config.targets.values().collect();
+    let used = session::build_sources(config, &every_target);
+    let (facts, sources_exit) = check_sources(&used, terminal).await;
+    exit = exit.and(sources_exit);
+    for unused in config
+        .sources
+        .keys()
+        .filter(|name| !used.contains_key(*name))
+    {
+        terminal.warn(&format!("no target uses the source `{unused}`"));
+    }
+    for target in config.targets.values() {
+        if let Err(error) = config::check_names(target, &facts) {
+            exit = exit.and(terminal.stop(&Stop::configuration(&error)));
+        }
+        exit = exit.and(check_target(target, terminal).await);
+    }
+    Ok(exit)
+}
+
+async fn check_sources(
+    sources: &BTreeMap<String, Box<dyn Source>>,
+    terminal: &mut Terminal,
+) -> (BTreeMap<String, SourceFacts>, Exit) {
+    let mut facts = BTreeMap::new();
+    let mut exit = Exit::Done;
+    for (name, source) in sources {
+        match source.check().await {
+            Ok(found) => {
+                terminal.print(&block(&format!("source {name}: ok"), &found.lines));
+                facts.insert(name.clone(), found);
+            }
+            Err(error) => {
+                terminal.print(&block(&format!("source {name}: failed"), &[]));
+                let failure = Failure::new(FailureKind::Failed, &error);
+                terminal.error(Some(&format!("source {name}")), &failure.chain, None);
+                exit = exit.and(Exit::Failed);
+            }
+        }
+    }
+    (facts, exit)
+}
+
+async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
+    let name = &target.target.name;
+    if !target.enabled {
+        terminal.print(&block(&format!("target {name}: not enabled"), &[]));
+        return Exit::Done;
+    }
+    // Starting the sandbox would touch its folder, perhaps under a running sync.
+    if let Endpoint::Sandbox { folder } = &target.endpoint {
+        let line = format!(
+            "embedded sandbox, served from {} while a sync runs",
+            folder.display()
+        );
+        terminal.print(&block(&format!("target {name}: ok"), &[line]));
+        return Exit::Done;
+    }
+    match discover(target).await {
+        Ok(capabilities) => {
+            let mut lines = vec![describe_preset(target)];
+            lines.extend(describe(
+                &target.target.profile,
+                &capabilities,
+                pushes_groups(target),
+            ));
+            terminal.print(&block(&format!("target {name}: ok"), &lines));
+            Exit::Done
+        }
+        Err(failure) => {
+            terminal.print(&block(&format!("target {name}: failed"), &[]));
+            terminal.error(Some(name), &failure.chain, None);
+            failure.kind.into()
+        }
+    }
+}
+
+async fn discover(target: &TargetConfig) -> Result<Capabilities, Failure> {
+    let connected = session::connect(target).await?;
+    let found = connected.client.discover().await;
+    connected.close().await?;
+    found.map_err(|error| Failure::new(FailureKind::Failed, &error))
+}
+
+fn pushes_groups(target: &TargetConfig) -> bool {
+    target.target.rules.groups.push.is_some()
+}
+
+fn describe_preset(target: &TargetConfig) -> String {
+    match target.target.profile.description.trim() {
+        "" => format!("preset {}", target.preset),
+        description => format!("preset {}: {description}", target.preset),
+    }
+}
+
+/// What a target can do and what it lacks, each with what provisor does about it. What the
+/// target says of itself is a hint; the profile is what is acted on.
+fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool) -> Vec<String> {
+    let Profile {
+        description: _,
+        required,
+        filter,
+        groups,
+        members_listed,
+        members_per_request,
+        page_size,
+        deactivation_drops_memberships,
+        deactivation_destroys,
+        ids_doubtful,
+        ..
+    } = profile;
+    let can = |text: &str| format!("can    {text}");
+    let lacks = |text: &str| format!("lacks  {text}");
+    let mut lines = Vec::new();
+
+    lines.push(match capabilities.patch {
+        Some(false) => lacks("PATCH, by its own word; it is sent all the same"),
+        Some(true) => can("PATCH"),
+        None => can("PATCH, as far as it says"),
+    });
+    lines.push(if *filter && capabilities.filter != Some(false) {
+        can("filter: a few unknown people are looked up one by one, and compared here again")
+    } else {
+        lacks("filter: unknown people are looked for by listing everyone")
+    });
+    lines.push(match (*groups, pushes_groups) {
+        (true, true) => can(&format!(
+            "groups, {members_per_request} members in a request"
+        )),
+        (true, false) => can("groups; `groups.push` is not set, so none are pushed"),
+        (false, true) => lacks("groups, although `groups.push` is set: none are pushed"),
+        (false, false) => lacks("groups"),
+    });
+    if *groups && !members_listed {
+        lines.push(lacks(
+            "members in listings: what was pushed is taken to be there",
+        ));
+    }
+    if *deactivation_destroys {
+        lines.push(lacks(
+            "deactivation: it destroys, so it counts against the limit for deletions",
+        ));
+    }
+    if *deactivation_drops_memberships {
+        lines.push(lacks(
+            "memory of memberships after deactivation: they are sent again on return",
+        ));
+    }
+    if *ids_doubtful {
+        lines.push(lacks(
+            "stable ids: the key is compared before anyone is deactivated",
+        ));
+    }
+    let required: Vec<String> = required.iter().map(ToString::to_string).collect();
+    lines.push(format!("needs  {}", required.join(", ")));
+    let page = capabilities
+        .filter_max_results
+        .into_iter()
+        .chain(capabilities.max_page_size)
+        .fold(*page_size, u64::min);
+    lines.push(format!("pages  of {page}"));
+    lines
+}
+
+fn block(heading: &str, lines: &[String]) -> String {
+    lines.iter().fold(format!("{heading}\n"), |mut text, line| {
+        let _ = writeln!(text, "  {}", printable(line));
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile() -> Profile {
+        serde_json::from_str(r#"{"required": []}"#).unwrap()
+    }
+
+    #[test]
+    fn a_target_without_filters_is_listed() {
+        let says_no = Capabilities {
+            filter: Some(false),
+            ..Capabilities::default()
+        };
+        let lines = describe(&profile(), &says_no, false);
+        assert!(
+            lines.iter().any(|line| line.starts_with("lacks  filter")),
+            "{lines:?}"
+        );
+
+        // The other way round, the preset's word stands against the server's.
+        let never = Profile {
+            filter: false,
+            ..profile()
+        };
+        let says_yes = Capabilities {
+            filter: Some(true),
+            ..Capabilities::default()
+        };
+        let lines = describe(&never, &says_yes, false);
+        assert!(
+            lines.iter().any(|line| line.starts_with("lacks  filter")),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn pushing_groups_where_there_are_none_is_said() {
+        let without = Profile {
+            groups: false,
+            ..profile()
+        };
+        let lines = describe(&without, &Capabilities::default(), true);
+        assert!(
+            lines.contains(
+                &"lacks  groups, although `groups.push` is set: none are pushed".to_owned()
+            ),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn the_smallest_page_wins() {
+        let capabilities = Capabilities {
+            filter_max_results: Some(50),
+            max_page_size: Some(200),
+            ..Capabilities::default()
+        };
+        let lines = describe(&profile(), &capabilities, false);
+        assert_eq!(lines.last().map(String::as_str), Some("pages  of 50"));
+    }
+}

@@ -1,0 +1,295 @@
+//! `sync`: one cycle of the selected targets, and the shape that `approve` shares.
+//!
+//! A preview stops after planning. That is the whole of it: nothing below this module knows
+//! whether its plan will be applied.
+
+use std::collections::BTreeMap;
+
+use anyhow::anyhow;
+use chrono::Utc;
+
+use super::args::{Format, SyncArguments};
+use super::exit::{self, Exit};
+use super::progress::Bars;
+use super::render::text::Look;
+use super::render::{Mode, json, text};
+use super::session::{self, Connected, Session};
+use super::terminal::{Stop, Terminal};
+use crate::apply::report::{Failure, FailureKind, TargetReport};
+use crate::config::{Config, TargetConfig};
+use crate::cycle::{self, Progress, Readings, Release};
+use crate::spelling;
+
+/// What to do with which targets.
+pub(super) struct Order<'a> {
+    /// In the configuration's order; enabled ones only.
+    pub(super) targets: Vec<&'a TargetConfig>,
+    pub(super) mode: Mode,
+    /// `--check`: an action is worth an exit code of its own.
+    pub(super) changes_matter: bool,
+    pub(super) full: bool,
+    pub(super) release: Option<Release>,
+    pub(super) format: Format,
+}
+
+/// Runs `provisor sync`.
+pub(super) async fn run(
+    arguments: &SyncArguments,
+    config: &Config,
+    terminal: &mut Terminal,
+) -> Result<Exit, Stop> {
+    let mut targets: Vec<&TargetConfig> = match &arguments.target {
+        Some(name) => vec![find_target(config, name)?],
+        None => config.targets.values().collect(),
+    };
+    targets.retain(|target| {
+        if !target.enabled {
+            let skipped = format!(
+                "the target `{}` is not enabled: skipped",
+                target.target.name
+            );
+            // Somebody who names it wants to know; otherwise it is the usual state of things.
+            if arguments.target.is_some() {
+                terminal.warn(&skipped);
+            } else {
+                tracing::info!("{skipped}");
+            }
+        }
+        target.enabled
+    });
+    let order = Order {
+        targets,
+        mode: if arguments.dry_run || arguments.check {
+            Mode::Preview
+        } else {
+            Mode::Applied
+        },
+        changes_matter: arguments.check,
+        full: arguments.full,
+        release: None,
+        format: arguments.format,
+    };
+    Ok(execute(&order, config, terminal).await.0)
+}
+
+/// Runs the cycles and prints them. Returns the exit code and what became of each target.
+pub(super) async fn execute(
+    order: &Order<'_>,
+    config: &Config,
+    terminal: &mut Terminal,
+) -> (Exit, Vec<TargetReport>) {
+    let mut run = Run {
+        order,
+        config,
+        reports: Vec::new(),
+        exit: Exit::Done,
+    };
+    let ended = tokio::select! {
+        ended = run.cycle(terminal) => ended,
+        () = super::interrupted() => Err(Stop::failed(anyhow!("interrupted"))
+            .hint("nothing is lost: the next run goes on from what was acknowledged")),
+    };
+    if let Err(stop) = ended {
+        run.exit = run.exit.and(terminal.stop(&stop));
+        let failure = Failure {
+            kind: match stop.exit {
+                Exit::Usage => FailureKind::Configuration,
+                _ => FailureKind::Failed,
+            },
+            chain: stop.chain(),
+        };
+        for target in &order.targets[run.reports.len()..] {
+            run.reports.push(failed(target, failure.clone()));
+        }
+    }
+    if order.format == Format::Json {
+        let targets = order
+            .targets
+            .iter()
+            .zip(&run.reports)
+            .map(|(target, report)| json::target(report, &target.target.profile, order.mode))
+            .collect();
+        let document = serde_json::to_string_pretty(&json::document(targets))
+            .expect("the document has only text keys");
+        terminal.print(&format!("{document}\n"));
+    }
+    (run.exit, run.reports)
+}
+
+/// A target by its name, or what was probably meant.
+pub(super) fn find_target<'a>(config: &'a Config, name: &str) -> Result<&'a TargetConfig, Stop> {
+    config.targets.get(name).ok_or_else(|| {
+        let stop = Stop::usage(anyhow!("there is no target `{name}` in the configuration"));
+        match spelling::closest(name, config.targets.keys().map(String::as_str)) {
+            Some(nearest) => stop.hint(format!("did you mean `{nearest}`?")),
+            None => stop,
+        }
+    })
+}
+
+/// One run under way. `reports` has one report per finished target, in the order's order.
+struct Run<'a> {
+    order: &'a Order<'a>,
+    config: &'a Config,
+    reports: Vec<TargetReport>,
+    exit: Exit,
+}
+
+impl Run<'_> {
+    async fn cycle(&mut self, terminal: &mut Terminal) -> Result<(), Stop> {
+        let (order, config) = (self.order, self.config);
+        if order.targets.is_empty() {
+            terminal.warn("no target is enabled: there is nothing to do");
+            return Ok(());
+        }
+        let session = Session::open(config)?;
+        for warning in &session.warnings {
+            terminal.warn(warning);
+        }
+        let sources = session::build_sources(config, &order.targets);
+        session::check_names(&order.targets, &sources).await?;
+
+        let mut connections = BTreeMap::new();
+        for target in &order.targets {
+            let connected = session::connect(target).await;
+            connections.insert(target.target.name.as_str(), connected);
+        }
+        let bars = Bars::new(terminal.bars);
+        let now = Utc::now();
+        // Every configured target says which attributes are in use, also one that this run
+        // leaves out: else the mirror would forget what that one needs.
+        let in_use: Vec<_> = config
+            .targets
+            .values()
+            .map(|target| target.target.clone())
+            .collect();
+        let mut readings = cycle::read_sources(&session.store, &sources, &in_use, now, &bars).await;
+        bars.clear();
+        self.show_readings(&readings, terminal);
+        if order.mode == Mode::Applied {
+            readings
+                .publish()
+                .await
+                .map_err(|failure| Stop::from(&failure))?;
+        }
+
+        for target in &order.targets {
+            let report = match connections.remove(target.target.name.as_str()) {
+                Some(Ok(connected)) => {
+                    let report = self
+                        .one_target(target, &session, &readings, &connected, now, &bars)
+                        .await;
+                    close(connected, report).await
+                }
+                Some(Err(failure)) => failed(target, failure),
+                None => unreachable!("every selected target was connected above"),
+            };
+            bars.clear();
+            self.show_report(target, &report, terminal);
+            self.reports.push(report);
+        }
+        Ok(())
+    }
+
+    async fn one_target(
+        &self,
+        target: &TargetConfig,
+        session: &Session,
+        readings: &Readings,
+        connected: &Connected,
+        now: chrono::DateTime<Utc>,
+        progress: &dyn Progress,
+    ) -> TargetReport {
+        let prepared = cycle::plan_target(
+            &session.store,
+            readings,
+            &target.target,
+            &connected.client,
+            self.order.full,
+            self.order.release.as_ref(),
+            now,
+            progress,
+        )
+        .await;
+        match (prepared, self.order.mode) {
+            (Err(failure), _) => failed(target, failure),
+            (Ok(prepared), Mode::Preview) => prepared.into_preview(),
+            (Ok(prepared), Mode::Applied) => {
+                prepared
+                    .apply(&session.audit, self.config.audit_values, progress)
+                    .await
+            }
+        }
+    }
+
+    fn show_readings(&mut self, readings: &Readings, terminal: &mut Terminal) {
+        for (source, warnings) in readings.warnings() {
+            for warning in warnings {
+                terminal.warn(&format!("source {source}: {warning}"));
+            }
+        }
+        for (source, failure) in readings.failures() {
+            terminal.error(Some(&format!("source {source}")), &failure.chain, None);
+            self.exit = self.exit.and(failure.kind.into());
+        }
+    }
+
+    fn show_report(
+        &mut self,
+        target: &TargetConfig,
+        report: &TargetReport,
+        terminal: &mut Terminal,
+    ) {
+        for warning in &report.warnings {
+            terminal.warn(&format!("{}: {warning}", report.target));
+        }
+        if self.order.format == Format::Text {
+            let look = Look {
+                mode: self.order.mode,
+                colour: terminal.colour,
+                requests_per_second: target.pace.requests_per_second,
+            };
+            let block = text::target(report, look);
+            // Blocks are kept apart by a blank line; single lines stand together.
+            let first = self.reports.is_empty();
+            if !first && (block.lines().count() > 1 || self.last_was_block(look)) {
+                terminal.print("\n");
+            }
+            terminal.print(&block);
+        }
+        if let Some(failure) = &report.error {
+            terminal.error(Some(&report.target), &failure.chain, None);
+        }
+        self.exit = self.exit.and(exit::of_report(report));
+        let has_actions = |plan: &crate::plan::action::Plan| !plan.actions.is_empty();
+        if self.order.changes_matter && report.plan.as_ref().is_some_and(has_actions) {
+            self.exit = self.exit.and(Exit::Changes);
+        }
+    }
+
+    fn last_was_block(&self, look: Look) -> bool {
+        self.reports
+            .last()
+            .is_some_and(|report| text::target(report, look).lines().count() > 1)
+    }
+}
+
+/// The report of a target that came to no plan.
+fn failed(target: &TargetConfig, failure: Failure) -> TargetReport {
+    TargetReport {
+        target: target.target.name.clone(),
+        error: Some(failure),
+        plan: None,
+        outcomes: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// Closes the connection; what goes wrong there is the target's failure, unless it already
+/// has one.
+async fn close(connected: Connected, mut report: TargetReport) -> TargetReport {
+    if let Err(failure) = connected.close().await {
+        report.error.get_or_insert(failure);
+    }
+    report
+}
