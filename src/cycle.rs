@@ -12,6 +12,7 @@ mod read;
 mod select;
 mod window;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::mapping::Mapping;
 use crate::plan::input::Input;
 use crate::plan::rules::{Rules, Stale};
 use crate::scope::Scope;
-use crate::snapshot::Store;
+use crate::snapshot::{Store, TargetChange};
 use crate::target::{Client, Profile};
 use known::Known;
 pub use prepared::Prepared;
@@ -151,6 +152,40 @@ pub async fn plan_target(
         partial: seen.partial,
         in_force: window.in_force,
     }))
+}
+
+/// Notes, durably, that the snapshot was lost: every target is rebuilt by adoption.
+pub fn note_lost_snapshot<'a>(
+    store: &Store,
+    targets: impl Iterator<Item = &'a String>,
+) -> Result<(), Failure> {
+    for target in targets {
+        let target = store.target(target);
+        let mut progress = target.progress().map_err(failed)?;
+        progress.rebuilding = true;
+        progress.lost = true;
+        let change = TargetChange::PutProgress(Box::new(progress));
+        target.commit(vec![change]).map_err(failed)?;
+    }
+    store.flush().map_err(failed)?;
+    Ok(())
+}
+
+/// Forgets what every target of a source has looked at: tombstones and superseded versions.
+pub fn forget_tombstones(store: &Store, targets: &[Target]) -> Result<(), Failure> {
+    let sources: BTreeSet<&String> = targets.iter().flat_map(|target| &target.sources).collect();
+    for source in sources {
+        let mut seen = u64::MAX;
+        for target in targets
+            .iter()
+            .filter(|target| target.sources.contains(source))
+        {
+            let progress = store.target(&target.name).progress().map_err(failed)?;
+            seen = seen.min(progress.seen.get(source).copied().unwrap_or(0));
+        }
+        store.forget_tombstones(source, seen).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn is_overdue(last_full: Option<DateTime<Utc>>, target: &Target, now: DateTime<Utc>) -> bool {

@@ -17,6 +17,7 @@ use super::terminal::Stop;
 use crate::apply::report::{Failure, FailureKind};
 use crate::audit::Audit;
 use crate::config::{self, Config, Endpoint, TargetConfig};
+use crate::cycle;
 use crate::sandbox::{self, Sandbox, SandboxError, SandboxOptions};
 use crate::snapshot::{Condition, SnapshotError, Store};
 use crate::target::auth::GeneratedSecret;
@@ -43,6 +44,9 @@ impl Session {
                 "the snapshot was lost: {why}; it is rebuilt by adopting what is at the \
                  targets, and nobody is deactivated before that is done"
             ));
+            // Durable before anything is planned: a second run is told by it, not by luck.
+            cycle::note_lost_snapshot(&opened.store, config.targets.keys())
+                .map_err(|failure| Stop::from(&failure))?;
         }
         warnings.extend(check_renames(config, &opened.store)?);
         Ok(Self {

@@ -163,7 +163,9 @@ impl Run<'_> {
             .values()
             .map(|target| target.target.clone())
             .collect();
-        let mut readings = cycle::read_sources(&session.store, &sources, &in_use, now, &bars).await;
+        let mut readings = cycle::read_sources(&session.store, &sources, &in_use, now, &bars)
+            .await
+            .map_err(|failure| Stop::from(&failure))?;
         bars.clear();
         self.show_readings(&readings, terminal);
         if order.mode == Mode::Applied {

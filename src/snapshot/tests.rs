@@ -37,7 +37,7 @@ fn put_links(store: &Store, numbers: std::ops::Range<u32>) {
             active: true,
             deactivated: None,
             foreign_external_id: None,
-            gone_since: None,
+            unsettled: false,
             missing: false,
         };
         TargetChange::PutLink(record(number), Box::new(link))

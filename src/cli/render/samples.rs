@@ -23,6 +23,7 @@ pub(in crate::cli) fn report(actions: Vec<Action>) -> TargetReport {
             version: PLAN_VERSION,
             target: "demo".to_owned(),
             actions,
+            releases: Vec::new(),
             held: Vec::new(),
             listed: Vec::new(),
             unchanged: 41,

@@ -53,7 +53,7 @@ fn link(resource: &str, values: &[(&str, &str)]) -> Box<Link> {
         active: true,
         deactivated: None,
         foreign_external_id: None,
-        gone_since: None,
+        unsettled: false,
         missing: false,
     })
 }
