@@ -4,23 +4,19 @@
 //! info: nothing, it is history. debug and trace: for finding a fault; only from `debug`
 //! downwards may a log line hold personal data, and no level may hold a secret.
 
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Directive;
+use tracing_subscriber::filter::{Directive, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The variable that replaces the level given by `-q` and `-v`: `provisor=debug`.
 pub const FILTER_VARIABLE: &str = "PROVISOR_LOG";
 
-/// Libraries that would write headers or bodies, and so secrets, below this level. Whatever
-/// the variable says, they stay at `info`.
-const CAPPED: [&str; 6] = [
-    "h2=info",
-    "hyper=info",
-    "hyper_util=info",
-    "reqwest=info",
-    "rustls=info",
-    "tower=info",
-];
+/// Libraries that write headers and bodies, and so secrets, below `info`. Whatever the
+/// variable says, that is never shown.
+const TELL_TOO_MUCH: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tower"];
 
 /// How much is logged when the variable does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,91 +46,83 @@ pub enum TelemetryError {
     },
     /// Something in this process logs already.
     #[error("logging has already been started")]
-    Started(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Started(#[from] tracing_subscriber::util::TryInitError),
 }
 
 /// Starts logging to stderr. Once per process.
 pub fn start(verbosity: Verbosity) -> Result<(), TelemetryError> {
-    let filter = build_filter(std::env::var(FILTER_VARIABLE).ok().as_deref(), verbosity)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let chosen = choose(std::env::var(FILTER_VARIABLE).ok().as_deref(), verbosity)?;
+    let safe = filter_fn(|metadata| may_show(metadata.target(), *metadata.level()));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)
-        .try_init()
-        .map_err(TelemetryError::Started)
+        .with_filter(chosen.and(safe));
+    tracing_subscriber::registry().with(lines).try_init()?;
+    Ok(())
 }
 
-fn build_filter(variable: Option<&str>, verbosity: Verbosity) -> Result<EnvFilter, TelemetryError> {
-    let mut filter = match variable.map(str::trim).filter(|text| !text.is_empty()) {
-        Some(text) => EnvFilter::builder()
-            .parse(text)
-            .map_err(|error| refuse(&error))?,
-        None => EnvFilter::default()
+/// What was asked for: the variable, or else our own parts at the given level and everybody
+/// else at `warn`.
+fn choose(variable: Option<&str>, verbosity: Verbosity) -> Result<EnvFilter, TelemetryError> {
+    match variable.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => EnvFilter::builder().parse(text).map_err(refuse),
+        None => Ok(EnvFilter::default()
             .add_directive(LevelFilter::WARN.into())
             .add_directive(ours("provisor", verbosity)?)
-            .add_directive(ours("provisor_connectors", verbosity)?),
-    };
-    for directive in CAPPED {
-        // A library that was asked for less than `info` by the default stays there.
-        if variable.is_some_and(|text| !text.trim().is_empty()) {
-            filter = filter.add_directive(parse(directive)?);
-        }
+            .add_directive(ours("provisor_connectors", verbosity)?)),
     }
-    Ok(filter)
 }
 
 fn ours(library: &str, verbosity: Verbosity) -> Result<Directive, TelemetryError> {
-    parse(&format!("{library}={}", verbosity.0))
+    format!("{library}={}", verbosity.0).parse().map_err(refuse)
 }
 
-fn parse(text: &str) -> Result<Directive, TelemetryError> {
-    text.parse().map_err(|error| refuse(&error))
-}
-
-fn refuse(error: &dyn std::error::Error) -> TelemetryError {
+fn refuse(error: tracing_subscriber::filter::ParseError) -> TelemetryError {
     TelemetryError::Filter {
         problem: error.to_string(),
     }
+}
+
+fn may_show(target: &str, level: Level) -> bool {
+    let library = target.split("::").next().unwrap_or(target);
+    level <= Level::INFO || !TELL_TOO_MUCH.contains(&library)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn filter(variable: Option<&str>, quiet: bool, verbose: u8) -> String {
-        build_filter(variable, Verbosity::new(quiet, verbose))
+    fn chosen(variable: Option<&str>, quiet: bool, verbose: u8) -> String {
+        choose(variable, Verbosity::new(quiet, verbose))
             .unwrap()
             .to_string()
     }
 
     #[test]
     fn flags_set_our_own_level_and_leave_libraries_at_warn() {
-        let text = filter(None, false, 2);
+        let text = chosen(None, false, 2);
         assert!(text.contains("provisor=debug"), "{text}");
         assert!(text.split(',').any(|part| part == "warn"), "{text}");
-        assert!(filter(None, true, 0).contains("provisor=error"));
+        assert!(chosen(None, true, 0).contains("provisor=error"));
     }
 
     #[test]
     fn the_variable_replaces_the_flags() {
-        let text = filter(Some("provisor=trace"), true, 0);
-        assert!(text.contains("provisor=trace"), "{text}");
-        assert!(!text.contains("error"), "{text}");
+        assert_eq!(chosen(Some(" provisor=trace "), true, 0), "provisor=trace");
     }
 
     #[test]
     fn no_setting_makes_the_http_stack_print_headers() {
-        let text = filter(Some("trace,h2=trace,hyper=debug"), false, 0);
-        for capped in CAPPED {
-            assert!(text.split(',').any(|part| part == capped), "{text}");
-        }
-        assert!(!text.contains("h2=trace"), "{text}");
+        assert!(!may_show("h2::codec::framed_read", Level::DEBUG));
+        assert!(!may_show("hyper_util::client::legacy::pool", Level::TRACE));
+        assert!(may_show("hyper_util::client::legacy::pool", Level::INFO));
+        assert!(may_show("provisor::target::client", Level::TRACE));
     }
 
     #[test]
     fn nonsense_names_the_variable() {
-        let error = build_filter(Some("provisor=loud"), Verbosity::new(false, 0)).unwrap_err();
+        let error = choose(Some("provisor=loud"), Verbosity::new(false, 0)).unwrap_err();
         assert!(error.to_string().contains("PROVISOR_LOG"));
     }
 }

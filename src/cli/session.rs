@@ -245,3 +245,6 @@ fn is_linked(config: &Config, store: &Store, source: &str) -> Result<bool, Snaps
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests;
