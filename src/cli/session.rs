@@ -32,11 +32,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Opens the audit log, then the store, which the log's last word can convict of being
+    /// Takes the directory, opens the audit log, then the store, which the log's last word can convict of being
     /// older than it should be. Then looks for renamed sources and targets. Blocking.
     pub(super) fn open(config: &Config) -> Result<Self, Stop> {
+        let lock = Store::lock(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
         let audit = Audit::open(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
-        let opened = Store::open(&config.state_dir, audit.last_generation())
+        let opened = Store::open(lock, audit.last_generation())
             .map_err(|error| Stop::failed(error.into()))?;
         let mut warnings = Vec::new();
         if let Condition::Lost(why) = &opened.condition {

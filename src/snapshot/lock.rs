@@ -19,8 +19,16 @@ const COMMANDS: [&str; 10] = [
 
 /// Holds the state directory for this process until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
+    state_dir: PathBuf,
     _file: File,
+}
+
+impl Lock {
+    /// The directory that is held.
+    pub(super) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
 }
 
 /// Creates the state directory, or checks that the one that is there is ours alone.
@@ -83,7 +91,10 @@ pub(super) fn take(state_dir: &Path) -> Result<Lock, SnapshotError> {
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(owner.as_bytes()))
         .map_err(io_error("write", &path))?;
-    Ok(Lock { _file: file })
+    Ok(Lock {
+        state_dir: state_dir.to_owned(),
+        _file: file,
+    })
 }
 
 /// Makes an I/O error the store's, naming the file.

@@ -63,14 +63,18 @@ pub enum Condition {
 }
 
 impl Store {
-    /// Opens or creates the store in a state directory (created 0700; one that is owned by
-    /// another user is refused). Takes the lock: a second process is refused, and the error
-    /// names the first one's process id and command. `audit_generation` is the flush
-    /// generation that the last audit record names; a database below it is lost.
-    pub fn open(state_dir: &Path, audit_generation: Option<u64>) -> Result<Opened, SnapshotError> {
+    /// Takes a state directory for this process, before anything in it is opened: created
+    /// 0700; one that is owned by another user is refused. A second process is refused, and
+    /// the error names the first one's process id and command.
+    pub fn lock(state_dir: &Path) -> Result<Lock, SnapshotError> {
         lock::prepare(state_dir)?;
-        let lock = lock::take(state_dir)?;
-        let ready = open::open(state_dir, audit_generation)?;
+        lock::take(state_dir)
+    }
+
+    /// Opens or creates the store in a directory that this process has. `audit_generation` is
+    /// the flush generation that the last audit record names; a database below it is lost.
+    pub fn open(lock: Lock, audit_generation: Option<u64>) -> Result<Opened, SnapshotError> {
+        let ready = open::open(lock.state_dir(), audit_generation)?;
         let store = Store {
             shared: Arc::new(Shared {
                 tables: ready.tables,
@@ -237,4 +241,13 @@ pub enum SnapshotError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+/// Takes and opens a directory in one go.
+#[cfg(test)]
+pub(super) fn open_at(
+    state_dir: &Path,
+    audit_generation: Option<u64>,
+) -> Result<Opened, SnapshotError> {
+    Store::open(Store::lock(state_dir)?, audit_generation)
 }

@@ -8,7 +8,7 @@ use provisor_connectors::{Kind, RecordKey, SourceId};
 use tempfile::TempDir;
 
 use super::link::{Link, Origin};
-use super::store::{Condition, SnapshotError, Store};
+use super::store::{Condition, SnapshotError, Store, open_at};
 use super::target::TargetChange;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
@@ -47,7 +47,7 @@ fn put_links(store: &Store, numbers: std::ops::Range<u32>) {
 
 /// A store with flushed links, closed again; its last flush generation.
 fn used(path: &Path) -> u64 {
-    let store = Store::open(path, None).unwrap().store;
+    let store = open_at(path, None).unwrap().store;
     put_links(&store, 0..2_000);
     store.flush().unwrap();
     put_links(&store, 2_000..2_100);
@@ -55,7 +55,7 @@ fn used(path: &Path) -> u64 {
 }
 
 fn lost(path: &Path, audit_generation: Option<u64>) -> String {
-    let opened = Store::open(path, audit_generation).unwrap();
+    let opened = open_at(path, audit_generation).unwrap();
     assert_eq!(
         opened.store.target("demo").links().count(),
         0,
@@ -68,7 +68,7 @@ fn lost(path: &Path, audit_generation: Option<u64>) -> String {
 }
 
 fn condition(path: &Path, audit_generation: Option<u64>) -> Condition {
-    Store::open(path, audit_generation).unwrap().condition
+    open_at(path, audit_generation).unwrap().condition
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -86,13 +86,13 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_first_run_is_new_and_the_next_one_finds_it_as_it_was() {
     let (_folder, path) = state_dir();
-    let opened = Store::open(&path, None).unwrap();
+    let opened = open_at(&path, None).unwrap();
     assert_eq!(opened.condition, Condition::New);
     put_links(&opened.store, 0..3);
     let flushed = opened.store.flush().unwrap();
     drop(opened);
 
-    let opened = Store::open(&path, Some(flushed)).unwrap();
+    let opened = open_at(&path, Some(flushed)).unwrap();
     assert_eq!(opened.condition, Condition::Intact);
     assert_eq!(opened.store.target("demo").links().count(), 3);
     assert_eq!(
@@ -108,8 +108,8 @@ fn a_first_run_is_new_and_the_next_one_finds_it_as_it_was() {
 #[test]
 fn a_second_opening_learns_who_has_it() {
     let (_folder, path) = state_dir();
-    let first = Store::open(&path, None).unwrap();
-    match Store::open(&path, None).map(|opened| opened.condition) {
+    let first = open_at(&path, None).unwrap();
+    match open_at(&path, None).map(|opened| opened.condition) {
         Err(SnapshotError::InUse { owner, .. }) => {
             assert!(
                 owner.starts_with(&std::process::id().to_string()),
@@ -119,7 +119,7 @@ fn a_second_opening_learns_who_has_it() {
         other => panic!("{other:?}"),
     }
     drop(first);
-    Store::open(&path, None).unwrap();
+    open_at(&path, None).unwrap();
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_directory_open_to_others_is_refused() {
     fs::create_dir(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(matches!(
-        Store::open(&path, None).map(|opened| opened.condition),
+        open_at(&path, None).map(|opened| opened.condition),
         Err(SnapshotError::Untrusted { .. })
     ));
     assert_eq!(
@@ -180,7 +180,7 @@ fn damage_anywhere_is_either_lost_or_found_by_verifying() {
         file.write_all_at(&[0xA5; 512], length * part / 24).unwrap();
         drop(file);
 
-        let opened = Store::open(&damaged, Some(flushed)).unwrap();
+        let opened = open_at(&damaged, Some(flushed)).unwrap();
         if opened.condition == Condition::Intact && opened.store.verify().is_ok() {
             let links: Result<Vec<_>, _> = opened.store.target("demo").links().collect();
             assert_eq!(links.unwrap().len(), 2_100, "part {part}");
@@ -193,7 +193,7 @@ fn a_damaged_snapshot_of_sled_costs_nothing() {
     let (_folder, path) = state_dir();
     let flushed = used(&path);
     // sled writes its snapshot while it opens.
-    drop(Store::open(&path, None).unwrap());
+    drop(open_at(&path, None).unwrap());
     let mut damaged = 0;
     for file in fs::read_dir(path.join("db")).unwrap() {
         let file = file.unwrap().path();
@@ -210,7 +210,7 @@ fn a_damaged_snapshot_of_sled_costs_nothing() {
         }
     }
     assert!(damaged > 0, "there is one to damage");
-    let opened = Store::open(&path, Some(flushed)).unwrap();
+    let opened = open_at(&path, Some(flushed)).unwrap();
     assert_eq!(opened.condition, Condition::Intact);
     assert_eq!(opened.store.target("demo").links().count(), 2_100);
 }
@@ -241,7 +241,7 @@ fn a_loss_is_reported_until_the_first_flush() {
     fs::remove_dir_all(path.join("db")).unwrap();
     lost(&path, Some(flushed));
     lost(&path, Some(flushed));
-    let opened = Store::open(&path, Some(flushed)).unwrap();
+    let opened = open_at(&path, Some(flushed)).unwrap();
     put_links(&opened.store, 0..1);
     assert!(opened.store.flush().unwrap() > flushed);
     drop(opened);
@@ -254,7 +254,7 @@ fn an_older_copy_put_back_is_lost() {
     used(&path);
     let backup = folder.path().join("backup");
     copy(&path.join("db"), &backup);
-    let opened = Store::open(&path, None).unwrap();
+    let opened = open_at(&path, None).unwrap();
     put_links(&opened.store, 5_000..5_001);
     opened.store.flush().unwrap();
     drop(opened);
@@ -293,7 +293,7 @@ fn what_a_newer_version_wrote_is_an_error_and_stays_where_it_is() {
         .unwrap();
     database.flush().unwrap();
     drop(database);
-    let error = Store::open(&path, None)
+    let error = open_at(&path, None)
         .map(|opened| opened.condition)
         .unwrap_err();
     assert!(
@@ -325,7 +325,7 @@ fn verifying_misses_no_value_that_disappeared() {
         .unwrap();
     database.flush().unwrap();
     drop(database);
-    let opened = Store::open(&path, None).unwrap();
+    let opened = open_at(&path, None).unwrap();
     assert_eq!(opened.condition, Condition::Intact);
     let error = opened.store.verify().unwrap_err();
     assert!(error.to_string().contains("2100"), "{error}");

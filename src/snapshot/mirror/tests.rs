@@ -11,23 +11,19 @@ use provisor_connectors::{
 use tempfile::TempDir;
 
 use super::{MirrorRow, Stage, Staged, View};
-use crate::snapshot::store::{SnapshotError, Store};
+use crate::snapshot::store::{SnapshotError, Store, open_at};
 
 const SOURCE: &str = "staff";
 
 fn new_store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("state"), None)
-        .unwrap()
-        .store;
+    let store = open_at(&folder.path().join("state"), None).unwrap().store;
     (folder, store)
 }
 
 fn reopen(folder: &TempDir, store: Store) -> Store {
     drop(store);
-    Store::open(&folder.path().join("state"), None)
-        .unwrap()
-        .store
+    open_at(&folder.path().join("state"), None).unwrap().store
 }
 
 fn at(day: u32) -> DateTime<Utc> {
@@ -176,7 +172,7 @@ fn what_a_dead_process_staged_is_discarded_by_the_next_one() {
     let copy = folder.path().join("copy");
     copy_folder(&folder.path().join("state"), &copy);
 
-    let store = Store::open(&copy, None).unwrap().store;
+    let store = open_at(&copy, None).unwrap().store;
     assert_eq!(store.view(SOURCE).unwrap().rows(Kind::User).count(), 1);
     let view = read(&store, vec![user("u1", "c")]);
     assert_eq!(view.generation(), 2);

@@ -11,13 +11,11 @@ use super::{Progress, Spent, TargetChange, TargetStore, Totals};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
 use crate::snapshot::link::{Due, Intent, Link, MemberEdge, Open, Origin};
-use crate::snapshot::store::Store;
+use crate::snapshot::store::open_at;
 
 fn new_target() -> (TempDir, Store, TargetStore) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("state"), None)
-        .unwrap()
-        .store;
+    let store = open_at(&folder.path().join("state"), None).unwrap().store;
     let target = store.target("demo");
     (folder, store, target)
 }
