@@ -145,6 +145,17 @@ fn every_part_is_in_the_table() {
     }
 }
 
+#[test]
+fn every_dependency_has_a_sentence() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("the file is there");
+    let explained = read("ARCHITECTURE.md");
+    for manifest in ["Cargo.toml", "connectors/Cargo.toml"] {
+        let unexplained = without_sentence(&read(manifest), &explained);
+        assert!(unexplained.is_empty(), "{manifest}: {unexplained:?}");
+    }
+}
+
 /// The rules themselves: each must find what it is for.
 #[test]
 fn each_rule_can_fail() {
@@ -199,6 +210,14 @@ fn each_rule_can_fail() {
     assert_eq!(
         names_database("use super::sled::Tables; mod sled;"),
         [""; 0]
+    );
+
+    assert_eq!(
+        without_sentence(
+            "[dependencies]\na = \"1\"\nb.workspace = true",
+            "| `b` | why |"
+        ),
+        ["a"]
     );
 
     let code = "use a; // why crate::b\n/// crate::c\n#[cfg(test)]\nmod tests {\n  crate::d\n}\n";
@@ -308,4 +327,22 @@ fn vendor_words(code: &str, vendors: &BTreeSet<String>) -> Vec<String> {
         .map(str::to_lowercase)
         .collect();
     vendors.intersection(&words).cloned().collect()
+}
+
+/// Dependencies of a manifest that have no row in the table of `ARCHITECTURE.md`.
+fn without_sentence(manifest: &str, explained: &str) -> Vec<String> {
+    let manifest: toml::Table = manifest.parse().expect("a manifest is TOML");
+    let named = |row: &str, name: &str| {
+        row.split('|')
+            .nth(1)
+            .is_some_and(|crates| crates.contains(&format!("`{name}`")))
+    };
+    ["dependencies", "dev-dependencies"]
+        .iter()
+        .filter_map(|section| manifest.get(*section)?.as_table())
+        .flat_map(toml::Table::keys)
+        .filter(|name| *name != "provisor-connectors")
+        .filter(|name| !explained.lines().any(|row| named(row, name)))
+        .cloned()
+        .collect()
 }
