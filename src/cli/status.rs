@@ -107,9 +107,10 @@ fn open(config: &Config, terminal: &mut Terminal) -> Result<Option<Store>, Stop>
     if !config.state_dir.exists() {
         return Ok(None);
     }
+    let lock = Store::lock(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
     let audit = Audit::open(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
-    let opened = Store::open(&config.state_dir, audit.last_generation())
-        .map_err(|error| Stop::failed(error.into()))?;
+    let opened =
+        Store::open(lock, audit.last_generation()).map_err(|error| Stop::failed(error.into()))?;
     if let Condition::Lost(why) = &opened.condition {
         terminal.warn(&format!("the snapshot was lost: {why}"));
     }

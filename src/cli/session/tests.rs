@@ -24,7 +24,7 @@ struct Known {
 impl Known {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("state"), None)
+        let store = Store::open(Store::lock(&folder.path().join("state")).unwrap(), None)
             .unwrap()
             .store;
         let known = Self { folder, store };
@@ -101,7 +101,7 @@ fn link() -> Link {
         active: true,
         deactivated: None,
         foreign_external_id: None,
-        gone_since: None,
+        unsettled: false,
         missing: false,
     }
 }

@@ -11,7 +11,7 @@ use super::{Progress, Spent, TargetChange, TargetStore, Totals};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
 use crate::snapshot::link::{Due, Intent, Link, MemberEdge, Open, Origin};
-use crate::snapshot::store::open_at;
+use crate::snapshot::store::{Store, open_at};
 
 fn new_target() -> (TempDir, Store, TargetStore) {
     let folder = tempfile::tempdir().unwrap();
