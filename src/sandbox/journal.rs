@@ -7,12 +7,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -28,6 +29,9 @@ const LINES_PER_RESOURCE: usize = 4;
 const SMALL: usize = 1000;
 /// The most records that are made durable at once.
 const BATCH: usize = 256;
+
+/// How long a folder in use is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one handled request leaves behind.
 pub(super) struct Record {
@@ -68,14 +72,10 @@ pub(super) fn open(folder: &Path) -> Result<Opened, SandboxError> {
     let lock = create_options()
         .open(&lock_path)
         .map_err(failed(&lock_path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            return Err(SandboxError::InUse {
-                path: folder.to_owned(),
-            });
-        }
-        Err(fs::TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
+    if !take_lock(&lock).map_err(failed(&lock_path))? {
+        return Err(SandboxError::InUse {
+            path: folder.to_owned(),
+        });
     }
     let path = folder.join(RESOURCES);
     let mut resources = create_options().open(&path).map_err(failed(&path))?;
@@ -123,6 +123,24 @@ fn create_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
     options
+}
+
+/// Locks the folder. A killed process keeps its lock until its last write to the disk ends,
+/// so a lock that is taken is tried again for a while.
+fn take_lock(lock: &File) -> io::Result<bool> {
+    const STEP: Duration = Duration::from_millis(50);
+    let mut left = LOCK_PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if left.is_zero() => return Ok(false),
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(STEP);
+                left = left.saturating_sub(STEP);
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
 }
 
 fn replay(file: &mut File, path: &Path) -> Result<(State, usize), SandboxError> {

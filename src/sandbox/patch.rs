@@ -11,6 +11,8 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use self::place::{Place, Shape};
@@ -227,27 +229,38 @@ fn change_list(place: &Place, current: Value, op: Op, value: &Value) -> Result<V
         Value::Array(elements) => elements,
         _ => Vec::new(),
     };
+    // Groups have thousands of members: comparing each with each would take too long.
+    let mut known: BTreeMap<String, usize> = elements
+        .iter()
+        .enumerate()
+        .map(|(at, element)| (element_key(element), at))
+        .collect();
     for element in given {
         if validate::is_primary(&element) {
             clear_primary(&mut elements);
         }
-        match elements.iter_mut().find(|known| is_same(known, &element)) {
-            Some(Value::Object(known)) => {
-                known.extend(element.as_object().cloned().unwrap_or_default())
+        match (known.get(&element_key(&element)), element) {
+            (Some(at), Value::Object(given)) => {
+                if let Some(fields) = elements[*at].as_object_mut() {
+                    fields.extend(given);
+                }
             }
-            Some(_) => {}
-            None => elements.push(element),
+            (Some(_), _) => {}
+            (None, element) => {
+                known.insert(element_key(&element), elements.len());
+                elements.push(element);
+            }
         }
     }
     Ok(Value::Array(elements))
 }
 
-/// Whether two elements stand for one value: equal, or of one `value` and `type`.
-fn is_same(known: &Value, element: &Value) -> bool {
-    let key = |element: &Value| -> Option<(Value, Option<Value>)> {
-        Some((element.get("value")?.clone(), element.get("type").cloned()))
-    };
-    known == element || key(known).is_some_and(|known| Some(known) == key(element))
+/// What makes two elements the same: `value` and `type`, or all of an element without `value`.
+fn element_key(element: &Value) -> String {
+    match element.get("value") {
+        Some(value) => format!("{value} {}", element.get("type").unwrap_or(&Value::Null)),
+        None => element.to_string(),
+    }
 }
 
 /// At most one element is primary (RFC 7644 §3.5.2): a new one takes it from the others.

@@ -67,11 +67,11 @@ impl Query {
             _ => Err(wrong()),
         };
         let list = || -> Result<Vec<String>, Refusal> {
-            let names = value.as_array().ok_or_else(wrong)?;
-            let names = names.iter().map(|name| name.as_str().ok_or_else(wrong));
-            let trimmed = names.map(|name| name.map(|name| name.trim().to_owned()));
-            trimmed
-                .filter(|name| name.as_ref() != Ok(&String::new()))
+            let names = value.as_array().ok_or_else(wrong)?.iter();
+            names
+                .map(|name| name.as_str().map(str::trim).ok_or_else(wrong))
+                .filter(|name| *name != Ok(""))
+                .map(|name| name.map(str::to_owned))
                 .collect()
         };
         match name {

@@ -4,6 +4,8 @@
 //! Extensions other than the enterprise one are kept as they are: a client may be tried with
 //! its own. Read-only attributes are ignored (RFC 7644 §3.3).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::refusal::Refusal;
@@ -152,9 +154,10 @@ pub(super) fn value(attribute: &Attribute, value: &Value) -> Result<Option<Value
         return Err(wrong(attribute, "an array"));
     };
     let mut elements = Vec::with_capacity(given.len());
+    let mut seen = BTreeSet::new();
     for element in given {
         if let Some(element) = single(attribute, element)?
-            && !elements.contains(&element)
+            && seen.insert(element.to_string())
         {
             elements.push(element);
         }

@@ -2,6 +2,7 @@
 
     SCIM_TOKEN=… python tests/compliance/check.py BASE_URL
 
+The provider should be empty: some checks look for what they created on the first page only.
 Needs scim2-tester 0.5.2, scim2-client and httpx2 from PyPI. Prints how many checks ended how,
 every problem and every skipped check, so that a check that did not run cannot pass for one
 that did. Exit status: 0 without problems, 1 with any, 2 on wrong usage.
