@@ -4,12 +4,32 @@
 //! and the outcome; values only with `audit_values = true`. Never a secret. Every record
 //! names the last flushed generation of the store, so that a database that went back in time
 //! is noticed.
+//!
+//! A line is `{seq, time, prev, …, hash}`: `hash` is SHA-256 over `prev`, the hash of the line
+//! before, and the line's own text without `hash`. Whoever changes, removes or
+//! inserts a line breaks the chain from there on. Cutting off the end does not: keep copies.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+mod chain;
+#[cfg(test)]
+mod tests;
+
+pub use chain::{AuditProblem, Verified, verify};
+
+/// What the first line names as the hash of the line before it.
+const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// The note about a last line that a crash cut short.
+const TORN: &str = "torn tail set aside";
+/// How much of the end is read at a time, to find the last line.
+const TAIL: u64 = 64 * 1024;
 
 /// What one record says, besides its number, time and chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +67,15 @@ pub struct Entry {
 
 /// The open log.
 pub struct Audit {
-    _private: (),
+    file: File,
+    path: PathBuf,
+    /// The number of the last line.
+    seq: u64,
+    /// The hash of the last line.
+    hash: String,
+    last_generation: Option<u64>,
+    /// The length of the whole lines: where the next one starts.
+    end: u64,
 }
 
 /// Why the log cannot be used.
@@ -62,29 +90,178 @@ pub enum AuditError {
         path: PathBuf,
         /// What the system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// The last line is whole and is not one that provisor wrote.
+    #[error(
+        "cannot continue the audit log {}: its last line is not a record of it; move the file \
+         away to start a new one",
+        path.display()
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
     },
 }
 
 impl Audit {
     /// Opens `audit.jsonl` in the state directory and continues its chain. A last line cut
-    /// short by a crash is set aside, noted in the chain, and not an error.
-    pub fn open(_state_dir: &Path) -> Result<Self, AuditError> {
-        unimplemented!()
+    /// short by a crash is set aside as `audit.torn-<seq>`, noted in the chain, and not an
+    /// error. Reads only the end of the file: [`verify`] checks all of it.
+    pub fn open(state_dir: &Path) -> Result<Self, AuditError> {
+        let path = state_dir.join("audit.jsonl");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
+        // The name must be as durable as what is written under it.
+        File::open(state_dir)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io_error("open", &path))?;
+        let length = file.metadata().map_err(io_error("read", &path))?.len();
+        let end = last_line_end(&file, length).map_err(io_error("read", &path))?;
+        let last = last_line(&file, end).map_err(io_error("read", &path))?;
+        let mut audit = Self {
+            file,
+            path,
+            seq: 0,
+            hash: BEGINNING.to_owned(),
+            last_generation: None,
+            end,
+        };
+        if let Some(line) = last {
+            let unusable = || AuditError::Unusable {
+                path: audit.path.clone(),
+            };
+            let line = chain::parse(&line).map_err(|_| unusable())?;
+            audit.seq = line.seq;
+            audit.hash = line.hash;
+            audit.last_generation = line.generation;
+        }
+        if length > end {
+            audit.set_aside(state_dir, length)?;
+        }
+        Ok(audit)
     }
 
     /// The generation that the last record names; `None` when the log is empty.
     pub fn last_generation(&self) -> Option<u64> {
-        unimplemented!()
+        self.last_generation
     }
 
-    /// Appends a record. Not durable before [`Audit::sync`].
-    pub fn append(&mut self, _now: DateTime<Utc>, _entry: Entry) -> Result<(), AuditError> {
-        unimplemented!()
+    /// Appends a record. Not durable before [`Audit::sync`]. After an error nothing counts as
+    /// appended: the next record takes its place.
+    pub fn append(&mut self, now: DateTime<Utc>, entry: Entry) -> Result<(), AuditError> {
+        let generation = entry.generation;
+        let fields = match serde_json::to_value(entry) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) | Err(_) => {
+                let shape = io::Error::new(io::ErrorKind::InvalidInput, "not a record");
+                return Err(io_error("append to", &self.path)(shape));
+            }
+        };
+        self.append_fields(Some(now), fields)?;
+        self.last_generation = Some(generation);
+        Ok(())
     }
 
     /// fsync.
     pub fn sync(&mut self) -> Result<(), AuditError> {
-        unimplemented!()
+        self.file.sync_all().map_err(io_error("sync", &self.path))
+    }
+
+    fn append_fields(
+        &mut self,
+        time: Option<DateTime<Utc>>,
+        mut fields: Map<String, Value>,
+    ) -> Result<(), AuditError> {
+        let seq = self.seq + 1;
+        fields.insert("seq".to_owned(), seq.into());
+        if let Some(time) = time {
+            let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+            fields.insert("time".to_owned(), time.into());
+        }
+        let (line, hash) = chain::seal(fields, &self.hash);
+        // At a position of our own, not "at the end": what a failed write left is overwritten.
+        self.file
+            .set_len(self.end)
+            .and_then(|()| self.file.write_all_at(line.as_bytes(), self.end))
+            .map_err(io_error("append to", &self.path))?;
+        self.end += line.len() as u64;
+        self.seq = seq;
+        self.hash = hash;
+        Ok(())
+    }
+
+    /// Moves what follows the last whole line into a file of its own and notes that. The
+    /// note has no time: opening is not told what time it is.
+    fn set_aside(&mut self, state_dir: &Path, length: u64) -> Result<(), AuditError> {
+        let torn = state_dir.join(format!("audit.torn-{}", self.seq + 1));
+        let mut tail = vec![0; usize::try_from(length - self.end).unwrap_or(usize::MAX)];
+        self.file
+            .read_exact_at(&mut tail, self.end)
+            .map_err(io_error("read", &self.path))?;
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&torn)
+            .and_then(|mut file| {
+                file.write_all(&tail)?;
+                file.sync_all()
+            })
+            .map_err(io_error("set aside the end of", &torn))?;
+        let mut fields = Map::new();
+        fields.insert("note".to_owned(), TORN.into());
+        if let Some(generation) = self.last_generation {
+            fields.insert("generation".to_owned(), generation.into());
+        }
+        self.append_fields(None, fields)?;
+        self.sync()
+    }
+}
+
+/// Where the last whole line ends: after the last line feed.
+fn last_line_end(file: &File, length: u64) -> io::Result<u64> {
+    let found = find_line_feed_before(file, length)?;
+    Ok(found.map_or(0, |position| position + 1))
+}
+
+/// The last whole line, without its line feed.
+fn last_line(file: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(feed) = end.checked_sub(1) else {
+        return Ok(None);
+    };
+    let start = find_line_feed_before(file, feed)?.map_or(0, |position| position + 1);
+    let mut line = vec![0; usize::try_from(feed - start).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut line, start)?;
+    Ok(Some(line))
+}
+
+/// The position of the last line feed before `end`.
+fn find_line_feed_before(file: &File, mut end: u64) -> io::Result<Option<u64>> {
+    while end > 0 {
+        let start = end.saturating_sub(TAIL);
+        let mut part = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut part, start)?;
+        if let Some(position) = part.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(Some(start + position as u64));
+        }
+        end = start;
+    }
+    Ok(None)
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuditError + use<> {
+    let path = path.to_owned();
+    move |source| AuditError::Io {
+        action,
+        path,
+        source,
     }
 }

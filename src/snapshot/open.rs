@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// An opened database.
 pub(super) struct Ready {
     /// Its tables.
-    pub(super) tables: Tables,
+    pub(super) tables: Box<Tables>,
     /// The generation of its last flush, or of the lost one's.
     pub(super) flushed: u64,
     /// Where flushes are recorded.
@@ -124,7 +124,7 @@ pub(super) fn open(
 /// What a database directory turned out to be.
 enum Found {
     Empty(Database),
-    Good(Tables, u64),
+    Good(Box<Tables>, u64),
     Bad(String),
 }
 
@@ -162,7 +162,7 @@ fn examine(path: &Path, floor: Option<u64>) -> Result<Found, SnapshotError> {
     Err(table::refused("open")(DatabaseError::Busy))
 }
 
-fn create(path: &Path) -> Result<Tables, SnapshotError> {
+fn create(path: &Path) -> Result<Box<Tables>, SnapshotError> {
     let database = Database::open(path, &table::tree_names()).map_err(table::refused("open"))?;
     Tables::create(database)
 }
@@ -173,7 +173,7 @@ fn recover(
     aside: &Path,
     path: &Path,
     floor: Option<u64>,
-) -> Result<Option<(Tables, u64)>, SnapshotError> {
+) -> Result<Option<(Box<Tables>, u64)>, SnapshotError> {
     let files = files_of(aside)?;
     if !files.iter().any(|file| is_snapshot(file)) {
         return Ok(None);
@@ -199,7 +199,7 @@ fn recover(
         }
     }
     if let Ok(Found::Good(tables, flushed)) = examine(path, floor)
-        && guarded(|| tables.verify()).is_some_and(|verdict| verdict.is_ok())
+        && guarded(|| tables.verify().is_ok()) == Some(true)
     {
         return Ok(Some((tables, flushed)));
     }
@@ -259,7 +259,7 @@ thread_local! {
 
 /// Runs what may panic on damaged files; `None` when it did. The panic is not printed: it
 /// is reported as what it means. Its message is not kept: it may quote the file.
-fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = panic::take_hook();

@@ -27,7 +27,7 @@ pub struct Store {
 /// What all handles share. The lock is last: it is let go after the database.
 pub(super) struct Shared {
     /// The tables.
-    pub(super) tables: Tables,
+    pub(super) tables: Box<Tables>,
     /// Sources that are being staged.
     pub(super) staging: Mutex<BTreeSet<String>>,
     /// Generations that somebody is looking at.
@@ -141,7 +141,12 @@ impl Store {
     /// keeps. An error means that values were lost or changed on disk: treat the snapshot as
     /// lost. Takes seconds for a million records, and commits wait meanwhile.
     pub fn verify(&self) -> Result<(), SnapshotError> {
-        self.shared.tables.verify()
+        open::guarded(|| self.shared.tables.verify()).unwrap_or_else(|| {
+            Err(SnapshotError::Value {
+                what: "page of the database",
+                problem: "reading it failed".to_owned(),
+            })
+        })
     }
 
     /// The tables, for the other files of this module.

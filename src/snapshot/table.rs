@@ -146,7 +146,7 @@ pub(super) enum Described {
     /// It holds nothing at all.
     Empty(Database),
     /// Its tables, and the generation of its last flush.
-    Tables(Tables, u64),
+    Tables(Box<Tables>, u64),
 }
 
 impl Tables {
@@ -171,11 +171,11 @@ impl Tables {
             sums: Mutex::new(sums),
             dirty: AtomicBool::new(false),
         };
-        Ok(Described::Tables(tables, flushed))
+        Ok(Described::Tables(Box::new(tables), flushed))
     }
 
     /// Makes an empty database a store, with a random key of its own.
-    pub(super) fn create(database: Database) -> Result<Self, SnapshotError> {
+    pub(super) fn create(database: Database) -> Result<Box<Self>, SnapshotError> {
         let mut state_key = [0; 32];
         aws_lc_rs::rand::fill(&mut state_key).map_err(|_| SnapshotError::Database {
             action: "make its key",
@@ -188,12 +188,12 @@ impl Tables {
                 Ok(())
             })
             .map_err(refused("be created"))?;
-        Ok(Self {
+        Ok(Box::new(Self {
             database,
             digests: hmac::Key::new(hmac::HMAC_SHA256, &state_key),
             sums: Mutex::new(Sums::new()),
             dirty: AtomicBool::new(true),
-        })
+        }))
     }
 
     /// A digest that only this store can make, so that a stolen copy of an index cannot be
@@ -322,7 +322,7 @@ impl Writer<'_> {
         if writes.is_empty() {
             return Ok(());
         }
-        let sealed: Vec<(Table, &[u8], Option<Vec<u8>>)> = writes
+        let sealed: Vec<_> = writes
             .iter()
             .map(|((table, key), payload)| {
                 let value = payload
