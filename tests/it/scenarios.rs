@@ -45,6 +45,7 @@ scenarios! {
     group_adopt_existing
     group_gone
     group_gone_delete
+    group_gone_keep
     group_members_held
     group_name_clash
     group_not_pushed_any_more
@@ -54,6 +55,7 @@ scenarios! {
     keep_when_empty
     leaver_gone
     leaver_out_of_scope
+    limit_zero
     lost_post_answer
     mapping_changed
     mass_leaver_held
@@ -64,6 +66,7 @@ scenarios! {
     mover
     nested_cycle
     nested_groups
+    one_held_blocks_nobody
     order_of_writes
     possible_rehire_held
     protected
@@ -77,6 +80,7 @@ scenarios! {
     source_fails_other_goes_on
     stale
     stale_deactivated
+    state_lost
     suspended_at_target
     take_over
     target_down_mid_apply

@@ -43,6 +43,9 @@ pub(crate) struct Step {
     /// Other files to write.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
+    /// Files and folders to delete before the run.
+    #[serde(default)]
+    pub(crate) remove: Vec<String>,
     /// Replaces [`Scenario::settings`] from here on.
     pub(crate) settings: Option<String>,
     /// Replaces [`Scenario::config`] from here on.

@@ -116,6 +116,9 @@ impl Story {
         for (name, text) in &step.files {
             self.write(name, text);
         }
+        for name in &step.remove {
+            self.remove(name);
+        }
         if let Some(settings) = &step.settings {
             self.settings.clone_from(settings);
         }
@@ -291,6 +294,18 @@ impl Story {
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.join(name), text)
             .unwrap_or_else(|error| self.fail(&format!("{name}: {error}")));
+    }
+
+    fn remove(&self, name: &str) {
+        let path = self.folder.join(name);
+        let removed = if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
+        if let Err(error) = removed {
+            self.fail(&format!("{name}: {error}"));
+        }
     }
 
     fn fail(&self, why: &str) -> ! {
