@@ -279,7 +279,10 @@ fn render(status: &TargetStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use provisor_connectors::{RecordKey, SourceId};
+
     use super::*;
+    use crate::snapshot::{Open, TargetChange};
 
     fn status() -> TargetStatus {
         TargetStatus {
@@ -337,6 +340,61 @@ demo: 41 people linked (40 active), 2 groups with 7 members
   release     provisor approve demo 5f3a
   failing     user s-4 of staff: POST /Users: 403 (3 attempts, next: 2026-11-22T09:00:00Z)
 "
+        );
+    }
+
+    #[test]
+    fn what_failed_is_read_with_its_next_attempt_and_what_waits_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("provisor.toml");
+        let text = r#"
+            state_dir = "state"
+            [sources.staff.csv]
+            users = "people.csv"
+            [targets.demo]
+            preset = "sandbox"
+            source = "staff"
+        "#;
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path).unwrap();
+        let store = Store::open(&config.state_dir, None).unwrap().store;
+        let part = store.target("demo");
+        let now = DateTime::from_timestamp(1_763_769_600, 0).unwrap();
+        let open = |id: &str, due, failed| {
+            let key = RecordKey {
+                source: "staff".to_owned(),
+                kind: Kind::User,
+                id: SourceId::new(id),
+            };
+            let row = Open {
+                why: "POST /Users: 403".to_owned(),
+                due,
+                attempts: 1,
+                failed,
+            };
+            TargetChange::PutOpen(key, row)
+        };
+        part.commit(vec![
+            open("a", Due::Now, true),
+            open("b", Due::At(now), true),
+            open("c", Due::FullCycle, true),
+            open("held", Due::Now, false),
+        ])
+        .unwrap();
+
+        let status = read(&config.targets["demo"], Some(&store), now).unwrap();
+        let failing: Vec<_> = status
+            .failing
+            .iter()
+            .map(|failing| (failing.source_id.as_str(), failing.next_attempt.as_str()))
+            .collect();
+        assert_eq!(
+            failing,
+            [
+                ("a", "next cycle"),
+                ("b", "2025-11-22T00:00:00Z"),
+                ("c", "next full cycle")
+            ]
         );
     }
 

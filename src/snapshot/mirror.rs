@@ -12,19 +12,22 @@ use provisor_connectors::{Attributes, Kind, Lifecycle, MemberKey, RecordKey, Sou
 use serde::{Deserialize, Serialize};
 
 use self::collect::Pin;
-use self::item::{EdgeRow, What};
+use self::item::{EdgeRow, Hash, What};
 use super::codec;
 use super::store::{Shared, SnapshotError};
-use super::table::Table;
+use super::table::{Table, Tables};
 
 pub(super) mod collect;
 mod digest;
+mod edges;
 mod item;
 mod stage;
+mod staged;
 #[cfg(test)]
 mod tests;
 
-pub use stage::{Stage, Staged};
+pub use stage::Stage;
+pub use staged::Staged;
 
 /// One record as the mirror keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,7 +88,7 @@ impl View {
     /// One record; tombstones included.
     pub fn row(&self, kind: Kind, id: &SourceId) -> Result<Option<MirrorRow>, SnapshotError> {
         let hash = item::hash_id(&self.shared.tables, id);
-        stage::read_row(
+        read_row(
             &self.shared.tables,
             &self.source,
             kind,
@@ -110,7 +113,7 @@ impl View {
     /// what the group's list says, and a record that comes back finds its memberships.
     pub fn members(&self, group: &SourceId) -> Result<BTreeSet<MemberKey>, SnapshotError> {
         let hash = item::hash_id(&self.shared.tables, group);
-        stage::read_members(&self.shared.tables, &self.source, &hash, self.generation)
+        read_members(&self.shared.tables, &self.source, &hash, self.generation)
     }
 
     /// Groups that have this record as a direct member.
@@ -147,4 +150,37 @@ impl View {
         }
         Ok(changed)
     }
+}
+
+/// The newest version of a record not above a generation.
+fn read_row(
+    tables: &Tables,
+    source: &str,
+    kind: Kind,
+    hash: &Hash,
+    generation: u64,
+) -> Result<Option<MirrorRow>, SnapshotError> {
+    let mut prefix = item::kind_prefix(source, kind);
+    prefix.extend_from_slice(hash);
+    item::newest(tables, Table::Rows, prefix, generation)?
+        .map(|payload| codec::from_json(Table::Rows.what(), &payload))
+        .transpose()
+}
+
+/// A group's members at a generation.
+fn read_members(
+    tables: &Tables,
+    source: &str,
+    group: &Hash,
+    generation: u64,
+) -> Result<BTreeSet<MemberKey>, SnapshotError> {
+    let prefix = item::group_prefix(source, group);
+    let mut members = BTreeSet::new();
+    for payload in item::newest_of_each(tables, Table::Edges, &prefix, generation) {
+        let edge: EdgeRow = codec::from_json(Table::Edges.what(), &payload?)?;
+        if edge.present {
+            members.insert(edge.member);
+        }
+    }
+    Ok(members)
 }

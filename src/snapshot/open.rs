@@ -199,7 +199,7 @@ fn recover(
         }
     }
     if let Ok(Found::Good(tables, flushed)) = examine(path, floor)
-        && guarded(|| tables.verify()).is_some_and(|verdict| verdict.is_ok())
+        && guarded(|| tables.verify().is_ok()) == Some(true)
     {
         return Ok(Some((tables, flushed)));
     }
@@ -259,7 +259,7 @@ thread_local! {
 
 /// Runs what may panic on damaged files; `None` when it did. The panic is not printed: it
 /// is reported as what it means. Its message is not kept: it may quote the file.
-fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = panic::take_hook();

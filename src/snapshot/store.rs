@@ -145,7 +145,12 @@ impl Store {
     /// keeps. An error means that values were lost or changed on disk: treat the snapshot as
     /// lost. Takes seconds for a million records, and commits wait meanwhile.
     pub fn verify(&self) -> Result<(), SnapshotError> {
-        self.shared.tables.verify()
+        open::guarded(|| self.shared.tables.verify()).unwrap_or_else(|| {
+            Err(SnapshotError::Value {
+                what: "page of the database",
+                problem: "reading it failed".to_owned(),
+            })
+        })
     }
 
     /// The tables, for the other files of this module.

@@ -1,38 +1,32 @@
 //! Taking a read into the mirror: compare with the digests, stage what differs, find who is
-//! gone, publish.
+//! gone.
 //!
-//! Two rules carry this file. Nothing staged is visible before [`Staged::publish`] writes one
-//! key. And an edge belongs to its group: only what a group's own list says adds or removes
-//! it, so that a member who goes and comes back is where the list still has them.
+//! Everything is written under the generation after the published one, where only the
+//! stage's own view looks. Nothing here publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{
-    Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, Record,
-    SourceId,
+    Attributes, Batch, Change, Coverage, Kind, Lifecycle, MemberKey, Record,
 };
 
 use super::collect::{self, Published, TRANSACTION_KEYS};
 use super::digest::{Digest, DigestTable, Said};
-use super::item::{self, EdgeRow, Hash, Item, What};
-use super::{MirrorRow, View};
+use super::edges::{UNKNOWN_MEMBERS, members_part, with_members};
+use super::item::{self, Hash, Item, What};
+use super::staged::{Staged, Staging};
+use super::{MirrorRow, read_row};
 use crate::snapshot::codec;
-use crate::snapshot::key;
 use crate::snapshot::store::{Shared, SnapshotError};
 use crate::snapshot::table::{Table, Tables, Writes};
 
 /// An attribute that at least this many records had, and none has now, has vanished.
 const VANISHED_FROM: u64 = 20;
-/// A member list that was never read to its end. Any other value is a sum over the members.
-const UNKNOWN_MEMBERS: u64 = 0;
-/// What the sum of a known list starts from: an empty list is known, too.
-const KNOWN_MEMBERS: u64 = 1;
-
 /// Takes one read of one source. Dropped without [`Stage::finish`], nothing has happened.
 pub struct Stage {
-    staging: Staging,
+    pub(super) staging: Staging,
     published: Published,
     in_use: Option<BTreeSet<String>>,
     digests: BTreeMap<Kind, DigestTable>,
@@ -145,7 +139,7 @@ impl Stage {
         })
     }
 
-    fn tables(&self) -> &Tables {
+    pub(super) fn tables(&self) -> &Tables {
         &self.staging.shared.tables
     }
 
@@ -215,53 +209,6 @@ impl Stage {
         Ok(())
     }
 
-    /// Stages what differs in a group's member list and returns the new digest of the list.
-    fn offer_members(
-        &mut self,
-        group: &SourceId,
-        hash: &Hash,
-        members: Members,
-        before: u64,
-    ) -> Result<u64, SnapshotError> {
-        match members {
-            Members::Unknown => Ok(before),
-            Members::Complete(members) => {
-                let part = members.iter().fold(KNOWN_MEMBERS, |sum, member| {
-                    sum.wrapping_add(self.member_digest(member))
-                });
-                if part != before {
-                    let present = self.present_members(hash)?;
-                    for member in members.difference(&present) {
-                        self.put_edge(group, hash, member, true)?;
-                    }
-                    for member in present.difference(&members) {
-                        self.put_edge(group, hash, member, false)?;
-                    }
-                }
-                Ok(part)
-            }
-            Members::Changed { added, removed } => {
-                let mut part = before;
-                // One named in both is there: the list of those that are there wins.
-                let removed = removed.difference(&added).map(|member| (member, false));
-                for (member, present) in added.iter().map(|member| (member, true)).chain(removed) {
-                    if self.is_present(hash, member)? == present {
-                        continue;
-                    }
-                    self.put_edge(group, hash, member, present)?;
-                    let digest = self.member_digest(member);
-                    part = match (before, present) {
-                        // Changes to an unknown list leave it unknown.
-                        (UNKNOWN_MEMBERS, _) => UNKNOWN_MEMBERS,
-                        (_, true) => part.wrapping_add(digest),
-                        (_, false) => part.wrapping_sub(digest),
-                    };
-                }
-                Ok(part)
-            }
-        }
-    }
-
     /// Stages the tombstone of a record that was there, and cuts a group's edges.
     fn bury(&mut self, kind: Kind, hash: Hash, now: DateTime<Utc>) -> Result<(), SnapshotError> {
         let mut row = self.living_row(kind, &hash)?;
@@ -287,23 +234,6 @@ impl Stage {
             })
     }
 
-    fn present_members(&self, group: &Hash) -> Result<BTreeSet<MemberKey>, SnapshotError> {
-        let source = &self.staging.source;
-        read_members(self.tables(), source, group, self.staging.generation)
-    }
-
-    fn is_present(&self, group: &Hash, member: &MemberKey) -> Result<bool, SnapshotError> {
-        let tables = self.tables();
-        let mut prefix = item::group_prefix(&self.staging.source, group);
-        prefix.push(key::kind_byte(member.kind));
-        prefix.extend_from_slice(&item::hash_id(tables, &member.id));
-        let payload = item::newest(tables, Table::Edges, prefix, self.staging.generation)?;
-        let edge: Option<EdgeRow> = payload
-            .map(|payload| codec::from_json(Table::Edges.what(), &payload))
-            .transpose()?;
-        Ok(edge.is_some_and(|edge| edge.present))
-    }
-
     fn put_row(
         &mut self,
         kind: Kind,
@@ -324,38 +254,9 @@ impl Stage {
         self.put_version(Item::Row(kind, hash), what, payload, &[record], opposite)
     }
 
-    fn put_edge(
-        &mut self,
-        group: &SourceId,
-        hash: &Hash,
-        member: &MemberKey,
-        present: bool,
-    ) -> Result<(), SnapshotError> {
-        let member_hash = item::hash_id(self.tables(), &member.id);
-        let edge = EdgeRow {
-            group: group.clone(),
-            member: member.clone(),
-            present,
-        };
-        let ends = [
-            MemberKey {
-                kind: Kind::Group,
-                id: group.clone(),
-            },
-            member.clone(),
-        ];
-        let (what, opposite) = match present {
-            true => (What::Edge, What::Cut),
-            false => (What::Cut, What::Edge),
-        };
-        let payload = codec::to_json(Table::Edges.what(), &edge)?;
-        let item = Item::Edge(*hash, member.kind, member_hash);
-        self.put_version(item, what, payload, &ends, Some(opposite))
-    }
-
     /// Stages a version and its note. `opposite` is a note that an earlier offer of the same
     /// read may have left for the same item.
-    fn put_version(
+    pub(super) fn put_version(
         &mut self,
         item: Item,
         what: What,
@@ -438,154 +339,4 @@ impl Stage {
         )?);
         Ok(self.tables().digest(&bytes))
     }
-
-    fn member_digest(&self, member: &MemberKey) -> u64 {
-        let bytes = [b"member\0".as_slice(), &key::member_bytes(member)].concat();
-        members_part(self.tables().digest(&bytes))
-    }
-}
-
-/// A finished, durable, unpublished read. Dropped without [`Staged::publish`] it is discarded.
-pub struct Staged {
-    staging: Staging,
-    before: Published,
-    next: Published,
-    vanished: BTreeMap<Kind, BTreeSet<String>>,
-}
-
-impl Staged {
-    /// The generation that this read would publish; the published one when nothing changed.
-    pub fn generation(&self) -> u64 {
-        self.next.generation
-    }
-
-    /// Living (not gone) records per kind after this read.
-    pub fn living(&self, kind: Kind) -> u64 {
-        self.next.living.get(&kind).copied().unwrap_or(0)
-    }
-
-    /// Attributes that 20 or more records of the last published read had and none of this
-    /// one has, per kind. Only attributes in use, and kinds that were read completely.
-    pub fn vanished(&self) -> BTreeMap<Kind, BTreeSet<String>> {
-        self.vanished.clone()
-    }
-
-    /// The mirror as it would be.
-    pub fn view(&self) -> View {
-        View::at(
-            &self.staging.shared,
-            &self.staging.source,
-            self.generation(),
-        )
-    }
-
-    /// Publishes the generation together with the cursor, by one key, durably; then removes
-    /// superseded versions.
-    pub fn publish(mut self, cursor: Option<&Cursor>) -> Result<(), SnapshotError> {
-        let shared = Arc::clone(&self.staging.shared);
-        let source = self.staging.source.clone();
-        self.next.cursor = cursor.cloned();
-        if self.next == self.before {
-            return Ok(());
-        }
-        collect::put_published(&shared.tables, &source, &self.next)?;
-        // From here on nothing may discard what was staged.
-        self.staging.wrote = false;
-        shared.flush()?;
-        if let Err(error) = collect::collect(&shared, &source) {
-            // The read is published; the next stage collects what is left.
-            tracing::warn!(source, %error, "superseded versions could not be removed yet");
-        }
-        Ok(())
-    }
-}
-
-/// The right to stage a source. Dropped, it discards what was written and not published.
-struct Staging {
-    shared: Arc<Shared>,
-    source: String,
-    generation: u64,
-    wrote: bool,
-}
-
-impl Staging {
-    fn claim(shared: &Arc<Shared>, source: &str) -> Result<Self, SnapshotError> {
-        let mut staging = shared
-            .staging
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !staging.insert(source.to_owned()) {
-            return Err(SnapshotError::Staging {
-                name: source.to_owned(),
-            });
-        }
-        Ok(Self {
-            shared: Arc::clone(shared),
-            source: source.to_owned(),
-            generation: 0,
-            wrote: false,
-        })
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        if self.wrote
-            && let Err(error) = collect::discard(&self.shared.tables, &self.source)
-        {
-            tracing::warn!(source = self.source, %error, "an unpublished read is still there; the next read removes it");
-        }
-        let mut staging = self
-            .shared
-            .staging
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        staging.remove(&self.source);
-    }
-}
-
-/// The newest version of a record not above a generation.
-pub(super) fn read_row(
-    tables: &Tables,
-    source: &str,
-    kind: Kind,
-    hash: &Hash,
-    generation: u64,
-) -> Result<Option<MirrorRow>, SnapshotError> {
-    let mut prefix = item::kind_prefix(source, kind);
-    prefix.extend_from_slice(hash);
-    item::newest(tables, Table::Rows, prefix, generation)?
-        .map(|payload| codec::from_json(Table::Rows.what(), &payload))
-        .transpose()
-}
-
-/// A group's members at a generation.
-pub(super) fn read_members(
-    tables: &Tables,
-    source: &str,
-    group: &Hash,
-    generation: u64,
-) -> Result<BTreeSet<MemberKey>, SnapshotError> {
-    let prefix = item::group_prefix(source, group);
-    let mut members = BTreeSet::new();
-    for payload in item::newest_of_each(tables, Table::Edges, &prefix, generation) {
-        let edge: EdgeRow = codec::from_json(Table::Edges.what(), &payload?)?;
-        if edge.present {
-            members.insert(edge.member);
-        }
-    }
-    Ok(members)
-}
-
-/// The half of a digest that stands for members.
-fn members_part(digest: Digest) -> u64 {
-    let mut half = [0; 8];
-    half.copy_from_slice(&digest[8..]);
-    u64::from_be_bytes(half)
-}
-
-/// A content digest with the second half replaced.
-fn with_members(mut content: Digest, members: u64) -> Digest {
-    content[8..].copy_from_slice(&members.to_be_bytes());
-    content
 }
