@@ -10,6 +10,7 @@ pub mod store;
 pub mod target;
 
 mod codec;
+mod compact;
 mod generation;
 mod key;
 mod lock;

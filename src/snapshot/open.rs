@@ -12,6 +12,7 @@ use std::sync::Once;
 use std::thread;
 use std::time::Duration;
 
+use super::compact;
 use super::generation::{GenerationFile, Recorded};
 use super::lock::io_error;
 use super::sled::{Database, DatabaseError};
@@ -48,6 +49,7 @@ pub(super) fn open(
     // The oldest that an intact database can be.
     let floor = in_file.max(audit_generation);
 
+    compact::finish_interrupted(&path)?;
     let problem = if !path.exists() {
         if floor.is_none() && recorded == Recorded::Nothing {
             let tables = create(&path)?;
@@ -73,6 +75,17 @@ pub(super) fn open(
             Found::Empty(database) => {
                 drop(database);
                 "the database is empty".to_owned()
+            }
+            Found::Good(tables, _)
+                if recorded != Recorded::Unreadable && compact::is_due(&tables)? =>
+            {
+                let (tables, flushed) = compact::compact(&path, tables, floor)?;
+                return Ok(Ready {
+                    tables,
+                    flushed,
+                    generation_file,
+                    condition: Condition::Intact,
+                });
             }
             Found::Good(tables, flushed) if recorded != Recorded::Unreadable => {
                 return Ok(Ready {
@@ -122,15 +135,18 @@ pub(super) fn open(
 }
 
 /// What a database directory turned out to be.
-enum Found {
+pub(super) enum Found {
+    /// Nothing at all.
     Empty(Database),
+    /// A store, and the generation of its last flush.
     Good(Box<Tables>, u64),
+    /// Not to be used, and why.
     Bad(String),
 }
 
 /// Opens what is there and judges it. An error is something that setting the database aside
 /// would not cure, such as a full disk or a newer format.
-fn examine(path: &Path, floor: Option<u64>) -> Result<Found, SnapshotError> {
+pub(super) fn examine(path: &Path, floor: Option<u64>) -> Result<Found, SnapshotError> {
     remove_half_written_snapshots(path)?;
     for _ in 0..TRIES {
         let described = guarded(|| {

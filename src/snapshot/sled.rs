@@ -110,6 +110,11 @@ impl Database {
         }
     }
 
+    /// The bytes that the files take.
+    pub(super) fn size_on_disk(&self) -> Result<u64, DatabaseError> {
+        Ok(self.database.size_on_disk()?)
+    }
+
     /// Makes everything written so far survive a power cut.
     pub(super) fn flush(&self) -> Result<(), DatabaseError> {
         self.database.flush()?;

@@ -17,100 +17,9 @@ use super::key;
 use super::sled::{Database, DatabaseError};
 use super::store::SnapshotError;
 
-/// Where values are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Table {
-    /// The state key, the flush generation, the sums. Not summed itself.
-    Meta,
-    /// Per source, what is published.
-    Sources,
-    /// Mirror rows by (source, kind, id hash, generation).
-    Rows,
-    /// Group edges by (source, group hash, member kind, member hash, generation).
-    Edges,
-    /// The same edges from the member's side.
-    MemberOf,
-    /// Digest pages by (source, kind, bucket, generation).
-    Pages,
-    /// Which generation changed what.
-    Changes,
-    /// Links by (target, record).
-    Links,
-    /// Records by (target, kind, resource).
-    Owners,
-    /// (target, kind, path, value digest, record).
-    Values,
-    /// Member edges by (target, group record, resource).
-    Members,
-    /// (target, resource, group record).
-    GroupsWith,
-    /// Intents by (target, record).
-    Intents,
-    /// Open rows by (target, record).
-    Open,
-    /// Spending by (target, time, number).
-    Spent,
-    /// Progress and totals of each target.
-    Progress,
-}
+mod names;
 
-impl Table {
-    /// Every table; the position is the database's tree.
-    const ALL: [Table; 16] = [
-        Table::Meta,
-        Table::Sources,
-        Table::Rows,
-        Table::Edges,
-        Table::MemberOf,
-        Table::Pages,
-        Table::Changes,
-        Table::Links,
-        Table::Owners,
-        Table::Values,
-        Table::Members,
-        Table::GroupsWith,
-        Table::Intents,
-        Table::Open,
-        Table::Spent,
-        Table::Progress,
-    ];
-
-    /// The tree's name on disk, and how errors call what is in it. Names are never changed.
-    const fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Table::Meta => ("meta", "part of its own description"),
-            Table::Sources => ("sources", "published source"),
-            Table::Rows => ("rows", "record of the mirror"),
-            Table::Edges => ("edges", "group edge of the mirror"),
-            Table::MemberOf => ("member-of", "group edge of the mirror"),
-            Table::Pages => ("pages", "page of digests"),
-            Table::Changes => ("changes", "note of a change"),
-            Table::Links => ("links", "link"),
-            Table::Owners => ("owners", "owner of a resource"),
-            Table::Values => ("values", "indexed value"),
-            Table::Members => ("members", "member edge"),
-            Table::GroupsWith => ("groups-with", "member edge"),
-            Table::Intents => ("intents", "intent"),
-            Table::Open => ("open", "open row"),
-            Table::Spent => ("spent", "spending"),
-            Table::Progress => ("progress", "target's progress"),
-        }
-    }
-
-    /// How errors call a value of this table.
-    pub(super) const fn what(self) -> &'static str {
-        self.names().1
-    }
-
-    const fn name(self) -> &'static str {
-        self.names().0
-    }
-}
-
-/// The tree names, in the order in which [`Tables`] addresses them.
-pub(super) fn tree_names() -> Vec<&'static str> {
-    Table::ALL.iter().map(|table| table.name()).collect()
-}
+pub(super) use names::{Table, tree_names};
 
 /// Writes to be done together: `None` removes.
 pub(super) type Writes = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
@@ -130,6 +39,8 @@ type Sums = BTreeMap<Table, Sum>;
 struct Sum {
     count: u64,
     sum: u64,
+    /// Keys and values, to know what the files should need.
+    bytes: u64,
 }
 
 /// The right to write. While it is held, what was read stays true.
@@ -138,6 +49,8 @@ pub(super) struct Writer<'a> {
     sums: MutexGuard<'a, Sums>,
 }
 
+/// How many keys are copied in one transaction.
+const COPIED_TOGETHER: usize = 300;
 const STATE_KEY: &[u8] = b"state-key";
 const FLUSHED: &[u8] = b"flushed";
 
@@ -286,6 +199,39 @@ impl Tables {
         self.database.flush().map_err(refused("flush"))
     }
 
+    /// The bytes that are stored, and the bytes that the files take.
+    pub(super) fn sizes(&self) -> Result<(u64, u64), SnapshotError> {
+        let writer = self.writer();
+        let live = writer.sums.values().map(|sum| sum.bytes).sum();
+        let on_disk = self.database.size_on_disk().map_err(refused("read"))?;
+        Ok((live, on_disk))
+    }
+
+    /// Copies everything as it is into another, empty database, durably.
+    pub(super) fn copy_to(&self, other: &Database) -> Result<(), SnapshotError> {
+        let _writer = self.writer();
+        let names = tree_names();
+        for tree in 0..names.len() {
+            let mut pairs = self.database.range(tree, Vec::new(), None).peekable();
+            while pairs.peek().is_some() {
+                let chunk = pairs
+                    .by_ref()
+                    .take(COPIED_TOGETHER)
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(refused("read"))?;
+                other
+                    .transaction(|transaction| {
+                        for (key, value) in &chunk {
+                            transaction.put(tree, key, value)?;
+                        }
+                        Ok(())
+                    })
+                    .map_err(refused("commit"))?;
+            }
+        }
+        other.flush().map_err(refused("flush"))
+    }
+
     /// Reads everything and compares each table with its count and sum. Nothing is written
     /// meanwhile.
     pub(super) fn verify(&self) -> Result<(), SnapshotError> {
@@ -298,7 +244,7 @@ impl Tables {
             for pair in self.database.range(table as usize, Vec::new(), None) {
                 let (key, value) = pair.map_err(refused("read"))?;
                 codec::unseal(table.what(), table.name(), &key, &value)?;
-                found.add(&value);
+                found.add(&key, &value);
             }
             let expected = writer.sums.get(&table).copied().unwrap_or_default();
             if found != expected {
@@ -343,18 +289,21 @@ impl Writer<'_> {
                         .or_insert_with(|| before.get(table).copied().unwrap_or_default());
                     let old = match value {
                         Some(value) => {
-                            sum.add(value);
+                            sum.add(key, value);
                             transaction.put(*table as usize, key, value)?
                         }
                         None => transaction.remove(*table as usize, key)?,
                     };
                     if let Some(old) = old {
-                        sum.subtract(&old);
+                        sum.subtract(key, &old);
                     }
                 }
                 for (table, sum) in &changed {
                     let key = sum_key(*table);
-                    let payload = format!(r#"{{"count":{},"sum":{}}}"#, sum.count, sum.sum);
+                    let payload = format!(
+                        r#"{{"count":{},"sum":{},"bytes":{}}}"#,
+                        sum.count, sum.sum, sum.bytes
+                    );
                     let value = codec::seal(Table::Meta.name(), &key, payload.as_bytes());
                     transaction.put(Table::Meta as usize, &key, &value)?;
                 }
@@ -368,13 +317,15 @@ impl Writer<'_> {
 }
 
 impl Sum {
-    fn add(&mut self, value: &[u8]) {
+    fn add(&mut self, key: &[u8], value: &[u8]) {
         self.count = self.count.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add((key.len() + value.len()) as u64);
         self.sum = self.sum.wrapping_add(codec::stored_checksum(value));
     }
 
-    fn subtract(&mut self, value: &[u8]) {
+    fn subtract(&mut self, key: &[u8], value: &[u8]) {
         self.count = self.count.wrapping_sub(1);
+        self.bytes = self.bytes.wrapping_sub((key.len() + value.len()) as u64);
         self.sum = self.sum.wrapping_sub(codec::stored_checksum(value));
     }
 }
