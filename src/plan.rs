@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey};
 
-use action::{Held, HeldReason, Listed, PLAN_VERSION, Plan, Subject};
+use action::{Action, Held, HeldReason, Listed, PLAN_VERSION, Plan, Subject};
 use guard::{Approved, Judged, Window};
 use input::{Candidate, Input};
 
@@ -84,7 +84,7 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
 
     let changed = actions
         .iter()
-        .filter(|action| is_linked(input, &action.subject))
+        .filter(|action| touches_link(input, action))
         .count();
     let plan = Plan {
         version: PLAN_VERSION,
@@ -154,8 +154,13 @@ fn order(subject: &Subject) -> (bool, Option<&RecordKey>, &str) {
     (subject.record.is_none(), subject.record.as_ref(), resource)
 }
 
-fn is_linked(input: &Input<'_>, subject: &Subject) -> bool {
-    let Some(record) = &subject.record else {
+/// Whether an action is about something that was linked before, under this or another record.
+fn touches_link(input: &Input<'_>, action: &Action) -> bool {
+    let moved = action
+        .adoption
+        .as_ref()
+        .and_then(|adoption| adoption.moved_from.as_ref());
+    let Some(record) = moved.or(action.subject.record.as_ref()) else {
         return false;
     };
     let person = input.people.get(record);

@@ -64,8 +64,8 @@ fn explain(arguments: &ApproveArguments, held_now: Option<&str>) -> Option<Strin
         format!("`{target}` still holds `{held_id}`: nothing of it could be released")
     } else {
         format!(
-            "`{held_id}` is not what `{target}` holds now: look at `{held_now}` before \
-             releasing that"
+            "what `{target}` holds has changed since `{held_id}`: only what is still planned as \
+             it was then is released; look at `{held_now}` before releasing the rest"
         )
     })
 }

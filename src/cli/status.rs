@@ -357,7 +357,9 @@ demo: 41 people linked (40 active), 2 groups with 7 members
         "#;
         std::fs::write(&path, text).unwrap();
         let config = Config::load(&path).unwrap();
-        let store = Store::open(&config.state_dir, None).unwrap().store;
+        let store = Store::open(Store::lock(&config.state_dir).unwrap(), None)
+            .unwrap()
+            .store;
         let part = store.target("demo");
         let now = DateTime::from_timestamp(1_763_769_600, 0).unwrap();
         let open = |id: &str, due, failed| {

@@ -361,11 +361,19 @@ pub(super) fn differences(old: &AttributeMap, new: &AttributeMap) -> Vec<Differe
         .collect()
 }
 
+/// The values a resource holds at the wanted paths. A userName or address in another
+/// spelling is the same one (RFC 7643 §4.1) and no reason to write.
 fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
-    wanted
-        .keys()
-        .filter_map(|path| read_path(&listed.json, path).map(|value| (path.clone(), value.clone())))
-        .collect()
+    let mut found = AttributeMap::new();
+    for (path, wanted) in wanted {
+        let Some(value) = read_path(&listed.json, path) else {
+            continue;
+        };
+        let name = path.attribute == "userName" || path.attribute == "emails";
+        let same = name && fold(path, value) == fold(path, wanted);
+        found.insert(path.clone(), if same { wanted } else { value }.clone());
+    }
+    found
 }
 
 fn patch_costs(differences: &[Difference]) -> Vec<Cost> {

@@ -15,7 +15,7 @@ use super::action::{
 use super::build;
 use super::claims;
 use super::input::{GroupCandidate, Input, Standing};
-use super::matching::{Index, Match, keys_for};
+use super::matching::{self, Index, Match, keys_for};
 use super::rules::WhenGone;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, read_path};
@@ -39,11 +39,13 @@ pub(super) fn decide(input: &Input<'_>, coming: &BTreeMap<RecordKey, Reference>)
         .groups
         .iter()
         .map(|(record, group)| (record, &group.group));
+    let waiting = claims::settle(Kind::Group, candidates.clone(), &[]);
+    let becoming = matching::becoming(candidates, &waiting);
     let mut table = Table {
         input,
         coming,
-        index: Index::new(&input.observed_groups, &keys),
-        waiting: claims::settle(Kind::Group, candidates, &[]),
+        index: Index::new(&input.observed_groups, &keys, &becoming),
+        waiting,
         claimed: BTreeSet::new(),
         groups: Groups::default(),
     };
@@ -301,7 +303,7 @@ impl Table<'_> {
         if let Some(key) =
             build::protected_by(&subject, &link.acknowledged, &self.input.rules.protect)
         {
-            let detail = format!("would be emptied ({reason:?}), but `protect` names {key}");
+            let detail = format!("not emptied ({reason:?}): `protect` names {key}");
             let reason = ListedReason::Protected;
             self.groups.listed.push(Listed {
                 subject,
@@ -371,7 +373,7 @@ impl Table<'_> {
             }
             match &edge.protected {
                 Some(key) => {
-                    let detail = format!("would leave {}, but `protect` names {key}", subject.name);
+                    let detail = format!("stays in {}: `protect` names {key}", subject.name);
                     let member = Subject {
                         kind: Kind::User,
                         record: edge.record.clone(),

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisor_connectors::Kind;
+use provisor_connectors::{Kind, RecordKey};
 use serde_json::Value;
 
-use super::input::Observed;
+use super::input::{Candidate, Observed};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold, read_emails, read_path};
 
@@ -30,15 +30,24 @@ pub struct Index {
 }
 
 impl Index {
-    /// Indexes what was observed by the configured match keys.
-    pub fn new(observed: &Observed, keys: &[AttributePath]) -> Self {
+    /// Indexes what was observed by the configured match keys. A resource in `becoming` is
+    /// indexed by the values that its owner gives it in this plan: a key it lets go is free.
+    pub fn new(
+        observed: &Observed,
+        keys: &[AttributePath],
+        becoming: &BTreeMap<&ResourceId, &AttributeMap>,
+    ) -> Self {
         let mut index = Self {
             by_key: BTreeMap::new(),
             keys: keys.to_vec(),
         };
         for listed in observed.resources.values() {
             for path in keys {
-                for value in values_at(&listed.json, path) {
+                let values = match becoming.get(&listed.id) {
+                    Some(desired) => key_values(desired, path).into_iter().cloned().collect(),
+                    None => values_at(&listed.json, path),
+                };
+                for value in values {
                     let entry = index.by_key.entry((path.clone(), fold(path, &value)));
                     entry.or_default().insert(listed.id.clone());
                 }
@@ -97,6 +106,25 @@ pub fn keys_for(kind: Kind, configured: &[AttributePath]) -> Vec<AttributePath> 
         Kind::User => configured.to_vec(),
         Kind::Group => vec![AttributePath::external_id(), AttributePath::display_name()],
     }
+}
+
+/// What becomes of the resources whose owners are entitled and will be patched in this plan,
+/// by resource. Those who wait, or cannot be mapped, keep what they have.
+pub(super) fn becoming<'a>(
+    candidates: impl Iterator<Item = (&'a RecordKey, &'a Candidate)>,
+    waiting: &BTreeMap<RecordKey, String>,
+) -> BTreeMap<&'a ResourceId, &'a AttributeMap> {
+    candidates
+        .filter(|(record, candidate)| {
+            candidate.standing.is_entitled() && candidate.due && !waiting.contains_key(*record)
+        })
+        .filter_map(
+            |(_, candidate)| match (&candidate.link, &candidate.desired) {
+                (Some(link), Some(Ok(desired))) if !link.missing => Some((&link.resource, desired)),
+                _ => None,
+            },
+        )
+        .collect()
 }
 
 fn values_at(json: &Value, path: &AttributePath) -> Vec<Value> {

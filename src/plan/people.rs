@@ -14,7 +14,7 @@ use super::action::{
 use super::build;
 use super::claims;
 use super::input::{Candidate, Input, Standing};
-use super::matching::{Index, Match, keys_for};
+use super::matching::{self, Index, Match, keys_for};
 use super::rules::{AdoptInactive, Stale};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{self, AttributeMap, ResourceId};
@@ -75,10 +75,12 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     fn new(input: &'a Input<'a>) -> Self {
         let keys = keys_for(Kind::User, &input.rules.match_on);
+        let waiting = claims::settle(Kind::User, input.people.iter(), &input.rules.match_on);
+        let becoming = matching::becoming(input.people.iter(), &waiting);
         let mut table = Self {
             input,
-            index: Index::new(&input.observed_users, &keys),
-            waiting: claims::settle(Kind::User, input.people.iter(), &input.rules.match_on),
+            index: Index::new(&input.observed_users, &keys, &becoming),
+            waiting,
             suitors: BTreeMap::new(),
             claimed: BTreeSet::new(),
             people: People::default(),
@@ -403,7 +405,7 @@ impl<'a> Table<'a> {
         if let Some(key) =
             build::protected_by(&subject, &link.acknowledged, &self.input.rules.protect)
         {
-            let detail = format!("would be deactivated ({reason:?}), but `protect` names {key}");
+            let detail = format!("not deactivated ({reason:?}): `protect` names {key}");
             self.list(subject, ListedReason::Protected, detail);
             return;
         }
@@ -460,8 +462,7 @@ impl<'a> Table<'a> {
                 };
                 let protect = &self.input.rules.protect;
                 if let Some(key) = build::protected_by(&subject, &found, protect) {
-                    let detail =
-                        format!("would be deactivated ({reason:?}), but `protect` names {key}");
+                    let detail = format!("not deactivated ({reason:?}): `protect` names {key}");
                     self.list(subject.clone(), ListedReason::Protected, detail);
                     continue;
                 }

@@ -35,7 +35,6 @@ scenarios! {
     disabled
     disabled_keeps_membership
     disabled_never_created
-    drift_repaired
     drifted
     duplicate_key
     empty_group
@@ -57,6 +56,7 @@ scenarios! {
     leaver_out_of_scope
     limit_zero
     lost_post_answer
+    lost_post_answer_in_doubt
     mapping_changed
     mass_leaver_held
     mass_leaver_restored
