@@ -165,17 +165,12 @@ impl Applier<'_> {
                     Limit::MembersRemoved => action.subject.record.clone(),
                     _ => None,
                 };
-                let limit = cost.limit.name().to_owned();
-                (amount > 0).then(|| {
-                    TargetChange::Spend(
-                        now,
-                        Spent {
-                            limit,
-                            amount,
-                            group,
-                        },
-                    )
-                })
+                let spent = Spent {
+                    limit: cost.limit.name().to_owned(),
+                    amount,
+                    group,
+                };
+                (amount > 0).then_some(TargetChange::Spend(now, spent))
             })
             .collect()
     }

@@ -7,8 +7,6 @@
 mod check;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -294,16 +292,9 @@ impl Story {
     }
 
     fn write(&self, name: &str, text: &str) {
-        // 0600, because any of them may stand for a secret.
-        let path = self.folder.join(name);
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()));
-        written.unwrap_or_else(|error| self.fail(&format!("{name}: {error}")));
+        // Any of them may stand for a secret.
+        super::private::write(&self.folder.join(name), text)
+            .unwrap_or_else(|error| self.fail(&format!("{name}: {error}")));
     }
 
     fn remove(&self, name: &str) {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::Http;
 use crate::support::left_out::{leave_out, python_program};
+use crate::support::private;
 use crate::support::run::{end, run};
 
 const CONFIG: &str = r#"state_dir = "state"
@@ -239,7 +240,8 @@ fn groups(folder: &Path, members: &str) {
 }
 
 fn write(folder: &Path, name: &str, text: &str) {
-    std::fs::write(folder.join(name), text).expect("a file in the temporary folder");
+    // One of them is a secret.
+    private::write(&folder.join(name), text).expect("a file in the temporary folder");
 }
 
 /// Starts the server on a port that was free a moment ago, and waits until it answers.
