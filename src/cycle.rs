@@ -5,6 +5,7 @@
 //! nothing is published and nothing is committed before [`Readings::publish`] and
 //! [`Prepared::apply`].
 
+mod closing;
 mod known;
 mod observe;
 mod prepared;
@@ -24,7 +25,7 @@ use crate::mapping::Mapping;
 use crate::plan::input::Input;
 use crate::plan::rules::{Rules, Stale};
 use crate::scope::Scope;
-use crate::snapshot::{Store, TargetChange};
+use crate::snapshot::{SnapshotError, Store, TargetChange};
 use crate::target::{Client, Profile};
 use known::Known;
 pub use prepared::Prepared;
@@ -105,6 +106,8 @@ pub async fn plan_target(
     )
     .await?;
 
+    selection.forget_edges_of_the_missing();
+
     let mut rules = target.rules.clone();
     let rebuilding = state.rebuilding || known.is_void();
     if rebuilding {
@@ -130,7 +133,7 @@ pub async fn plan_target(
     let release = release.map(|release| window::release(release, state));
     let planned = crate::plan::plan(&input, &window, release.as_ref());
 
-    let looked_at = prepared::LookedAt::new(&input);
+    let looked_at = prepared::LookedAt::new(&input, selection.forgotten);
     Ok(Prepared::new(prepared::Parts {
         planned,
         looked_at,
@@ -172,20 +175,29 @@ pub fn note_lost_snapshot<'a>(
 }
 
 /// Forgets what every target of a source has looked at: tombstones and superseded versions.
-pub fn forget_tombstones(store: &Store, targets: &[Target]) -> Result<(), Failure> {
-    let sources: BTreeSet<&String> = targets.iter().flat_map(|target| &target.sources).collect();
-    for source in sources {
-        let mut seen = u64::MAX;
-        for target in targets
-            .iter()
-            .filter(|target| target.sources.contains(source))
-        {
-            let progress = store.target(&target.name).progress().map_err(failed)?;
-            seen = seen.min(progress.seen.get(source).copied().unwrap_or(0));
+/// `targets` are all configured ones. A target with a `rehire_key` compares it with those who
+/// left, so its sources keep their tombstones.
+pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<(), Failure> {
+    let store = store.clone();
+    read::blocking(move || {
+        let sources: BTreeSet<&String> =
+            targets.iter().flat_map(|target| &target.sources).collect();
+        for source in sources {
+            let mut seen = u64::MAX;
+            for target in &targets {
+                if target.sources.contains(source) {
+                    let progress = store.target(&target.name).progress()?;
+                    let needed = target.rules.rehire_key.is_some();
+                    let position = progress.seen.get(source).copied().unwrap_or(0);
+                    seen = seen.min(if needed { 0 } else { position });
+                }
+            }
+            store.forget_tombstones(source, seen)?;
         }
-        store.forget_tombstones(source, seen).map_err(failed)?;
-    }
-    Ok(())
+        Ok(())
+    })
+    .await?
+    .map_err(|error: SnapshotError| failed(error))
 }
 
 fn is_overdue(last_full: Option<DateTime<Utc>>, target: &Target, now: DateTime<Utc>) -> bool {

@@ -58,6 +58,12 @@ impl Applier<'_> {
                 let Some(resource) = &sent.resource else {
                     return self.store.commit(changes);
                 };
+                // Created in place of one that is missing: nobody is in a group under the old id.
+                if let Some(old) = self.store.link(record)? {
+                    for group in self.store.groups_with(&old.resource)? {
+                        changes.push(TargetChange::DropMember(group, old.resource.clone()));
+                    }
+                }
                 changes.push(TargetChange::PutLink(
                     record.clone(),
                     Box::new(new_link(resource.id.clone(), &request.acknowledge)),

@@ -190,6 +190,13 @@ impl Run<'_> {
             self.show_report(target, &report, terminal);
             self.reports.push(report);
         }
+        if order.mode == Mode::Applied {
+            // Views of this cycle hold on to what they see.
+            drop(readings);
+            cycle::forget_tombstones(&session.store, in_use)
+                .await
+                .map_err(|failure| Stop::from(&failure))?;
+        }
         Ok(())
     }
 

@@ -28,6 +28,7 @@ impl Known {
         let progress = if void {
             Progress {
                 lost: true,
+                rebuilding: true,
                 ..Progress::default()
             }
         } else {

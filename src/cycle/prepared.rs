@@ -1,7 +1,6 @@
-//! A planned target: shown as a preview, or applied and written down.
+//! A planned target: shown as a preview, or applied.
 //!
-//! At the end of a cycle the open rows are written, then `seen` moves; a crash before that
-//! only repeats the comparison with the links.
+//! Holds everything that applying needs, so that nothing is decided or looked up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
@@ -12,23 +11,15 @@ use provisor_connectors::{Kind, RecordKey};
 use super::Target;
 use super::known::Known;
 use super::read::{Readings, failed};
-use super::select::SUSPENDED;
-use super::window::WINDOW;
+use crate::apply::Applier;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
-use crate::apply::{Applied, Applier};
 use crate::audit::Audit;
-use crate::plan::action::{Change, Held, HeldReason, Limit, ListedReason, Plan, Reason};
+use crate::plan::action::{Held, Limit, Plan};
 use crate::plan::input::Input;
 use crate::plan::{Planned, guard};
 use crate::scim::message::Capabilities;
-use crate::snapshot::target::{Approval, BasePoint};
-use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
+use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
 use crate::target::Client;
-
-/// The first delay after a failure; it doubles with every further one.
-const FIRST_DELAY: chrono::Duration = chrono::Duration::seconds(30);
-/// The longest delay after a failure.
-const LONGEST_DELAY: chrono::Duration = chrono::Duration::hours(6);
 
 /// A target's plan, with what applying it needs.
 pub struct Prepared {
@@ -36,10 +27,11 @@ pub struct Prepared {
 }
 
 /// Whom the plan looked at, and whether it could act on them.
-pub(super) struct LookedAt(BTreeMap<RecordKey, bool>);
+pub(super) struct LookedAt(pub(super) BTreeMap<RecordKey, bool>);
 
 impl LookedAt {
-    pub(super) fn new(input: &Input<'_>) -> Self {
+    /// `forgotten` are open rows of records that are no more.
+    pub(super) fn new(input: &Input<'_>, forgotten: BTreeSet<RecordKey>) -> Self {
         let people = input
             .people
             .iter()
@@ -48,7 +40,8 @@ impl LookedAt {
             .groups
             .iter()
             .map(|(key, group)| (key.clone(), group.group.due));
-        Self(people.chain(groups).collect())
+        let forgotten = forgotten.into_iter().map(|key| (key, true));
+        Self(people.chain(groups).chain(forgotten).collect())
     }
 
     fn acted_on(&self, record: &RecordKey) -> bool {
@@ -152,7 +145,7 @@ impl Parts {
     }
 
     /// What keeps this cycle from being whole although a plan could be made.
-    fn shortcoming(&self) -> Option<Failure> {
+    pub(super) fn shortcoming(&self) -> Option<Failure> {
         let unresolved = (!self.unresolved.is_empty()).then(|| Failure {
             kind: FailureKind::Failed,
             chain: self.unresolved.clone(),
@@ -199,290 +192,4 @@ impl Parts {
         }
         store.flush()
     }
-
-    /// Writes open rows and, last, the target's position.
-    fn write_down(&self, store: &TargetStore, applied: &Applied) -> Result<(), SnapshotError> {
-        let changes = self.open_rows(store, applied)?;
-        store.commit(changes)?;
-        let progress = self.progress_after(store, applied)?;
-        store.commit(vec![
-            TargetChange::ForgetSpent(self.now - WINDOW),
-            TargetChange::PutProgress(Box::new(progress)),
-        ])?;
-        store.flush()?;
-        Ok(())
-    }
-
-    fn open_rows(
-        &self,
-        store: &TargetStore,
-        applied: &Applied,
-    ) -> Result<Vec<TargetChange>, SnapshotError> {
-        let before = store.open()?;
-        let mut rows: BTreeMap<&RecordKey, Option<Open>> = BTreeMap::new();
-        for (record, acted_on) in &self.looked_at.0 {
-            if *acted_on {
-                rows.insert(record, None);
-            }
-        }
-        for listed in &self.planned.plan.listed {
-            if let (ListedReason::SuspendedAtTarget, Some(record)) =
-                (listed.reason, &listed.subject.record)
-            {
-                rows.insert(record, Some(waiting(SUSPENDED, Due::FullCycle)));
-            }
-        }
-        for (action, outcome) in self.planned.plan.actions.iter().zip(&applied.outcomes) {
-            let Some(record) = &action.subject.record else {
-                continue;
-            };
-            match outcome {
-                Outcome::Done => {}
-                Outcome::Failed(why) => {
-                    let attempts = before.get(record).map_or(0, |open| open.attempts) + 1;
-                    // A leaver is tried again in every cycle.
-                    let due = match action.change {
-                        Change::Deactivate => Due::Now,
-                        _ => Due::At(self.now + delay(attempts)),
-                    };
-                    rows.insert(
-                        record,
-                        Some(Open {
-                            why: why.clone(),
-                            due,
-                            attempts,
-                            failed: true,
-                        }),
-                    );
-                }
-                // After an abort `seen` does not move, and everything is looked at again.
-                Outcome::Pending(_) if applied.aborted.is_some() => {
-                    rows.remove(record);
-                }
-                Outcome::Pending(why) => {
-                    rows.insert(record, Some(waiting(why, Due::Now)));
-                }
-            }
-        }
-        for held in &self.planned.plan.held {
-            if let Some(record) = &held.subject.record {
-                let due = if rests_on_listing(held) {
-                    Due::FullCycle
-                } else {
-                    Due::Now
-                };
-                rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
-            }
-        }
-        let mut changes: Vec<TargetChange> = self
-            .planned
-            .closed_intents
-            .iter()
-            .map(|record| TargetChange::CloseIntent(record.clone()))
-            .collect();
-        for (record, row) in rows {
-            match row {
-                Some(row) if before.get(record) != Some(&row) => {
-                    changes.push(TargetChange::PutOpen(record.clone(), row));
-                }
-                None if before.contains_key(record) => {
-                    changes.push(TargetChange::DropOpen(record.clone()));
-                }
-                _ => {}
-            }
-        }
-        Ok(changes)
-    }
-
-    fn progress_after(
-        &self,
-        store: &TargetStore,
-        applied: &Applied,
-    ) -> Result<crate::snapshot::Progress, SnapshotError> {
-        let plan = &self.planned.plan;
-        let mut progress = self.known.progress().clone();
-        progress.fingerprint.clone_from(&self.target.fingerprint);
-        let whole = applied.aborted.is_none() && self.partial.is_none();
-        let settled = whole && self.unresolved.is_empty();
-        if settled {
-            progress.seen.extend(self.generations.clone());
-            progress.halve_limits = false;
-            if self.complete {
-                progress
-                    .settings_digest
-                    .clone_from(&self.target.settings_digest);
-            }
-        }
-        if settled && self.full {
-            progress.last_full = Some(self.now);
-            progress.lost = self.rebuilding
-                || plan
-                    .held
-                    .iter()
-                    .any(|held| held.reason == HeldReason::ProbableLeaver);
-            if self.complete && self.rebuilding {
-                progress.rebuilding = false;
-                progress.halve_limits = true;
-            }
-        }
-        progress.capabilities = self.capabilities.clone().or(progress.capabilities);
-        progress.distrust_filters =
-            applied.conflicts || progress.distrust_filters && self.listed.is_empty();
-        progress.listed.extend(self.listed.clone());
-        progress.scope_pins.extend(self.pins.clone());
-        progress.held_id.clone_from(&plan.held_id);
-        progress
-            .held_digests
-            .clone_from(&self.planned.judged.digests);
-        progress.held = plan.held.iter().map(held_line).collect();
-        progress.held_until_full = plan
-            .held
-            .iter()
-            .filter(|held| rests_on_listing(held))
-            .filter_map(|held| serde_json::to_value(held).ok())
-            .collect();
-        progress.limits_in_force = self.limits_in_force();
-        progress.approval = self.approval_after(applied);
-        let error = applied.aborted.clone().or_else(|| self.shortcoming());
-        progress.last_error = error.map(|error| error.chain.join(": "));
-        progress.last_cycle = Some((self.now, closing_line(plan, &applied.outcomes)));
-        let totals = store.totals()?;
-        let point = BasePoint {
-            at: self.now,
-            people: totals.active_users,
-            groups: totals.groups,
-            members: totals.members,
-        };
-        if whole {
-            note_base(&mut progress.base, point);
-        }
-        Ok(progress)
-    }
-
-    /// A limit that held something stays in force until a fresh plan from complete reads
-    /// fits under it, or what it held was approved.
-    fn limits_in_force(&self) -> BTreeMap<String, u64> {
-        let mut limits = self.planned.judged.over.clone();
-        if !self.complete {
-            for (limit, allowed) in &self.in_force {
-                limits.entry(*limit).or_insert(*allowed);
-            }
-        }
-        limits
-            .into_iter()
-            .map(|(limit, allowed)| (limit.name().to_owned(), allowed))
-            .collect()
-    }
-
-    /// What was released and is not done yet. Memberships of released people follow them as
-    /// long as the approval lives.
-    fn approval_after(&self, applied: &Applied) -> Option<Approval> {
-        let approved = &self.planned.approved;
-        if approved.actions.is_empty() && approved.people.is_empty() {
-            return None;
-        }
-        let done: BTreeSet<String> = self
-            .planned
-            .plan
-            .actions
-            .iter()
-            .zip(&applied.outcomes)
-            .filter(|(_, outcome)| **outcome == Outcome::Done)
-            .map(|(action, _)| guard::digest_of(action))
-            .collect();
-        let before = self.known.progress().approval.as_ref();
-        let fresh = before.is_none_or(|before| !approved.actions.is_subset(&before.actions));
-        Some(Approval {
-            held_id: self.known.progress().held_id.clone().unwrap_or_default(),
-            actions: approved.actions.difference(&done).cloned().collect(),
-            people: approved.people.clone(),
-            at: before
-                .filter(|_| !fresh)
-                .map_or(self.now, |before| before.at),
-        })
-    }
-}
-
-/// Whether a held item can only be judged again by listing the target.
-fn rests_on_listing(held: &Held) -> bool {
-    let action = held.action.as_deref();
-    match held.reason {
-        HeldReason::AmbiguousMatch | HeldReason::PossibleRehire | HeldReason::ProbableLeaver => {
-            true
-        }
-        HeldReason::DuplicateKey => held.change == Change::Adopt,
-        HeldReason::OverLimit => action.is_some_and(|action| {
-            let reason = matches!(
-                action.reason,
-                Reason::Drifted | Reason::Stale | Reason::MissingAtTarget
-            );
-            reason || action.adoption.is_some() && action.change == Change::Reactivate
-        }),
-        HeldReason::MissingRequired
-        | HeldReason::MappingFailed
-        | HeldReason::InDoubt
-        | HeldReason::ClockDoubt => false,
-    }
-}
-
-fn waiting(why: &str, due: Due) -> Open {
-    Open {
-        why: why.to_owned(),
-        due,
-        attempts: 0,
-        failed: false,
-    }
-}
-
-fn delay(attempts: u32) -> chrono::Duration {
-    let doubled = FIRST_DELAY * 2_i32.pow(attempts.saturating_sub(1).min(16));
-    doubled.min(LONGEST_DELAY)
-}
-
-fn held_line(held: &Held) -> String {
-    let Held {
-        subject,
-        change: _,
-        reason,
-        limit,
-        detail,
-        action: _,
-    } = held;
-    let limit = limit.map_or_else(String::new, |limit| format!(" ({})", limit.name()));
-    format!(
-        "{} {}: {reason:?}{limit}: {detail}",
-        subject.kind, subject.name
-    )
-}
-
-fn closing_line(plan: &Plan, outcomes: &[Outcome]) -> String {
-    let done = outcomes
-        .iter()
-        .filter(|outcome| **outcome == Outcome::Done)
-        .count();
-    let failed = outcomes
-        .iter()
-        .filter(|outcome| matches!(outcome, Outcome::Failed(_)))
-        .count();
-    format!(
-        "{done} done, {failed} failed, {} pending, {} held ({} unchanged)",
-        outcomes.len() - done - failed,
-        plan.held.len(),
-        plan.unchanged
-    )
-}
-
-/// Keeps the points of the window and one older.
-fn note_base(base: &mut Vec<BasePoint>, point: BasePoint) {
-    let same = |last: &BasePoint| {
-        (last.people, last.groups, last.members) == (point.people, point.groups, point.members)
-    };
-    if !base.last().is_some_and(same) {
-        base.push(point);
-    }
-    let older = base
-        .iter()
-        .take_while(|each| each.at <= point.at - WINDOW)
-        .count();
-    base.drain(..older.saturating_sub(1));
 }

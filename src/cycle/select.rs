@@ -4,15 +4,18 @@
 //! Reads the mirror and the links, never the target. The cost follows the change: rows newer
 //! than `seen`, open rows, and what a changed edge, key or verdict touches.
 
+mod groups;
+mod scope;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{Kind, Lifecycle, MemberKey, RecordKey, SourceId, Value};
+use provisor_connectors::{Kind, Lifecycle, RecordKey, SourceId, Value};
 
 use super::Target;
 use super::known::Known;
 use super::read::Readings;
-use crate::plan::input::{Candidate, GroupCandidate, OwnedEdge, Standing};
+use crate::plan::input::{Candidate, GroupCandidate, Standing};
 use crate::plan::matching::{key_values, keys_for};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -31,6 +34,28 @@ pub(super) struct Selection {
     pub(super) unresolved: Vec<String>,
     /// Scope groups as resolved, to pin them.
     pub(super) pins: BTreeMap<String, RecordKey>,
+    /// Open rows of records that are neither in a source nor linked any more.
+    pub(super) forgotten: BTreeSet<RecordKey>,
+}
+
+impl Selection {
+    /// A resource that is confirmed to be gone from the target is in no group any more.
+    pub(super) fn forget_edges_of_the_missing(&mut self) {
+        let missing: BTreeSet<&ResourceId> = self
+            .people
+            .values()
+            .filter(|person| person.missing)
+            .filter_map(|person| Some(&person.link.as_ref()?.resource))
+            .collect();
+        for group in self.groups.values_mut() {
+            group
+                .owned
+                .retain(|resource, _| !missing.contains(resource));
+            group
+                .member_resources
+                .retain(|_, resource| !missing.contains(resource));
+        }
+    }
 }
 
 /// Selects what could have changed, or everything.
@@ -70,6 +95,7 @@ pub(super) fn select(
         .collect();
     groups.extend(selector.groups_touched()?);
     selector.take_groups(groups)?;
+    selector.forget();
     Ok(selector.selection)
 }
 
@@ -110,133 +136,6 @@ impl Selector<'_> {
         } else {
             None
         }
-    }
-
-    /// Resolves the configured scope groups, by pin first, and flattens their members.
-    fn resolve_scope(&mut self) -> Result<(), SnapshotError> {
-        for name in &self.target.scope.groups {
-            let resolved = self.resolve_scope_group(name)?;
-            match &resolved {
-                ScopeGroup::Resolved(group) => {
-                    self.selection.pins.insert(name.clone(), group.clone());
-                }
-                ScopeGroup::Unresolved(why) => self.selection.unresolved.push(why.clone()),
-            }
-            self.scope_groups.push(resolved);
-        }
-        Ok(())
-    }
-
-    fn resolve_scope_group(&mut self, name: &str) -> Result<ScopeGroup, SnapshotError> {
-        let mut hits = BTreeSet::new();
-        let pinned = self.known.progress().scope_pins.get(name).cloned();
-        match pinned.filter(|pin| self.view(&pin.source).is_some()) {
-            Some(pin) => {
-                let row = self
-                    .view(&pin.source)
-                    .map(|view| view.row(Kind::Group, &pin.id));
-                if row
-                    .transpose()?
-                    .flatten()
-                    .is_some_and(|row| row.gone_since.is_none())
-                {
-                    hits.insert(pin);
-                }
-            }
-            None => {
-                for view in self.views() {
-                    for row in view.rows(Kind::Group) {
-                        let row = row?;
-                        let named = row.id.as_str() == name
-                            || self.display_name(&row.id, &row.attributes).as_deref() == Some(name);
-                        if named && row.gone_since.is_none() {
-                            hits.insert(key(view, Kind::Group, row.id));
-                        }
-                    }
-                }
-            }
-        }
-        let unresolved = |why: String| Ok(ScopeGroup::Unresolved(why));
-        let mut hits = hits.into_iter();
-        let (Some(group), None) = (hits.next(), hits.next()) else {
-            return unresolved(format!("the scope group `{name}` is not exactly one group"));
-        };
-        if let Some(why) = self.unreadable(&group.source) {
-            return unresolved(why);
-        }
-        let (members, complete) = self.flatten(&group)?;
-        if !complete {
-            return unresolved(format!(
-                "the members of the scope group `{name}` are not known"
-            ));
-        }
-        self.scope_members.insert(group.clone(), members);
-        Ok(ScopeGroup::Resolved(group))
-    }
-
-    fn display_name(
-        &self,
-        id: &SourceId,
-        attributes: &provisor_connectors::Attributes,
-    ) -> Option<String> {
-        let mapped = self
-            .target
-            .mapping
-            .apply(Kind::Group, id, attributes)
-            .ok()?;
-        mapped
-            .get(&AttributePath::display_name())?
-            .as_str()
-            .map(str::to_owned)
-    }
-
-    /// The people in a group, nested groups included, and whether every list on the way is
-    /// known. Cycles end by themselves: no group is entered twice.
-    fn flatten(&self, group: &RecordKey) -> Result<(BTreeSet<RecordKey>, bool), SnapshotError> {
-        let Some(view) = self.view(&group.source) else {
-            return Ok((BTreeSet::new(), false));
-        };
-        let mut people = BTreeSet::new();
-        let mut complete = true;
-        let mut entered = BTreeSet::from([group.id.clone()]);
-        let mut waiting = vec![group.id.clone()];
-        while let Some(id) = waiting.pop() {
-            let row = view.row(Kind::Group, &id)?;
-            complete &= row.is_some_and(|row| row.members_known);
-            for member in view.members(&id)? {
-                match member.kind {
-                    Kind::User => {
-                        people.insert(key(view, Kind::User, member.id));
-                    }
-                    Kind::Group if entered.insert(member.id.clone()) => waiting.push(member.id),
-                    Kind::Group => {}
-                }
-            }
-        }
-        Ok((people, complete))
-    }
-
-    /// Groups that contain a record, directly or through nested groups.
-    fn ancestors(&self, record: &RecordKey) -> Result<BTreeSet<RecordKey>, SnapshotError> {
-        let mut found = BTreeSet::new();
-        let Some(view) = self.view(&record.source) else {
-            return Ok(found);
-        };
-        let mut waiting = vec![MemberKey {
-            kind: record.kind,
-            id: record.id.clone(),
-        }];
-        while let Some(member) = waiting.pop() {
-            for group in view.groups_of(&member)? {
-                if found.insert(key(view, Kind::Group, group.clone())) {
-                    waiting.push(MemberKey {
-                        kind: Kind::Group,
-                        id: group,
-                    });
-                }
-            }
-        }
-        Ok(found)
     }
 
     /// Keys of everything to look at, before what it touches.
@@ -302,6 +201,16 @@ impl Selector<'_> {
             keys = owners;
         }
         Ok(())
+    }
+
+    /// Finds open rows that nothing is behind any more: nobody would ever close them.
+    fn forget(&mut self) {
+        let selection = &mut self.selection;
+        let behind = |record: &RecordKey| {
+            selection.people.contains_key(record) || selection.groups.contains_key(record)
+        };
+        let forgotten = self.open.keys().filter(|record| !behind(record)).cloned();
+        selection.forgotten = forgotten.collect();
     }
 
     /// Records that own a key which this record wants and does not have.
@@ -398,16 +307,6 @@ impl Selector<'_> {
         }))
     }
 
-    fn judge(&self, record: &RecordKey) -> Verdict {
-        let memberships = self
-            .scope_members
-            .iter()
-            .filter(|(_, members)| members.contains(record))
-            .map(|(group, _)| group.clone())
-            .collect();
-        self.target.scope.judge(&self.scope_groups, &memberships)
-    }
-
     /// Whether a group is one of those that are pushed, by name or source id.
     fn judge_pushed(
         &self,
@@ -429,129 +328,6 @@ impl Selector<'_> {
         } else {
             Verdict::Out
         }
-    }
-
-    /// Groups whose membership at the target may change because a person's place there does.
-    fn groups_touched(&self) -> Result<BTreeSet<RecordKey>, SnapshotError> {
-        let mut groups = BTreeSet::new();
-        for (record, person) in &self.selection.people {
-            let settled = person.standing.is_entitled()
-                && person
-                    .link
-                    .as_ref()
-                    .is_some_and(|link| link.active && !link.missing);
-            if settled {
-                continue;
-            }
-            groups.extend(self.ancestors(record)?);
-            if let Some(link) = &person.link {
-                groups.extend(self.known.store().groups_with(&link.resource)?);
-            }
-        }
-        Ok(groups)
-    }
-
-    fn take_groups(&mut self, keys: BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
-        for record in keys {
-            let Some(mut group) = self.candidate(&record)? else {
-                continue;
-            };
-            let pushed = group.standing.is_entitled();
-            if group.link.is_none() && group.intent.is_none() && !pushed && !self.full {
-                continue;
-            }
-            let mut members = BTreeSet::new();
-            if pushed {
-                let (people, complete) = self.flatten(&record)?;
-                if complete {
-                    members = self.in_scope(people)?;
-                } else {
-                    let why = "the member list could not be read to its end".to_owned();
-                    group.standing = Standing::Unknown(why);
-                }
-            }
-            let mut member_resources = BTreeMap::new();
-            for member in &members {
-                if let Some(link) = self.known.link(member)?.filter(|link| !link.missing) {
-                    member_resources.insert(member.clone(), link.resource);
-                }
-            }
-            let owned = self.owned_edges(&record)?;
-            let group = GroupCandidate {
-                group,
-                members,
-                member_resources,
-                owned,
-            };
-            self.selection.groups.insert(record, group);
-        }
-        Ok(())
-    }
-
-    fn in_scope(&self, people: BTreeSet<RecordKey>) -> Result<BTreeSet<RecordKey>, SnapshotError> {
-        let mut members = BTreeSet::new();
-        for person in people {
-            let Some(view) = self.view(&person.source) else {
-                continue;
-            };
-            let row = view.row(Kind::User, &person.id)?;
-            let present = row.is_some_and(|row| row.gone_since.is_none());
-            if present && self.judge(&person) == Verdict::In {
-                members.insert(person);
-            }
-        }
-        Ok(members)
-    }
-
-    fn owned_edges(
-        &self,
-        group: &RecordKey,
-    ) -> Result<BTreeMap<ResourceId, OwnedEdge>, SnapshotError> {
-        let mut owned = BTreeMap::new();
-        for resource in self.known.members(group)?.into_keys() {
-            let record = self.known.owner(Kind::User, &resource)?;
-            let mut edge = OwnedEdge {
-                record: record.clone(),
-                unknown: false,
-                protected: None,
-            };
-            if let Some(record) = record {
-                edge.unknown = self.unreadable(&record.source).is_some()
-                    || matches!(self.judge(&record), Verdict::Unknown(_));
-                edge.protected = self.protected(&record, &resource)?;
-            }
-            owned.insert(resource, edge);
-        }
-        Ok(owned)
-    }
-
-    fn protected(
-        &self,
-        record: &RecordKey,
-        resource: &ResourceId,
-    ) -> Result<Option<String>, SnapshotError> {
-        let protect = &self.target.rules.protect;
-        if protect.is_empty() {
-            return Ok(None);
-        }
-        let Some(link) = self.known.link(record)? else {
-            return Ok(None);
-        };
-        let name = link.acknowledged.get(&AttributePath::user_name());
-        let subject = crate::plan::action::Subject {
-            kind: Kind::User,
-            record: Some(record.clone()),
-            resource: Some(resource.clone()),
-            name: name
-                .and_then(|name| name.as_str())
-                .unwrap_or_default()
-                .to_owned(),
-        };
-        Ok(crate::plan::protected_by(
-            &subject,
-            &link.acknowledged,
-            protect,
-        ))
     }
 }
 

@@ -1,0 +1,97 @@
+//! What the audit log says of each write.
+
+use std::sync::atomic::Ordering;
+
+use chrono::Utc;
+
+use super::report::Failure;
+use super::{Applier, failed};
+use crate::audit::Entry;
+use crate::plan::action::{Action, Change, Request, Write};
+
+impl Applier<'_> {
+    /// Appends one record; durable with the next flush. Values only where the configuration
+    /// says so.
+    pub(super) async fn log(
+        &self,
+        action: &Action,
+        call: Option<(&'static str, &Request)>,
+        answer: Option<(u16, String)>,
+        outcome: &str,
+    ) -> Result<(), Failure> {
+        let record = action.subject.record.as_ref();
+        let resource = self.resource_of(action).ok().flatten();
+        let values = self.audit_values.then(|| {
+            let differences = action.differences.iter();
+            differences
+                .map(|each| (each.path.to_string(), each.new.clone().unwrap_or_default()))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        });
+        let (status, request_id) = match answer {
+            Some((status, id)) => (Some(status), Some(id).filter(|id| !id.is_empty())),
+            None => (None, None),
+        };
+        let entry = Entry {
+            target: self.store.name().to_owned(),
+            kind: action.subject.kind,
+            source: record.map(|record| record.source.clone()),
+            source_id: record.map(|record| record.id.to_string()),
+            resource_id: resource.map(|resource| resource.0),
+            change: change_name(action.change).to_owned(),
+            reason: format!("{:?}", action.reason),
+            method: call.map(|(method, _)| method.to_owned()),
+            attributes: call.map_or_else(Vec::new, |(_, request)| attribute_names(request)),
+            values,
+            request_id,
+            outcome: outcome.to_owned(),
+            status,
+            generation: self.generation.load(Ordering::Relaxed),
+        };
+        self.audit
+            .lock()
+            .await
+            .append(Utc::now(), entry)
+            .map_err(|error| failed(&error))
+    }
+}
+
+fn attribute_names(request: &Request) -> Vec<String> {
+    let mut names = Vec::new();
+    match &request.write {
+        Write::Create {
+            attributes,
+            members,
+        } => {
+            names.extend(attributes.keys().map(ToString::to_string));
+            if !members.is_empty() {
+                names.push("members".to_owned());
+            }
+        }
+        Write::Patch {
+            active,
+            operations,
+            add,
+            remove,
+        } => {
+            names.extend(active.map(|_| "active".to_owned()));
+            names.extend(operations.iter().map(|operation| operation.path.clone()));
+            if !add.is_empty() || !remove.is_empty() {
+                names.push("members".to_owned());
+            }
+        }
+        Write::Delete => {}
+    }
+    names
+}
+
+fn change_name(change: Change) -> &'static str {
+    match change {
+        Change::Create => "create",
+        Change::Delete => "delete",
+        Change::Deactivate => "deactivate",
+        Change::Reactivate => "reactivate",
+        Change::Adopt => "adopt",
+        Change::Patch => "patch",
+    }
+}

@@ -1,0 +1,284 @@
+//! One request: its references resolved, sent, and its answer judged.
+//!
+//! Says what an answer means, never what to do instead: that is the next plan's business.
+
+use std::collections::BTreeMap;
+
+use provisor_connectors::{Kind, RecordKey};
+
+use super::run::Ending;
+use super::{Applier, failed};
+use crate::plan::action::{Action, Reference, Request, Write};
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{ResourceId, fold, read_path};
+use crate::snapshot::SnapshotError;
+use crate::target::error::{Scope, TargetError};
+use crate::target::lookup::Lookup;
+use crate::target::{Sent, dialect};
+
+impl Applier<'_> {
+    /// Sends one request and records what it came to.
+    pub(super) async fn run_request(&self, action: &Action, request: &Request) -> Ending {
+        let first = action
+            .requests
+            .first()
+            .is_some_and(|first| std::ptr::eq(first, request));
+        let request = match self.resolve(request) {
+            Ok(request) => request,
+            Err(error) => return Ending::Aborted(failed(&error)),
+        };
+        let Some(request) = request else {
+            return Ending::Acknowledged;
+        };
+        let (method, sent) = match self.send(action, &request).await {
+            Ok(answer) => answer,
+            Err(failure) => return failure,
+        };
+        let (ending, answer) = match sent {
+            Ok(sent) => {
+                let recorded = self.acknowledge(action, &request, &sent, first);
+                let ending = match recorded {
+                    Ok(()) => Ending::Acknowledged,
+                    Err(error) => Ending::Aborted(failed(&error)),
+                };
+                (ending, Some((sent.status, sent.request_id)))
+            }
+            Err(error) => {
+                let status = error.status();
+                let ending = self.judge(action, &request, error, first).await;
+                (ending, status.map(|status| (status, String::new())))
+            }
+        };
+        let outcome = match &ending {
+            Ending::Acknowledged => "done",
+            Ending::Failed(_) | Ending::Conflict(_) | Ending::Aborted(_) => "failed",
+            Ending::Pending(_) => "in_doubt",
+        };
+        match self
+            .log(action, Some((method, &request)), answer, outcome)
+            .await
+        {
+            Ok(()) => ending,
+            Err(failure) => Ending::Aborted(failure),
+        }
+    }
+
+    /// Replaces references by ids. Somebody whose creation failed is left out; `None` when
+    /// that leaves nothing to send.
+    fn resolve(&self, request: &Request) -> Result<Option<Request>, SnapshotError> {
+        let mut request = request.clone();
+        let members = match &mut request.write {
+            Write::Create { members, .. } => members,
+            Write::Patch { add, .. } => add,
+            Write::Delete => return Ok(Some(request)),
+        };
+        let mut known: BTreeMap<RecordKey, Option<ResourceId>> = BTreeMap::new();
+        for reference in members.iter().chain(&request.acknowledge.members_added) {
+            if let Reference::Pending(record) = reference {
+                let resource = self.store.link(record)?.map(|link| link.resource);
+                known.insert(record.clone(), resource);
+            }
+        }
+        let resolve = |reference: Reference| match reference {
+            Reference::Linked(id) => Some(Reference::Linked(id)),
+            Reference::Pending(record) => {
+                known.get(&record).cloned().flatten().map(Reference::Linked)
+            }
+        };
+        *members = std::mem::take(members)
+            .into_iter()
+            .filter_map(resolve)
+            .collect();
+        request.acknowledge.members_added = std::mem::take(&mut request.acknowledge.members_added)
+            .into_iter()
+            .filter_map(resolve)
+            .collect();
+        let empty = matches!(&request.write, Write::Patch { active: None, operations, add, remove }
+            if operations.is_empty() && add.is_empty() && remove.is_empty());
+        Ok((!empty).then_some(request))
+    }
+
+    async fn send(
+        &self,
+        action: &Action,
+        request: &Request,
+    ) -> Result<(&'static str, Result<Sent, TargetError>), Ending> {
+        let kind = action.subject.kind;
+        if let Write::Create {
+            attributes,
+            members,
+        } = &request.write
+        {
+            let body = dialect::create_body(kind, attributes, &ids(members), self.profile);
+            return Ok(("POST", self.client.create(kind, &body).await));
+        }
+        let resource = match self.resource_of(action) {
+            Ok(Some(resource)) => resource,
+            Ok(None) => return Err(Ending::Pending("its resource is not known yet".to_owned())),
+            Err(error) => return Err(Ending::Aborted(failed(&error))),
+        };
+        let switches_off = matches!(
+            request.write,
+            Write::Patch {
+                active: Some(false),
+                ..
+            }
+        );
+        let doubtful = self.profile.ids_doubtful && switches_off;
+        if doubtful || matches!(request.write, Write::Delete) {
+            self.verify(action, &resource).await?;
+        }
+        Ok(match &request.write {
+            Write::Patch {
+                active,
+                operations,
+                add,
+                remove,
+            } => {
+                let body =
+                    dialect::patch_body(*active, operations, &ids(add), remove, self.profile);
+                ("PATCH", self.client.patch(kind, &resource, &body).await)
+            }
+            Write::Create { .. } | Write::Delete => {
+                ("DELETE", self.client.delete(kind, &resource).await)
+            }
+        })
+    }
+
+    /// Before something that cannot be undone: the id must still mean whom it meant.
+    async fn verify(&self, action: &Action, resource: &ResourceId) -> Result<(), Ending> {
+        let kind = action.subject.kind;
+        let path = match kind {
+            Kind::User => AttributePath::user_name(),
+            Kind::Group => AttributePath::display_name(),
+        };
+        let record = action.subject.record.as_ref();
+        let link = match record.map(|record| self.store.link(record)).transpose() {
+            Ok(link) => link.flatten(),
+            Err(error) => return Err(Ending::Aborted(failed(&error))),
+        };
+        let Some(expected) = link.and_then(|link| link.acknowledged.get(&path).cloned()) else {
+            return Ok(());
+        };
+        match self.client.get(kind, resource).await {
+            Ok(None) => Ok(()),
+            Ok(Some(listed)) => match read_path(&listed.json, &path) {
+                Some(found) if fold(&path, found) == fold(&path, &expected) => Ok(()),
+                _ => Err(Ending::Failed(format!(
+                    "its id now belongs to a resource with another {path}; nothing was sent"
+                ))),
+            },
+            Err(error) if error.scope() == Scope::Target => Err(Ending::Aborted(failed(&error))),
+            Err(error) => Err(Ending::Failed(in_words(&error))),
+        }
+    }
+
+    /// What a refused or lost call means.
+    async fn judge(
+        &self,
+        action: &Action,
+        request: &Request,
+        error: TargetError,
+        first: bool,
+    ) -> Ending {
+        let create = matches!(request.write, Write::Create { .. });
+        if create && error.in_doubt() {
+            return match self.confirm_create(action, request, first).await {
+                Ok(true) => Ending::Acknowledged,
+                Ok(false) | Err(_) if error.scope() == Scope::Target => {
+                    Ending::Aborted(failed(&error))
+                }
+                Ok(false) | Err(_) => Ending::Pending(format!("in doubt: {}", in_words(&error))),
+            };
+        }
+        let not_there = matches!(error.status(), Some(404 | 410)) && !create;
+        let recorded = if not_there {
+            self.note_missing(action, request)
+        } else if create {
+            self.close_intent(action)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = recorded {
+            return Ending::Aborted(failed(&error));
+        }
+        let leaves = matches!(
+            request.write,
+            Write::Patch {
+                active: Some(false),
+                ..
+            } | Write::Delete
+        );
+        match error.scope() {
+            _ if not_there && leaves => Ending::Acknowledged,
+            Scope::Target => Ending::Aborted(failed(&error)),
+            Scope::Resource if not_there => Ending::Failed(
+                "it is no longer at the target; the next cycle looks for it again".to_owned(),
+            ),
+            Scope::Resource if create && error.status() == Some(409) => Ending::Conflict(format!(
+                "{}; the next cycle lists the target and adopts what has the key",
+                in_words(&error)
+            )),
+            Scope::Resource => Ending::Failed(in_words(&error)),
+        }
+    }
+
+    /// Looks whether a create whose answer was lost has happened. Only a resource that
+    /// carries our own key, compared here, is proof; not finding one proves nothing.
+    async fn confirm_create(
+        &self,
+        action: &Action,
+        request: &Request,
+        first: bool,
+    ) -> Result<bool, TargetError> {
+        let Write::Create { attributes, .. } = &request.write else {
+            return Ok(false);
+        };
+        let path = AttributePath::external_id();
+        let Some(external_id) = attributes.get(&path) else {
+            return Ok(false);
+        };
+        let kind = action.subject.kind;
+        let Lookup::Found(hits) = self.client.look_up(kind, &path, external_id).await? else {
+            return Ok(false);
+        };
+        let [hit] = hits.as_slice() else {
+            return Ok(false);
+        };
+        let sent = Sent {
+            status: 201,
+            resource: Some(hit.clone()),
+            request_id: String::new(),
+        };
+        Ok(self.acknowledge(action, request, &sent, first).is_ok())
+    }
+
+    /// The resource an action is about, as far as it is known.
+    pub(super) fn resource_of(&self, action: &Action) -> Result<Option<ResourceId>, SnapshotError> {
+        if let Some(adoption) = &action.adoption {
+            return Ok(Some(adoption.resource.clone()));
+        }
+        match &action.subject.record {
+            Some(record) => {
+                let linked = self.store.link(record)?.map(|link| link.resource);
+                Ok(linked.or_else(|| action.subject.resource.clone()))
+            }
+            None => Ok(action.subject.resource.clone()),
+        }
+    }
+}
+
+fn ids(references: &[Reference]) -> Vec<String> {
+    references
+        .iter()
+        .filter_map(|reference| match reference {
+            Reference::Linked(id) => Some(id.0.clone()),
+            Reference::Pending(_) => None,
+        })
+        .collect()
+}
+
+/// An error and its causes on one line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    failed(error).chain.join(": ")
+}

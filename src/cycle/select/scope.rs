@@ -1,0 +1,155 @@
+//! Who is below a group and above a record, and the scope groups among them.
+
+use std::collections::BTreeSet;
+
+use provisor_connectors::{Kind, MemberKey, RecordKey, SourceId};
+
+use super::{Selector, key};
+use crate::scim::path::AttributePath;
+use crate::scope::{ScopeGroup, Verdict};
+use crate::snapshot::SnapshotError;
+
+impl Selector<'_> {
+    /// Resolves the configured scope groups, by pin first, and flattens their members.
+    pub(super) fn resolve_scope(&mut self) -> Result<(), SnapshotError> {
+        for name in &self.target.scope.groups {
+            let resolved = self.resolve_scope_group(name)?;
+            match &resolved {
+                ScopeGroup::Resolved(group) => {
+                    self.selection.pins.insert(name.clone(), group.clone());
+                }
+                ScopeGroup::Unresolved(why) => self.selection.unresolved.push(why.clone()),
+            }
+            self.scope_groups.push(resolved);
+        }
+        Ok(())
+    }
+
+    fn resolve_scope_group(&mut self, name: &str) -> Result<ScopeGroup, SnapshotError> {
+        let mut hits = BTreeSet::new();
+        let pinned = self.known.progress().scope_pins.get(name).cloned();
+        match pinned.filter(|pin| self.view(&pin.source).is_some()) {
+            Some(pin) => {
+                let row = self
+                    .view(&pin.source)
+                    .map(|view| view.row(Kind::Group, &pin.id));
+                if row
+                    .transpose()?
+                    .flatten()
+                    .is_some_and(|row| row.gone_since.is_none())
+                {
+                    hits.insert(pin);
+                }
+            }
+            None => {
+                for view in self.views() {
+                    for row in view.rows(Kind::Group) {
+                        let row = row?;
+                        let named = row.id.as_str() == name
+                            || self.display_name(&row.id, &row.attributes).as_deref() == Some(name);
+                        if named && row.gone_since.is_none() {
+                            hits.insert(key(view, Kind::Group, row.id));
+                        }
+                    }
+                }
+            }
+        }
+        let unresolved = |why: String| Ok(ScopeGroup::Unresolved(why));
+        let mut hits = hits.into_iter();
+        let (Some(group), None) = (hits.next(), hits.next()) else {
+            return unresolved(format!("the scope group `{name}` is not exactly one group"));
+        };
+        if let Some(why) = self.unreadable(&group.source) {
+            return unresolved(why);
+        }
+        let (members, complete) = self.flatten(&group)?;
+        if !complete {
+            return unresolved(format!(
+                "the members of the scope group `{name}` are not known"
+            ));
+        }
+        self.scope_members.insert(group.clone(), members);
+        Ok(ScopeGroup::Resolved(group))
+    }
+
+    fn display_name(
+        &self,
+        id: &SourceId,
+        attributes: &provisor_connectors::Attributes,
+    ) -> Option<String> {
+        let mapped = self
+            .target
+            .mapping
+            .apply(Kind::Group, id, attributes)
+            .ok()?;
+        mapped
+            .get(&AttributePath::display_name())?
+            .as_str()
+            .map(str::to_owned)
+    }
+
+    /// The people in a group, nested groups included, and whether every list on the way is
+    /// known. Cycles end by themselves: no group is entered twice.
+    pub(super) fn flatten(
+        &self,
+        group: &RecordKey,
+    ) -> Result<(BTreeSet<RecordKey>, bool), SnapshotError> {
+        let Some(view) = self.view(&group.source) else {
+            return Ok((BTreeSet::new(), false));
+        };
+        let mut people = BTreeSet::new();
+        let mut complete = true;
+        let mut entered = BTreeSet::from([group.id.clone()]);
+        let mut waiting = vec![group.id.clone()];
+        while let Some(id) = waiting.pop() {
+            let row = view.row(Kind::Group, &id)?;
+            complete &= row.is_some_and(|row| row.members_known);
+            for member in view.members(&id)? {
+                match member.kind {
+                    Kind::User => {
+                        people.insert(key(view, Kind::User, member.id));
+                    }
+                    Kind::Group if entered.insert(member.id.clone()) => waiting.push(member.id),
+                    Kind::Group => {}
+                }
+            }
+        }
+        Ok((people, complete))
+    }
+
+    /// Groups that contain a record, directly or through nested groups.
+    pub(super) fn ancestors(
+        &self,
+        record: &RecordKey,
+    ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+        let mut found = BTreeSet::new();
+        let Some(view) = self.view(&record.source) else {
+            return Ok(found);
+        };
+        let mut waiting = vec![MemberKey {
+            kind: record.kind,
+            id: record.id.clone(),
+        }];
+        while let Some(member) = waiting.pop() {
+            for group in view.groups_of(&member)? {
+                if found.insert(key(view, Kind::Group, group.clone())) {
+                    waiting.push(MemberKey {
+                        kind: Kind::Group,
+                        id: group,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn judge(&self, record: &RecordKey) -> Verdict {
+        let memberships = self
+            .scope_members
+            .iter()
+            .filter(|(_, members)| members.contains(record))
+            .map(|(group, _)| group.clone())
+            .collect();
+        self.target.scope.judge(&self.scope_groups, &memberships)
+    }
+}
