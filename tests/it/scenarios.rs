@@ -72,6 +72,7 @@ scenarios! {
     protected
     protected_membership
     rehired
+    rehired_in_one_run
     release_before_joiner
     returned
     scope_group_missing
