@@ -50,6 +50,7 @@ scenarios! {
     group_not_pushed_any_more
     group_renamed
     held_follow_ups
+    held_leavers_survive_unknown_scope
     joiner
     keep_when_empty
     leaver_gone
