@@ -21,6 +21,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    abort_before_membership
     adopt_by_email
     adopt_existing
     adopt_inactive
