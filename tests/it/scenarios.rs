@@ -48,6 +48,7 @@ scenarios! {
     group_gone_keep
     group_members_held
     group_name_clash
+    group_name_cleared
     group_not_pushed_any_more
     group_renamed
     held_follow_ups
