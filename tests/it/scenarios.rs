@@ -43,6 +43,7 @@ scenarios! {
     explicit_deactivations
     foreign_external_id
     group_adopt_existing
+    group_delete_protected
     group_gone
     group_gone_delete
     group_gone_keep
