@@ -29,6 +29,7 @@ scenarios! {
     ambiguous_match
     approve_changed
     approve_only_one
+    approved_removals_once
     attribute_vanishes
     cleared_attribute
     config_typo
