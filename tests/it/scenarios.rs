@@ -38,6 +38,7 @@ scenarios! {
     disabled_keeps_membership
     disabled_never_created
     drifted
+    drifted_held_between_full_cycles
     duplicate_key
     empty_group
     empty_source
