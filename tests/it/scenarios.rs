@@ -60,6 +60,7 @@ scenarios! {
     keep_when_empty
     leaver_gone
     leaver_out_of_scope
+    limit_over_people_and_groups
     limit_zero
     lost_post_answer
     lost_post_answer_in_doubt
