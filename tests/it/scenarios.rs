@@ -70,6 +70,7 @@ scenarios! {
     members_in_scope
     missing_at_target
     missing_required
+    moved_target_and_failed_source
     mover
     nested_cycle
     nested_groups
