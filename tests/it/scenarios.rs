@@ -56,6 +56,7 @@ scenarios! {
     group_renamed
     held_follow_ups
     held_leavers_survive_unknown_scope
+    held_survives_failed_source
     joiner
     keep_when_empty
     leaver_gone
