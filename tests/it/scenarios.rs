@@ -99,6 +99,7 @@ scenarios! {
     token_refused
     two_targets_one_source
     unknown_member
+    unknown_member_appears
     unlinked
     username_swap
 }
