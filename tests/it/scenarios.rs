@@ -90,6 +90,7 @@ scenarios! {
     source_fails_other_goes_on
     stale
     stale_deactivated
+    stale_is_no_probable_leaver
     state_lost
     suspended_at_target
     take_over
