@@ -68,6 +68,7 @@ scenarios! {
     mapping_changed
     mass_leaver_held
     mass_leaver_restored
+    member_made_again
     members_in_scope
     missing_at_target
     missing_required
