@@ -49,6 +49,7 @@ scenarios! {
     group_gone
     group_gone_delete
     group_gone_keep
+    group_made_again_by_hand
     group_members_held
     group_name_clash
     group_name_cleared
