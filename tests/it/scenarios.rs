@@ -21,6 +21,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    abort_before_membership
     adopt_by_email
     adopt_existing
     adopt_inactive
@@ -28,6 +29,7 @@ scenarios! {
     ambiguous_match
     approve_changed
     approve_only_one
+    approved_removals_once
     attribute_vanishes
     cleared_attribute
     config_typo
@@ -36,33 +38,42 @@ scenarios! {
     disabled_keeps_membership
     disabled_never_created
     drifted
+    drifted_held_between_full_cycles
     duplicate_key
     empty_group
     empty_source
     explicit_deactivations
     foreign_external_id
     group_adopt_existing
+    group_delete_protected
     group_gone
     group_gone_delete
     group_gone_keep
+    group_made_again_by_hand
     group_members_held
     group_name_clash
+    group_name_cleared
     group_not_pushed_any_more
     group_renamed
     held_follow_ups
+    held_leavers_survive_unknown_scope
+    held_survives_failed_source
     joiner
     keep_when_empty
     leaver_gone
     leaver_out_of_scope
+    limit_over_people_and_groups
     limit_zero
     lost_post_answer
     lost_post_answer_in_doubt
     mapping_changed
     mass_leaver_held
     mass_leaver_restored
+    member_made_again
     members_in_scope
     missing_at_target
     missing_required
+    moved_target_and_failed_source
     mover
     nested_cycle
     nested_groups
@@ -72,6 +83,7 @@ scenarios! {
     protected
     protected_membership
     rehired
+    rehired_in_one_run
     release_before_joiner
     returned
     scope_group_missing
@@ -80,6 +92,7 @@ scenarios! {
     source_fails_other_goes_on
     stale
     stale_deactivated
+    stale_is_no_probable_leaver
     state_lost
     suspended_at_target
     take_over
@@ -89,6 +102,7 @@ scenarios! {
     token_refused
     two_targets_one_source
     unknown_member
+    unknown_member_appears
     unlinked
     username_swap
 }
