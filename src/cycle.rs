@@ -86,8 +86,12 @@ pub async fn plan_target(
     let known = Known::new(store.target(&target.name), &target.fingerprint).map_err(failed)?;
     let state = known.progress();
     // What was held may rest on a listing, so a release looks at everything as well.
-    let full =
-        full || release.is_some() || state.rebuilding || is_overdue(state.last_full, target, now);
+    let owed = state.full_owed && every_source_readable(readings, target);
+    let full = full
+        || owed
+        || release.is_some()
+        || state.rebuilding
+        || is_overdue(state.last_full, target, now);
     let resettled = state.settings_digest != target.settings_digest;
     let everything = full || resettled;
 
@@ -144,10 +148,8 @@ pub async fn plan_target(
         rebuilding,
         now,
         generations: prepared::generations(readings, target),
-        complete: target
-            .sources
-            .iter()
-            .all(|source| !readings.failures().contains_key(source)),
+        complete: every_source_readable(readings, target),
+        unreadable: prepared::unreadable(readings, target),
         pins: selection.pins,
         unresolved: selection.unresolved,
         capabilities: seen.capabilities,
@@ -200,9 +202,15 @@ pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<()
     .map_err(|error: SnapshotError| failed(error))
 }
 
+fn every_source_readable(readings: &Readings, target: &Target) -> bool {
+    let mut sources = target.sources.iter();
+    sources.all(|source| !readings.failures().contains_key(source))
+}
+
+/// A moment in the future is no promise: the clock was wrong then.
 fn is_overdue(last_full: Option<DateTime<Utc>>, target: &Target, now: DateTime<Utc>) -> bool {
     let every = chrono::Duration::from_std(target.full_every).unwrap_or(chrono::Duration::MAX);
-    last_full.is_none_or(|last| now.signed_duration_since(last) >= every)
+    last_full.is_none_or(|last| last > now || now.signed_duration_since(last) >= every)
 }
 
 /// Where a store's state directory keeps one target's embedded sandbox.

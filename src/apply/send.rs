@@ -28,7 +28,7 @@ impl Applier<'_> {
             Err(error) => return Ending::Aborted(failed(&error)),
         };
         let Some(request) = request else {
-            return Ending::Acknowledged;
+            return Ending::Pending("waits for the people it would add".to_owned());
         };
         let (method, sent) = match self.send(action, &request).await {
             Ok(answer) => answer,

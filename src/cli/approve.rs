@@ -16,8 +16,11 @@ pub(super) async fn run(
     config: &Config,
     terminal: &mut Terminal,
 ) -> Result<Exit, Stop> {
-    let target = sync::find_target(config, &arguments.target)?;
+    let target = sync::find_target(config, &arguments.target).inspect_err(|_| {
+        sync::print_document(arguments.format, Vec::new(), terminal);
+    })?;
     if !target.enabled {
+        sync::print_document(arguments.format, Vec::new(), terminal);
         return Err(Stop::usage(anyhow::anyhow!(
             "the target `{}` is not enabled",
             arguments.target

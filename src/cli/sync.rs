@@ -39,7 +39,9 @@ pub(super) async fn run(
     terminal: &mut Terminal,
 ) -> Result<Exit, Stop> {
     let mut targets: Vec<&TargetConfig> = match &arguments.target {
-        Some(name) => vec![find_target(config, name)?],
+        Some(name) => vec![find_target(config, name).inspect_err(|_| {
+            print_document(arguments.format, Vec::new(), terminal);
+        })?],
         None => config.targets.values().collect(),
     };
     targets.retain(|target| {
@@ -109,11 +111,22 @@ pub(super) async fn execute(
             .zip(&run.reports)
             .map(|(target, report)| json::target(report, &target.target.profile, order.mode))
             .collect();
+        print_document(order.format, targets, terminal);
+    }
+    (run.exit, run.reports)
+}
+
+/// Prints the document, if one was asked for: there is one whenever the configuration loaded.
+pub(super) fn print_document(
+    format: Format,
+    targets: Vec<json::TargetDocument>,
+    terminal: &mut Terminal,
+) {
+    if format == Format::Json {
         let document = serde_json::to_string_pretty(&json::document(targets))
             .expect("the document has only text keys");
         terminal.print(&format!("{document}\n"));
     }
-    (run.exit, run.reports)
 }
 
 /// A target by its name, or what was probably meant.

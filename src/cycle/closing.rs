@@ -20,7 +20,7 @@ use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
 /// The first delay after a failure; it doubles with every further one.
 const FIRST_DELAY: chrono::Duration = chrono::Duration::seconds(30);
 /// The longest delay after a failure.
-const LONGEST_DELAY: chrono::Duration = chrono::Duration::hours(6);
+pub(super) const LONGEST_DELAY: chrono::Duration = chrono::Duration::hours(6);
 
 impl Parts {
     /// Writes open rows and, last, the target's position.
@@ -87,10 +87,6 @@ impl Parts {
                         }),
                     );
                 }
-                // After an abort `seen` does not move, and everything is looked at again.
-                Outcome::Pending(_) if applied.aborted.is_some() => {
-                    rows.remove(record);
-                }
                 Outcome::Pending(why) => {
                     rows.insert(record, Some(waiting(why, Due::Now)));
                 }
@@ -147,6 +143,8 @@ impl Parts {
         }
         if settled && self.full {
             progress.last_full = Some(self.now);
+            // A source that could not be read has not had its full cycle.
+            progress.full_owed = !self.complete;
             progress.lost = self.rebuilding
                 || plan
                     .held
@@ -173,7 +171,7 @@ impl Parts {
             .filter(|held| rests_on_listing(held))
             .filter_map(|held| serde_json::to_value(held).ok())
             .collect();
-        progress.limits_in_force = self.limits_in_force();
+        progress.limits_in_force = self.limits_in_force(settled);
         progress.approval = self.approval_after(applied);
         let error = applied.aborted.clone().or_else(|| self.shortcoming());
         progress.last_error = error.map(|error| error.chain.join(": "));
@@ -193,9 +191,9 @@ impl Parts {
 
     /// A limit that held something stays in force until a fresh plan from complete reads
     /// fits under it, or what it held was approved.
-    fn limits_in_force(&self) -> BTreeMap<String, u64> {
+    fn limits_in_force(&self, settled: bool) -> BTreeMap<String, u64> {
         let mut limits = self.planned.judged.over.clone();
-        if !self.complete {
+        if !(self.complete && settled) {
             for (limit, allowed) in &self.in_force {
                 limits.entry(*limit).or_insert(*allowed);
             }

@@ -90,6 +90,13 @@ impl Known {
         self.unless_void(|store| store.members(group))
     }
 
+    pub(super) fn groups_with(
+        &self,
+        member: &ResourceId,
+    ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+        self.unless_void(|store| store.groups_with(member))
+    }
+
     pub(super) fn intents(&self) -> Result<BTreeMap<RecordKey, Intent>, SnapshotError> {
         self.unless_void(|store| store.intents())
     }

@@ -15,7 +15,7 @@ use crate::apply::Applier;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
 use crate::audit::Audit;
 use crate::plan::action::{Held, Limit, Plan};
-use crate::plan::input::Input;
+use crate::plan::input::{Candidate, Input};
 use crate::plan::{Planned, guard};
 use crate::scim::message::Capabilities;
 use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
@@ -32,14 +32,16 @@ pub(super) struct LookedAt(pub(super) BTreeMap<RecordKey, bool>);
 impl LookedAt {
     /// `forgotten` are open rows of records that are no more.
     pub(super) fn new(input: &Input<'_>, forgotten: BTreeSet<RecordKey>) -> Self {
+        // What is unknown was looked at, and nothing was learnt: whatever waits goes on waiting.
+        let could_act = |candidate: &Candidate| candidate.due && !candidate.standing.is_unknown();
         let people = input
             .people
             .iter()
-            .map(|(key, person)| (key.clone(), person.due));
+            .map(|(key, person)| (key.clone(), could_act(person)));
         let groups = input
             .groups
             .iter()
-            .map(|(key, group)| (key.clone(), group.group.due));
+            .map(|(key, group)| (key.clone(), could_act(&group.group)));
         let forgotten = forgotten.into_iter().map(|key| (key, true));
         Self(people.chain(groups).chain(forgotten).collect())
     }
@@ -66,6 +68,8 @@ pub(super) struct Parts {
     pub(super) pins: BTreeMap<String, RecordKey>,
     /// Scope groups that were not.
     pub(super) unresolved: Vec<String>,
+    /// Sources that could not be read, in words: their people were left alone.
+    pub(super) unreadable: Vec<String>,
     pub(super) capabilities: Option<Capabilities>,
     pub(super) listed: BTreeMap<Kind, u64>,
     pub(super) partial: Option<Failure>,
@@ -82,6 +86,15 @@ pub(super) fn generations(readings: &Readings, target: &Target) -> BTreeMap<Stri
         .iter()
         .filter(|source| !readings.failures().contains_key(*source))
         .filter_map(|source| Some((source.clone(), readings.view(source)?.generation())))
+        .collect()
+}
+
+/// What to say of the sources of a target that could not be read.
+pub(super) fn unreadable(readings: &Readings, target: &Target) -> Vec<String> {
+    let failed = |source: &&String| readings.failures().contains_key(*source);
+    let sources = target.sources.iter().filter(failed);
+    sources
+        .map(|source| format!("the source {source} could not be read; its people are left alone"))
         .collect()
 }
 
@@ -150,7 +163,11 @@ impl Parts {
             kind: FailureKind::Failed,
             chain: self.unresolved.clone(),
         });
-        self.partial.clone().or(unresolved)
+        let unreadable = (!self.unreadable.is_empty()).then(|| Failure {
+            kind: FailureKind::Failed,
+            chain: self.unreadable.clone(),
+        });
+        self.partial.clone().or(unresolved).or(unreadable)
     }
 
     /// Keeps showing what is held until the next full cycle looks again.

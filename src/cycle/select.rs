@@ -13,14 +13,16 @@ use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, Lifecycle, RecordKey, SourceId, Value};
 
 use super::Target;
+use super::closing::LONGEST_DELAY;
 use super::known::Known;
 use super::read::Readings;
+use crate::mapping::MappingError;
 use crate::plan::input::{Candidate, GroupCandidate, Standing};
 use crate::plan::matching::{key_values, keys_for};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::scope::{ScopeGroup, Verdict};
-use crate::snapshot::{Due, Intent, Open, SnapshotError, View};
+use crate::snapshot::{Due, Intent, Link, MirrorRow, Open, SnapshotError, View};
 
 /// Why an open row waits, where the next cycle must know it again.
 pub(super) const SUSPENDED: &str = "SuspendedAtTarget";
@@ -268,7 +270,7 @@ impl Selector<'_> {
         let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
         let verdict = match record.kind {
             Kind::User => self.judge(record),
-            Kind::Group => self.judge_pushed(record, &desired),
+            Kind::Group => self.judge_pushed(record, &desired, link.as_ref()),
         };
         let rehire_key = self
             .target
@@ -277,22 +279,11 @@ impl Selector<'_> {
             .as_ref()
             .and_then(|name| attributes?.values(name).first().map(Value::to_string));
         let open = self.open.get(record);
-        let changed_since =
-            self.view(&record.source)
-                .zip(row.as_ref())
-                .is_some_and(|(view, row)| {
-                    let seen = self
-                        .known
-                        .progress()
-                        .seen
-                        .get(view.source())
-                        .copied()
-                        .unwrap_or(0);
-                    row.generation > seen
-                });
+        let news = row.as_ref().is_some_and(|row| self.is_new(record, row));
         let due = match open.map(|open| open.due) {
             None | Some(Due::Now) => true,
-            Some(Due::At(moment)) => moment <= self.now,
+            // Nobody waits longer than the longest delay, whatever the clock once said.
+            Some(Due::At(moment)) => moment <= self.now || moment > self.now + LONGEST_DELAY,
             Some(Due::FullCycle) => false,
         };
         Ok(Some(Candidate {
@@ -301,25 +292,36 @@ impl Selector<'_> {
             link,
             missing: false,
             intent,
-            due: unreadable.is_none() && (due || self.full || self.everything || changed_since),
+            due: unreadable.is_none() && (due || self.full || self.everything || news),
             suspended: open.is_some_and(|open| open.why == SUSPENDED),
             rehire_key,
         }))
     }
 
-    /// Whether a group is one of those that are pushed, by name or source id.
+    /// Whether a row changed after this target last looked.
+    fn is_new(&self, record: &RecordKey, row: &MirrorRow) -> bool {
+        let seen = self.known.progress().seen.get(&record.source).copied();
+        row.generation > seen.unwrap_or(0)
+    }
+
+    /// Whether a group is one of those that are pushed, by name or source id. One that is
+    /// pushed already and whose name cannot be told keeps its name for this question: it is
+    /// then held for want of a name, not emptied.
     fn judge_pushed(
         &self,
         record: &RecordKey,
-        desired: &Option<Result<AttributeMap, crate::mapping::MappingError>>,
+        desired: &Option<Result<AttributeMap, MappingError>>,
+        link: Option<&Link>,
     ) -> Verdict {
         let Some(push) = &self.target.rules.groups.push else {
             return Verdict::Out;
         };
-        let name = match desired {
-            Some(Ok(desired)) => desired.get(&AttributePath::display_name()),
+        let path = AttributePath::display_name();
+        let mapped = match desired {
+            Some(Ok(desired)) => desired.get(&path),
             _ => None,
         };
+        let name = mapped.or_else(|| link?.acknowledged.get(&path));
         let named = name
             .and_then(|name| name.as_str())
             .is_some_and(|name| push.is_match(name));

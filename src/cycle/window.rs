@@ -41,7 +41,7 @@ pub(super) fn window(
     let approval = state
         .approval
         .as_ref()
-        .filter(|approval| now - approval.at < WINDOW);
+        .filter(|approval| approval.at <= now && now - approval.at < WINDOW);
     let approved = approval.map_or_else(Approved::default, |approval| Approved {
         actions: approval.actions.clone(),
         people: approval.people.clone(),

@@ -39,6 +39,8 @@ pub struct Progress {
     pub seen: BTreeMap<String, u64>,
     /// When the last full cycle ended well.
     pub last_full: Option<DateTime<Utc>>,
+    /// A source could not be read in the last full cycle: it is owed another.
+    pub full_owed: bool,
     /// When the last cycle ended, and its closing line.
     pub last_cycle: Option<(DateTime<Utc>, String)>,
     /// The error that ended the last cycle, if one did.

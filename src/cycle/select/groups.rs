@@ -13,6 +13,9 @@ use crate::snapshot::SnapshotError;
 
 impl Selector<'_> {
     /// Groups whose membership at the target may change because a person's place there does.
+    ///
+    /// Also those of people who are settled, if something about them is new or open: a run
+    /// that ended between a person's creation and the group's patch leaves no other trace.
     pub(super) fn groups_touched(&self) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut groups = BTreeSet::new();
         for (record, person) in &self.selection.people {
@@ -21,15 +24,27 @@ impl Selector<'_> {
                     .link
                     .as_ref()
                     .is_some_and(|link| link.active && !link.missing);
-            if settled {
+            if settled && !self.is_news(record)? {
                 continue;
             }
             groups.extend(self.ancestors(record)?);
             if let Some(link) = &person.link {
-                groups.extend(self.known.store().groups_with(&link.resource)?);
+                groups.extend(self.known.groups_with(&link.resource)?);
             }
         }
         Ok(groups)
+    }
+
+    /// Whether a person's row is newer than this target's last look, or something is open.
+    fn is_news(&self, record: &RecordKey) -> Result<bool, SnapshotError> {
+        if self.open.contains_key(record) {
+            return Ok(true);
+        }
+        let Some(view) = self.view(&record.source) else {
+            return Ok(false);
+        };
+        let row = view.row(Kind::User, &record.id)?;
+        Ok(row.is_some_and(|row| self.is_new(record, &row)))
     }
 
     pub(super) fn take_groups(&mut self, keys: BTreeSet<RecordKey>) -> Result<(), SnapshotError> {

@@ -42,6 +42,14 @@ impl Selector<'_> {
                 }
             }
             None => {
+                // While a source cannot be read, a group of that name may be there as well.
+                for source in &self.target.sources {
+                    if let Some(why) = self.unreadable(source) {
+                        return Ok(ScopeGroup::Unresolved(format!(
+                            "the scope group `{name}` cannot be looked for: {why}"
+                        )));
+                    }
+                }
                 for view in self.views() {
                     for row in view.rows(Kind::Group) {
                         let row = row?;
