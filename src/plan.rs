@@ -11,6 +11,7 @@ pub mod guard;
 pub mod input;
 pub mod matching;
 mod people;
+mod protection;
 pub mod releases;
 pub mod rules;
 
@@ -111,10 +112,12 @@ pub fn waiting_for_others<'a>(
     candidates: impl Iterator<Item = (&'a RecordKey, &'a Candidate)>,
     match_on: &[AttributePath],
 ) -> BTreeMap<RecordKey, String> {
-    claims::settle(kind, candidates, match_on)
+    // Whoever else turns out to stay is looked for in vain, which harms nobody.
+    let stays = |candidate: &Candidate| !candidate.due || candidate.suspended;
+    claims::settle(kind, candidates, match_on, stays)
 }
 
-pub use build::protected_by;
+pub use protection::{link_protected_by, protected_by};
 
 /// The held actions that a release frees: those that were in the set it names, and still are.
 fn release_from(judged: &Judged, release: &Release) -> Approved {

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{
-    Acknowledge, Action, Adoption, Change, Cost, Difference, Limit, Phase, Reason, Request,
-    Subject, Write,
+    Acknowledge, Action, Adoption, Change, Cost, Difference, Held, HeldReason, Limit, Phase,
+    Reason, Request, Subject, Write,
 };
 use super::input::{Candidate, Input, Standing};
 use crate::scim::difference::operations;
@@ -29,10 +29,7 @@ pub(super) fn subject(
         Kind::User => AttributePath::user_name(),
         Kind::Group => AttributePath::display_name(),
     };
-    let desired = match &candidate.desired {
-        Some(Ok(desired)) => desired.get(&path),
-        _ => None,
-    };
+    let desired = candidate.mapped().and_then(|desired| desired.get(&path));
     let acknowledged = || {
         candidate
             .link
@@ -47,6 +44,42 @@ pub(super) fn subject(
         name: name.unwrap_or(record.id.as_str()).to_owned(),
     }
 }
+
+/// Whom an item about a resource of nobody is about.
+pub(super) fn unclaimed(kind: Kind, listed: &Listed) -> Subject {
+    let path = match kind {
+        Kind::User => AttributePath::user_name(),
+        Kind::Group => AttributePath::display_name(),
+    };
+    let name = read_path(&listed.json, &path).and_then(|name| name.as_str());
+    Subject {
+        kind,
+        record: None,
+        resource: Some(listed.id.clone()),
+        name: name.unwrap_or(&listed.id.0).to_owned(),
+    }
+}
+
+/// Something that waits, and that no approval releases.
+pub(super) fn held(
+    subject: Subject,
+    change: Change,
+    reason: HeldReason,
+    detail: impl Into<String>,
+) -> Held {
+    Held {
+        subject,
+        change,
+        reason,
+        limit: None,
+        detail: detail.into(),
+        action: None,
+    }
+}
+
+/// Why a create whose answer was lost is not sent again at once.
+pub(super) const IN_DOUBT: &str =
+    "the answer to its creation was lost; it is looked for again once the target has settled";
 
 /// One unit of a limit.
 pub(super) fn cost(limit: Limit) -> Cost {
@@ -82,13 +115,13 @@ pub(super) fn keep_what_stays(
     desired
 }
 
-/// A creation.
-pub(super) fn create(
-    subject: Subject,
-    desired: AttributeMap,
-    reason: Reason,
-    phase: Phase,
-) -> Action {
+/// A creation; `again`, in place of a resource that is missing.
+pub(super) fn create(subject: Subject, desired: AttributeMap, again: bool, phase: Phase) -> Action {
+    let (reason, costs) = if again {
+        (Reason::MissingAtTarget, vec![cost(Limit::Recreations)])
+    } else {
+        (Reason::NewInScope, Vec::new())
+    };
     let differences = differences(&AttributeMap::new(), &desired);
     let write = Write::Create {
         attributes: desired.clone(),
@@ -110,34 +143,33 @@ pub(super) fn create(
             write,
             acknowledge,
         }],
-        costs: Vec::new(),
+        costs,
     }
 }
 
-/// A patch of exactly the difference; `None` when there is none. `active` is sent with it.
-pub(super) fn patch(
-    subject: Subject,
-    acknowledged: &AttributeMap,
-    desired: AttributeMap,
-    active: Option<bool>,
-) -> Option<Action> {
+/// A patch of exactly the difference; `None` when there is none.
+pub(super) fn patch(subject: Subject, link: &Link, desired: AttributeMap) -> Option<Action> {
+    let acknowledged = &link.acknowledged;
     let differences = differences(acknowledged, &desired);
-    if differences.is_empty() && active.is_none() {
+    if differences.is_empty() {
         return None;
+    }
+    let mut costs = patch_costs(&differences);
+    if link.unsettled && differences.iter().any(|each| each.old.is_some()) {
+        costs.push(cost(Limit::Overwrites));
     }
     let phase = match subject.kind {
         Kind::User => Phase::Movers,
         Kind::Group => Phase::Groups,
     };
     let write = Write::Patch {
-        active,
+        active: None,
         operations: operations(acknowledged, &desired),
         add: Vec::new(),
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
         attributes: Some(desired),
-        active,
         ..Acknowledge::default()
     };
     Some(Action {
@@ -145,13 +177,13 @@ pub(super) fn patch(
         change: Change::Patch,
         reason: Reason::AttributesChanged,
         adoption: None,
-        costs: patch_costs(&differences),
         differences,
         requests: vec![Request {
             phase,
             write,
             acknowledge,
         }],
+        costs,
     })
 }
 
@@ -290,7 +322,7 @@ pub(super) fn adopt(
             Change::Adopt
         },
         reason,
-        adoption: Some(adoption(listed, found, Vec::new(), kept)),
+        adoption: Some(adoption(listed, found, kept)),
         differences,
         requests,
         costs,
@@ -301,14 +333,13 @@ pub(super) fn adopt(
 pub(super) fn adoption(
     listed: &Listed,
     found: AttributeMap,
-    members: Vec<ResourceId>,
     foreign_external_id: Option<String>,
 ) -> Adoption {
     Adoption {
         resource: listed.id.clone(),
         found,
         active: listed.active,
-        members,
+        members: Vec::new(),
         foreign_external_id,
         moved_from: None,
     }
@@ -316,35 +347,9 @@ pub(super) fn adoption(
 
 /// What a resource holds of what the mapping (or a lost create) would set for a record.
 pub(super) fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
-    match (&candidate.desired, &candidate.intent) {
-        (Some(Ok(desired)), _) => values_found(listed, desired),
-        (_, Some(intent)) => values_found(listed, &intent.attributes),
-        _ => AttributeMap::new(),
-    }
-}
-
-/// The key by which `protect` names somebody, if it does. Compared without regard to case.
-pub fn protected_by(
-    subject: &Subject,
-    acknowledged: &AttributeMap,
-    protect: &BTreeSet<String>,
-) -> Option<String> {
-    if protect.is_empty() {
-        return None;
-    }
-    let mut keys = vec![subject.name.clone()];
-    keys.extend(subject.record.as_ref().map(|record| record.id.to_string()));
-    keys.extend(subject.resource.as_ref().map(|resource| resource.0.clone()));
-    for (path, value) in acknowledged {
-        let names = path.attribute == "userName"
-            || path.attribute == "externalId"
-            || path.attribute == "emails" && path.sub.as_deref() == Some("value");
-        if let (true, Some(value)) = (names, value.as_str()) {
-            keys.push(value.to_owned());
-        }
-    }
-    keys.into_iter()
-        .find(|key| protect.contains(&key.to_lowercase()))
+    candidate
+        .sought()
+        .map_or_else(AttributeMap::new, |sought| values_found(listed, sought))
 }
 
 /// Old and new values of everything that differs, in the order of the paths.

@@ -1,24 +1,26 @@
-//! What happens to groups and their members.
+//! What happens to groups: the last rows of the table of DESIGN §5.
 //!
-//! Memberships follow the source's groups, among people in scope. Only edges that provisor
-//! owns are ever removed. Runs after the people are decided, because a new group may refer
-//! to people whom the same plan creates.
+//! Runs after the people are decided, because a group may refer to people whom the same
+//! plan creates. Only edges that provisor owns are ever removed.
+
+mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{
-    Acknowledge, Action, Change, Cost, Held, HeldReason, Limit, Listed, ListedReason, Phase,
-    Reason, Reference, Request, Subject, Write,
+    Acknowledge, Action, Change, Held, HeldReason, Limit, Listed, ListedReason, Phase, Reason,
+    Reference, Request, Subject, Write,
 };
 use super::build;
 use super::claims;
-use super::input::{GroupCandidate, Input, Standing};
-use super::matching::{self, Index, Match, keys_for};
+use super::input::{Candidate, GroupCandidate, Input, Standing};
+use super::matching::{Index, Match, Move, keys_for};
+use super::protection;
 use super::rules::WhenGone;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, ResourceId, read_path};
+use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId};
 use crate::snapshot::link::{Link, Origin};
 
 /// The decisions about groups.
@@ -34,21 +36,7 @@ pub(super) struct Groups {
 
 /// Decides about every group of the input. `coming` are the people whom this plan links.
 pub(super) fn decide(input: &Input<'_>, coming: &BTreeMap<RecordKey, Reference>) -> Groups {
-    let keys = keys_for(Kind::Group, &[]);
-    let candidates = input
-        .groups
-        .iter()
-        .map(|(record, group)| (record, &group.group));
-    let waiting = claims::settle(Kind::Group, candidates.clone(), &[]);
-    let becoming = matching::becoming(candidates, &waiting);
-    let mut table = Table {
-        input,
-        coming,
-        index: Index::new(&input.observed_groups, &keys, &becoming),
-        waiting,
-        claimed: BTreeSet::new(),
-        groups: Groups::default(),
-    };
+    let mut table = Table::new(input, coming);
     for (record, group) in &input.groups {
         table.group(record, group);
     }
@@ -59,57 +47,86 @@ pub(super) fn decide(input: &Input<'_>, coming: &BTreeMap<RecordKey, Reference>)
 struct Table<'a> {
     input: &'a Input<'a>,
     coming: &'a BTreeMap<RecordKey, Reference>,
-    index: Index,
+    /// What each unlinked group finds.
+    found: BTreeMap<&'a RecordKey, Match>,
+    /// How many groups that are, or may be, pushed find a resource.
+    suitors: BTreeMap<ResourceId, usize>,
+    /// Who waits because another group has, or wants, the same name; and why.
     waiting: BTreeMap<RecordKey, String>,
-    claimed: BTreeSet<ResourceId>,
     groups: Groups,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    fn new(input: &'a Input<'a>, coming: &'a BTreeMap<RecordKey, Reference>) -> Self {
+        let candidates = || {
+            let groups = input.groups.iter();
+            groups.map(|(record, group)| (record, &group.group))
+        };
+        let waiting = claims::settle(Kind::Group, candidates(), &[], stays);
+        let moves: Vec<Move<'_>> = candidates()
+            .filter(|(record, _)| !waiting.contains_key(*record))
+            .filter_map(|(_, candidate)| moves(input, candidate))
+            .collect();
+        let keys = keys_for(Kind::Group, &[]);
+        let index = Index::new(&input.observed_groups, &keys, &moves);
+        let mut found = BTreeMap::new();
+        let mut suitors: BTreeMap<ResourceId, usize> = BTreeMap::new();
+        for (record, candidate) in candidates() {
+            let (Some(sought), None) = (candidate.sought(), candidate.standing_link()) else {
+                continue;
+            };
+            let hit = index.find(sought);
+            let standing = &candidate.standing;
+            if let (Match::One(resource), true) =
+                (&hit, standing.is_entitled() || standing.is_unknown())
+            {
+                *suitors.entry(resource.clone()).or_default() += 1;
+            }
+            found.insert(record, hit);
+        }
+        Self {
+            input,
+            coming,
+            found,
+            suitors,
+            waiting,
+            groups: Groups::default(),
+        }
+    }
+
     fn group(&mut self, record: &RecordKey, group: &GroupCandidate) {
         let candidate = &group.group;
-        let link = candidate
-            .link
-            .as_ref()
-            .filter(|link| !link.missing && !candidate.missing);
-        let resource = link.map(|link| link.resource.clone());
-        let subject = build::subject(record, resource, candidate);
-        let found = match (link, &candidate.desired, &candidate.intent) {
-            (Some(_), _, _) => Match::Unmatched,
-            (None, Some(Ok(desired)), _) => self.index.find(desired),
-            (None, _, Some(intent)) => self.index.find(&intent.attributes),
-            (None, _, None) => Match::Unmatched,
-        };
-        match &found {
-            Match::Unmatched => {}
-            Match::One(resource) => {
-                self.claimed.insert(resource.clone());
-            }
-            Match::Ambiguous(resources, _) => self.claimed.extend(resources.iter().cloned()),
-        }
         if !candidate.due {
             return;
         }
+        let link = candidate.standing_link();
+        let resource = link.map(|link| link.resource.clone());
+        let subject = build::subject(record, resource, candidate);
         match (&candidate.standing, link) {
-            (Standing::Unknown(why), _) => self.groups.listed.push(Listed {
-                subject,
-                reason: ListedReason::ScopeUnknown,
-                detail: why.clone(),
-            }),
-            (Standing::Entitled, _) => self.entitled(subject, record, group, link, found),
+            (Standing::Unknown(why), _) => self.list(subject, ListedReason::ScopeUnknown, why),
+            (Standing::Entitled, _) => self.entitled(subject, record, group, link),
             (_, Some(link)) => self.leave(subject, group, link),
             (_, None) => {}
         }
     }
 
-    fn hold(&mut self, subject: Subject, change: Change, reason: HeldReason, detail: String) {
-        self.groups.held.push(Held {
+    fn hold(
+        &mut self,
+        subject: Subject,
+        change: Change,
+        reason: HeldReason,
+        detail: impl Into<String>,
+    ) {
+        self.groups
+            .held
+            .push(build::held(subject, change, reason, detail));
+    }
+
+    fn list(&mut self, subject: Subject, reason: ListedReason, detail: impl Into<String>) {
+        self.groups.listed.push(Listed {
             subject,
-            change,
             reason,
-            limit: None,
-            detail,
-            action: None,
+            detail: detail.into(),
         });
     }
 
@@ -119,7 +136,6 @@ impl Table<'_> {
         record: &RecordKey,
         group: &GroupCandidate,
         link: Option<&Link>,
-        found: Match,
     ) {
         let change = if link.is_some() {
             Change::Patch
@@ -129,120 +145,102 @@ impl Table<'_> {
         let desired = match &group.group.desired {
             Some(Ok(desired)) => desired,
             Some(Err(error)) => {
-                return self.hold(
-                    subject,
-                    change,
-                    HeldReason::MappingFailed,
-                    error.to_string(),
-                );
+                let detail = error.to_string();
+                return self.hold(subject, change, HeldReason::MappingFailed, detail);
             }
             None => return,
         };
         if !desired.contains_key(&AttributePath::display_name()) {
-            let detail = "`displayName` is required of a group and maps to nothing".to_owned();
+            let detail = "`displayName` is required of a group and maps to nothing";
             return self.hold(subject, change, HeldReason::MissingRequired, detail);
         }
         if let Some(detail) = self.waiting.get(record).cloned() {
             return self.hold(subject, change, HeldReason::DuplicateKey, detail);
         }
-        match (link, found) {
-            (Some(link), _) => self.patch(subject, group, link, desired),
-            (None, Match::Unmatched) => self.create(subject, group, desired),
-            (None, Match::Ambiguous(_, detail)) => {
+        if let Some(link) = link {
+            return self.patch(subject, group, link, desired);
+        }
+        match self.found.get(record).cloned() {
+            None | Some(Match::Unmatched) => self.create(subject, group, desired),
+            Some(Match::Ambiguous(_, detail)) => {
                 self.hold(subject, Change::Adopt, HeldReason::AmbiguousMatch, detail);
             }
-            (None, Match::One(resource)) => self.adopt(subject, record, group, desired, resource),
+            Some(Match::One(resource)) => self.adopt(subject, record, group, desired, &resource),
         }
     }
 
     fn create(&mut self, subject: Subject, group: &GroupCandidate, desired: &AttributeMap) {
-        let candidate = &group.group;
-        if let Some(intent) = &candidate.intent {
-            let settle = chrono::Duration::from_std(self.input.rules.settle)
-                .unwrap_or(chrono::Duration::MAX);
-            let settled = self.input.now.signed_duration_since(intent.at) >= settle;
-            if !settled || !self.input.observed_groups.complete {
-                let detail = "the answer to its creation was lost; it is looked for again once \
-                              the target has settled";
-                return self.hold(
-                    subject,
-                    Change::Create,
-                    HeldReason::InDoubt,
-                    detail.to_owned(),
-                );
-            }
+        if self.input.is_in_doubt(Kind::Group, &group.group) {
+            return self.hold(
+                subject,
+                Change::Create,
+                HeldReason::InDoubt,
+                build::IN_DOUBT,
+            );
         }
-        let recreated = candidate.link.is_some();
-        let reason = if recreated {
-            Reason::MissingAtTarget
-        } else {
-            Reason::NewInScope
-        };
-        let mut action = build::create(subject, desired.clone(), reason, Phase::Groups);
-        if recreated {
-            action.costs.push(build::cost(Limit::Recreations));
-        }
-        let mut wanted = self.wanted(group);
-        let limit = self.input.profile.members_per_request.max(1);
-        let rest = wanted.split_off(limit.min(wanted.len()));
-        if let Some(Request {
-            write: Write::Create { members, .. },
-            acknowledge,
-            ..
-        }) = action.requests.first_mut()
-        {
-            acknowledge.members_added.clone_from(&wanted);
-            *members = wanted;
-        }
-        action
-            .requests
-            .extend(membership_requests(rest, Vec::new(), limit));
+        let again = group.group.link.is_some();
+        let mut action = build::create(subject, desired.clone(), again, Phase::Groups);
+        members::put_into_create(&mut action, self.wanted(group), self.members_per_request());
         self.groups.actions.push(action);
     }
 
     fn adopt(
         &mut self,
-        subject: Subject,
+        mut subject: Subject,
         record: &RecordKey,
         group: &GroupCandidate,
         desired: &AttributeMap,
-        resource: ResourceId,
+        resource: &ResourceId,
     ) {
-        let mut subject = subject;
-        subject.resource = Some(resource.clone());
-        let observed = &self.input.observed_groups;
-        let Some(listed) = observed.resources.get(&resource) else {
+        let Some(listed) = self.input.observed_groups.resources.get(resource) else {
             return;
         };
-        let other = observed
-            .owners
-            .get(&resource)
-            .or(observed.external_owners.get(&resource));
-        if let Some(other) = other.filter(|other| *other != record) {
-            let detail = format!(
-                "the matching group belongs to {} {}",
-                other.source, other.id
-            );
+        subject.resource = Some(resource.clone());
+        if let Some(detail) = self.rivals(record, resource) {
             return self.hold(subject, Change::Adopt, HeldReason::DuplicateKey, detail);
         }
         let take_over = self.input.rules.take_over;
         let mut action = build::adopt(subject, listed, desired.clone(), take_over, Reason::Matched);
-        let present: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
-        let wanted = self.wanted(group);
-        let (in_place, add): (Vec<_>, Vec<_>) = wanted.into_iter().partition(
-            |reference| matches!(reference, Reference::Linked(id) if present.contains(id)),
-        );
-        if let Some(adoption) = &mut action.adoption {
-            adoption.members = in_place
-                .into_iter()
-                .filter_map(|reference| match reference {
-                    Reference::Linked(id) => Some(id),
-                    Reference::Pending(_) => None,
-                })
-                .collect();
-        }
-        self.add_members(&mut action, add, Vec::new());
+        let add = self.put_found_members(&mut action, group, listed);
+        members::put_into(&mut action, add, Vec::new(), self.members_per_request());
         self.groups.actions.push(action);
+    }
+
+    /// Members found in place become ours with the link. Returns those still to be added.
+    fn put_found_members(
+        &self,
+        action: &mut Action,
+        group: &GroupCandidate,
+        listed: &Resource,
+    ) -> Vec<Reference> {
+        let present: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
+        let mut found = Vec::new();
+        let mut add = Vec::new();
+        for reference in self.wanted(group) {
+            match reference {
+                Reference::Linked(id) if present.contains(&id) => found.push(id),
+                other => add.push(other),
+            }
+        }
+        if let Some(adoption) = &mut action.adoption {
+            adoption.members = found;
+        }
+        add
+    }
+
+    /// Who else has, or finds, the group that this record finds; in words.
+    fn rivals(&self, record: &RecordKey, resource: &ResourceId) -> Option<String> {
+        let observed = &self.input.observed_groups;
+        let owner = observed.owners.get(resource);
+        let named = owner.or(observed.external_owners.get(resource));
+        if let Some(other) = named.filter(|other| *other != record) {
+            return Some(format!(
+                "the matching group belongs to {} {}",
+                other.source, other.id
+            ));
+        }
+        let count = self.suitors.get(resource).copied().unwrap_or(0);
+        (count > 1).then(|| format!("{count} records match the same group"))
     }
 
     fn patch(
@@ -254,39 +252,21 @@ impl Table<'_> {
     ) {
         let desired = build::keep_what_stays(desired, link, self.input);
         let wanted = self.wanted(group);
-        let wanted_ids: BTreeSet<&ResourceId> = wanted
-            .iter()
-            .filter_map(|reference| match reference {
-                Reference::Linked(id) => Some(id),
-                Reference::Pending(_) => None,
-            })
-            .collect();
-        let remove = self.removable(&subject, group, &wanted_ids);
-        let add: Vec<Reference> = wanted
-            .iter()
+        let remove = self.removable(&subject, group, &wanted);
+        let add = wanted
+            .into_iter()
             .filter(|reference| {
                 !matches!(reference, Reference::Linked(id) if group.owned.contains_key(id))
             })
-            .cloned()
             .collect();
-        let attributes = build::patch(subject.clone(), &link.acknowledged, desired, None);
-        let mut action = attributes.unwrap_or_else(|| Action {
-            subject,
-            change: Change::Patch,
-            reason: Reason::MembersChanged,
-            adoption: None,
-            differences: Vec::new(),
-            requests: Vec::new(),
-            costs: Vec::new(),
-        });
+        let mut action = build::patch(subject.clone(), link, desired)
+            .unwrap_or_else(|| bare(subject, Change::Patch, Reason::MembersChanged));
         if !remove.is_empty() {
-            let amount = remove.len() as u64;
-            action.costs.push(Cost {
-                limit: Limit::MembersRemoved,
-                amount,
-            });
+            let mut cost = build::cost(Limit::MembersRemoved);
+            cost.amount = remove.len() as u64;
+            action.costs.push(cost);
         }
-        self.add_members(&mut action, add, remove);
+        members::put_into(&mut action, add, remove, self.members_per_request());
         if !action.requests.is_empty() {
             self.groups.actions.push(action);
         }
@@ -294,213 +274,91 @@ impl Table<'_> {
 
     /// A linked group that is gone from the source, or not pushed any more.
     fn leave(&mut self, subject: Subject, group: &GroupCandidate, link: &Link) {
+        let rules = &self.input.rules;
+        if rules.groups.when_gone == WhenGone::Keep {
+            return;
+        }
         let reason = build::leaving(&group.group.standing);
-        let delete =
-            self.input.rules.groups.when_gone == WhenGone::Delete && link.origin == Origin::Created;
-        if self.input.rules.groups.when_gone == WhenGone::Keep {
-            return;
-        }
-        if let Some(key) =
-            build::protected_by(&subject, &link.acknowledged, &self.input.rules.protect)
-        {
+        if let Some(key) = protection::link_protected_by(&subject, link, &rules.protect) {
             let detail = format!("not emptied ({reason:?}): `protect` names {key}");
-            let reason = ListedReason::Protected;
-            self.groups.listed.push(Listed {
-                subject,
-                reason,
-                detail,
-            });
-            return;
+            return self.list(subject, ListedReason::Protected, detail);
         }
-        let mut action = Action {
-            subject: subject.clone(),
-            change: if delete {
-                Change::Delete
-            } else {
-                Change::Patch
-            },
-            reason,
-            adoption: None,
-            differences: Vec::new(),
-            requests: Vec::new(),
-            costs: vec![build::cost(Limit::GroupDeletions)],
-        };
-        if delete {
+        let remove = self.removable(&subject, group, &[]);
+        // Deleting it would also strip those whose memberships must stay.
+        let some_stay = remove.len() < group.owned.len();
+        let ours = link.origin == Origin::Created;
+        let mut action = if rules.groups.when_gone == WhenGone::Delete && ours && !some_stay {
+            let mut action = bare(subject, Change::Delete, reason);
             action.requests.push(Request {
                 phase: Phase::Deletions,
                 write: Write::Delete,
                 acknowledge: Acknowledge::default(),
             });
+            action
         } else {
-            let remove = self.removable(&subject, group, &BTreeSet::new());
-            self.add_members(&mut action, Vec::new(), remove);
-        }
+            let mut action = bare(subject, Change::Patch, reason);
+            members::put_into(&mut action, Vec::new(), remove, self.members_per_request());
+            action
+        };
+        action.costs.push(build::cost(Limit::GroupDeletions));
         if !action.requests.is_empty() {
             self.groups.actions.push(action);
         }
     }
 
-    /// The members the group should have at the target: those who are linked, or will be.
-    fn wanted(&self, group: &GroupCandidate) -> Vec<Reference> {
-        let mut seen = BTreeSet::new();
-        group
-            .members
-            .iter()
-            .filter_map(|member| {
-                self.coming.get(member).cloned().or_else(|| {
-                    group
-                        .member_resources
-                        .get(member)
-                        .cloned()
-                        .map(Reference::Linked)
-                })
-            })
-            .filter(|reference| seen.insert(reference.clone()))
-            .collect()
-    }
-
-    /// Owned edges that nobody wants and nothing protects.
-    fn removable(
-        &mut self,
-        subject: &Subject,
-        group: &GroupCandidate,
-        wanted: &BTreeSet<&ResourceId>,
-    ) -> Vec<ResourceId> {
-        let mut remove = Vec::new();
-        for (resource, edge) in &group.owned {
-            if wanted.contains(resource) || edge.unknown {
-                continue;
-            }
-            match &edge.protected {
-                Some(key) => {
-                    let detail = format!("stays in {}: `protect` names {key}", subject.name);
-                    let member = Subject {
-                        kind: Kind::User,
-                        record: edge.record.clone(),
-                        resource: Some(resource.clone()),
-                        name: key.clone(),
-                    };
-                    let reason = ListedReason::Protected;
-                    self.groups.listed.push(Listed {
-                        subject: member,
-                        reason,
-                        detail,
-                    });
-                }
-                None => remove.push(resource.clone()),
-            }
-        }
-        remove
-    }
-
-    /// Puts member changes into the action's first patch, as far as one request may carry
-    /// them, and into further requests beyond that.
-    fn add_members(&self, action: &mut Action, add: Vec<Reference>, remove: Vec<ResourceId>) {
-        let limit = self.input.profile.members_per_request.max(1);
-        let mut requests = membership_requests(add, remove, limit);
-        if let Some(own) = action.requests.first_mut()
-            && !requests.is_empty()
-        {
-            merge(own, requests.remove(0));
-        } else if let Some(first) = requests.first_mut() {
-            first.phase = Phase::Groups;
-        }
-        action.requests.extend(requests);
-    }
-
+    /// Groups of a complete listing that no link and no record's key finds.
     fn unlinked(&mut self) {
         let observed = &self.input.observed_groups;
         if !observed.complete {
             return;
         }
+        let mut claimed: BTreeSet<ResourceId> = BTreeSet::new();
+        for found in self.found.values() {
+            match found {
+                Match::Unmatched => {}
+                Match::One(resource) => claimed.extend([resource.clone()]),
+                Match::Ambiguous(resources, _) => claimed.extend(resources.iter().cloned()),
+            }
+        }
         for (id, listed) in &observed.resources {
-            if observed.owners.contains_key(id) || self.claimed.contains(id) {
-                continue;
-            }
-            let name = read_path(&listed.json, &AttributePath::display_name())
-                .and_then(|name| name.as_str())
-                .unwrap_or(&id.0);
-            let subject = Subject {
-                kind: Kind::Group,
-                record: None,
-                resource: Some(id.clone()),
-                name: name.to_owned(),
-            };
-            let detail = "in no source".to_owned();
-            let reason = ListedReason::Unlinked;
-            self.groups.listed.push(Listed {
-                subject,
-                reason,
-                detail,
-            });
-        }
-    }
-}
-
-/// Patches of members only, none larger than `limit`, removals first.
-fn membership_requests(add: Vec<Reference>, remove: Vec<ResourceId>, limit: usize) -> Vec<Request> {
-    let mut requests: Vec<Request> = Vec::new();
-    let mut room = 0;
-    let removals = remove.into_iter().map(Err);
-    let additions = add.into_iter().map(Ok);
-    for change in removals.chain(additions) {
-        if room == 0 {
-            requests.push(empty_patch());
-            room = limit;
-        }
-        room -= 1;
-        let Some(Request {
-            write: Write::Patch { add, remove, .. },
-            acknowledge,
-            ..
-        }) = requests.last_mut()
-        else {
-            continue;
-        };
-        match change {
-            Ok(reference) => {
-                acknowledge.members_added.push(reference.clone());
-                add.push(reference);
-            }
-            Err(resource) => {
-                acknowledge.members_removed.push(resource.clone());
-                remove.push(resource);
+            if !observed.owners.contains_key(id) && !claimed.contains(id) {
+                let subject = build::unclaimed(Kind::Group, listed);
+                self.list(subject, ListedReason::Unlinked, "in no source");
             }
         }
     }
-    requests
-}
 
-fn empty_patch() -> Request {
-    Request {
-        phase: Phase::Memberships,
-        write: Write::Patch {
-            active: None,
-            operations: Vec::new(),
-            add: Vec::new(),
-            remove: Vec::new(),
-        },
-        acknowledge: Acknowledge::default(),
+    /// The most members that one request may name.
+    fn members_per_request(&self) -> usize {
+        self.input.profile.members_per_request.max(1)
     }
 }
 
-fn merge(own: &mut Request, members: Request) {
-    if let (
-        Write::Patch { add, remove, .. },
-        Write::Patch {
-            add: more_add,
-            remove: more_remove,
-            ..
-        },
-    ) = (&mut own.write, members.write)
-    {
-        add.extend(more_add);
-        remove.extend(more_remove);
+/// Whether this plan leaves a linked group's name as it is, whatever it should be.
+fn stays(candidate: &Candidate) -> bool {
+    let named = |desired: &AttributeMap| desired.contains_key(&AttributePath::display_name());
+    !candidate.due || !candidate.mapped().is_some_and(named)
+}
+
+/// What this plan makes of a linked group that is pushed, where it does not wait.
+fn moves<'a>(input: &Input<'_>, candidate: &'a Candidate) -> Option<Move<'a>> {
+    let link = candidate.standing_link()?;
+    if !candidate.standing.is_entitled() || stays(candidate) {
+        return None;
     }
-    own.acknowledge
-        .members_added
-        .extend(members.acknowledge.members_added);
-    own.acknowledge
-        .members_removed
-        .extend(members.acknowledge.members_removed);
+    let desired = build::keep_what_stays(candidate.mapped()?, link, input);
+    (desired != link.acknowledged).then_some(Move { link, desired })
+}
+
+/// An action that does not do anything yet.
+fn bare(subject: Subject, change: Change, reason: Reason) -> Action {
+    Action {
+        subject,
+        change,
+        reason,
+        adoption: None,
+        differences: Vec::new(),
+        requests: Vec::new(),
+        costs: Vec::new(),
+    }
 }

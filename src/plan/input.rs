@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use provisor_connectors::{Kind, Lifecycle, RecordKey};
 
 use super::rules::Rules;
@@ -154,6 +154,26 @@ impl Standing {
     }
 }
 
+impl Candidate {
+    /// The link, unless its resource is known to be gone.
+    pub fn standing_link(&self) -> Option<&Link> {
+        self.link
+            .as_ref()
+            .filter(|link| !link.missing && !self.missing)
+    }
+
+    /// What it should be at the target, where the mapping could tell.
+    pub fn mapped(&self) -> Option<&AttributeMap> {
+        self.desired.as_ref()?.as_ref().ok()
+    }
+
+    /// What to look for at the target: what it should be, or what a lost create sent.
+    pub fn sought(&self) -> Option<&AttributeMap> {
+        let intended = self.intent.as_ref().map(|intent| &intent.attributes);
+        self.mapped().or(intended)
+    }
+}
+
 impl Input<'_> {
     /// What was seen of the endpoint of a kind.
     pub fn observed(&self, kind: Kind) -> &Observed {
@@ -161,5 +181,21 @@ impl Input<'_> {
             Kind::User => &self.observed_users,
             Kind::Group => &self.observed_groups,
         }
+    }
+
+    /// Whether the target can no longer surprise us with what this create made.
+    pub fn is_settled(&self, intent: &Intent) -> bool {
+        let settle = Duration::from_std(self.rules.settle).unwrap_or(Duration::MAX);
+        self.now.signed_duration_since(intent.at) >= settle
+    }
+
+    /// Whether a create may still have happened although its answer was lost: it is sent
+    /// again only after the settling time and a conclusive absence.
+    pub fn is_in_doubt(&self, kind: Kind, candidate: &Candidate) -> bool {
+        let conclusive = self.observed(kind).complete;
+        candidate
+            .intent
+            .as_ref()
+            .is_some_and(|intent| !conclusive || !self.is_settled(intent))
     }
 }

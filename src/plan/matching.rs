@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisor_connectors::{Kind, RecordKey};
+use provisor_connectors::Kind;
 use serde_json::Value;
 
-use super::input::{Candidate, Observed};
+use super::input::Observed;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold, read_emails, read_path};
+use crate::snapshot::link::Link;
 
 /// What the keys of a record find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,24 +31,21 @@ pub struct Index {
 }
 
 impl Index {
-    /// Indexes what was observed by the configured match keys. A resource in `becoming` is
-    /// indexed by the values that its owner gives it in this plan: a key it lets go is free.
-    pub fn new(
-        observed: &Observed,
-        keys: &[AttributePath],
-        becoming: &BTreeMap<&ResourceId, &AttributeMap>,
-    ) -> Self {
+    /// Indexes what was observed by the configured match keys. A key that its owner lets go
+    /// in this plan is free, and one that its owner takes is not.
+    pub(super) fn new(observed: &Observed, keys: &[AttributePath], moves: &[Move<'_>]) -> Self {
+        let moves: BTreeMap<&ResourceId, &Move<'_>> = moves
+            .iter()
+            .map(|each| (&each.link.resource, each))
+            .collect();
         let mut index = Self {
             by_key: BTreeMap::new(),
             keys: keys.to_vec(),
         };
         for listed in observed.resources.values() {
             for path in keys {
-                let values = match becoming.get(&listed.id) {
-                    Some(desired) => key_values(desired, path).into_iter().cloned().collect(),
-                    None => values_at(&listed.json, path),
-                };
-                for value in values {
+                let taken = moves.get(&listed.id).and_then(|each| each.taken(path));
+                for value in taken.unwrap_or_else(|| values_at(&listed.json, path)) {
                     let entry = index.by_key.entry((path.clone(), fold(path, &value)));
                     entry.or_default().insert(listed.id.clone());
                 }
@@ -108,23 +106,22 @@ pub fn keys_for(kind: Kind, configured: &[AttributePath]) -> Vec<AttributePath> 
     }
 }
 
-/// What becomes of the resources whose owners are entitled and will be patched in this plan,
-/// by resource. Those who wait, or cannot be mapped, keep what they have.
-pub(super) fn becoming<'a>(
-    candidates: impl Iterator<Item = (&'a RecordKey, &'a Candidate)>,
-    waiting: &BTreeMap<RecordKey, String>,
-) -> BTreeMap<&'a ResourceId, &'a AttributeMap> {
-    candidates
-        .filter(|(record, candidate)| {
-            candidate.standing.is_entitled() && candidate.due && !waiting.contains_key(*record)
-        })
-        .filter_map(
-            |(_, candidate)| match (&candidate.link, &candidate.desired) {
-                (Some(link), Some(Ok(desired))) if !link.missing => Some((&link.resource, desired)),
-                _ => None,
-            },
-        )
-        .collect()
+/// A linked resource that gets other values in this plan.
+#[derive(Debug)]
+pub(super) struct Move<'a> {
+    /// Whose, and what it has now.
+    pub(super) link: &'a Link,
+    /// What it will have.
+    pub(super) desired: AttributeMap,
+}
+
+impl Move<'_> {
+    /// The new values of a key, if they are others than now.
+    fn taken(&self, key: &AttributePath) -> Option<Vec<Value>> {
+        let before = key_values(&self.link.acknowledged, key);
+        let after = key_values(&self.desired, key);
+        (before != after).then(|| after.into_iter().cloned().collect())
+    }
 }
 
 fn values_at(json: &Value, path: &AttributePath) -> Vec<Value> {

@@ -1,0 +1,143 @@
+//! Memberships: the smallest sets to add and to remove, in as few requests as the target
+//! takes.
+
+use std::collections::BTreeSet;
+
+use provisor_connectors::Kind;
+
+use super::Table;
+use crate::plan::action::{
+    Acknowledge, Action, ListedReason, Phase, Reference, Request, Subject, Write,
+};
+use crate::plan::input::GroupCandidate;
+use crate::scim::resource::ResourceId;
+
+impl Table<'_> {
+    /// The members the group should have at the target: those who are linked, or will be.
+    pub(super) fn wanted(&self, group: &GroupCandidate) -> Vec<Reference> {
+        let mut seen = BTreeSet::new();
+        let linked = |member| group.member_resources.get(member).cloned();
+        group
+            .members
+            .iter()
+            .filter_map(|member| {
+                let coming = self.coming.get(member).cloned();
+                coming.or_else(|| linked(member).map(Reference::Linked))
+            })
+            .filter(|reference| seen.insert(reference.clone()))
+            .collect()
+    }
+
+    /// Owned edges that nobody wants and nothing protects.
+    pub(super) fn removable(
+        &mut self,
+        subject: &Subject,
+        group: &GroupCandidate,
+        wanted: &[Reference],
+    ) -> Vec<ResourceId> {
+        let wanted: BTreeSet<&Reference> = wanted.iter().collect();
+        let mut remove = Vec::new();
+        for (resource, edge) in &group.owned {
+            if wanted.contains(&Reference::Linked(resource.clone())) || edge.unknown {
+                continue;
+            }
+            let Some(key) = &edge.protected else {
+                remove.push(resource.clone());
+                continue;
+            };
+            let member = Subject {
+                kind: Kind::User,
+                record: edge.record.clone(),
+                resource: Some(resource.clone()),
+                name: key.clone(),
+            };
+            let detail = format!("stays in {}: `protect` names {key}", subject.name);
+            self.list(member, ListedReason::Protected, detail);
+        }
+        remove
+    }
+}
+
+/// Puts members into a creation, as far as one request may carry them, and into further
+/// requests beyond that.
+pub(super) fn put_into_create(action: &mut Action, mut wanted: Vec<Reference>, limit: usize) {
+    let rest = wanted.split_off(limit.min(wanted.len()));
+    for request in &mut action.requests {
+        if let Write::Create { members, .. } = &mut request.write {
+            request.acknowledge.members_added.clone_from(&wanted);
+            members.clone_from(&wanted);
+        }
+    }
+    action.requests.extend(patches(rest, Vec::new(), limit));
+}
+
+/// Puts member changes into the action's first patch, as far as one request may carry them,
+/// and into further requests beyond that.
+pub(super) fn put_into(
+    action: &mut Action,
+    add: Vec<Reference>,
+    remove: Vec<ResourceId>,
+    limit: usize,
+) {
+    let mut members = patches(add, remove, limit).into_iter();
+    if let Some(first) = members.next() {
+        match action.requests.first_mut() {
+            Some(own) => merge(own, first),
+            None => action.requests.push(Request {
+                phase: Phase::Groups,
+                ..first
+            }),
+        }
+    }
+    action.requests.extend(members);
+}
+
+/// Patches of members only, none larger than `limit`, removals first.
+fn patches(add: Vec<Reference>, remove: Vec<ResourceId>, limit: usize) -> Vec<Request> {
+    let mut removals = remove.into_iter().peekable();
+    let mut additions = add.into_iter().peekable();
+    let mut requests = Vec::new();
+    while removals.peek().is_some() || additions.peek().is_some() {
+        let remove: Vec<ResourceId> = removals.by_ref().take(limit).collect();
+        let add: Vec<Reference> = additions.by_ref().take(limit - remove.len()).collect();
+        let acknowledge = Acknowledge {
+            members_added: add.clone(),
+            members_removed: remove.clone(),
+            ..Acknowledge::default()
+        };
+        requests.push(Request {
+            phase: Phase::Memberships,
+            write: Write::Patch {
+                active: None,
+                operations: Vec::new(),
+                add,
+                remove,
+            },
+            acknowledge,
+        });
+    }
+    requests
+}
+
+/// Lets a group's own patch carry the members of another.
+fn merge(own: &mut Request, members: Request) {
+    if let (
+        Write::Patch { add, remove, .. },
+        Write::Patch {
+            add: more_add,
+            remove: more_remove,
+            ..
+        },
+    ) = (&mut own.write, members.write)
+    {
+        add.extend(more_add);
+        remove.extend(more_remove);
+    }
+    let acknowledge = members.acknowledge;
+    own.acknowledge
+        .members_added
+        .extend(acknowledge.members_added);
+    own.acknowledge
+        .members_removed
+        .extend(acknowledge.members_removed);
+}

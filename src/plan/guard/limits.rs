@@ -1,0 +1,164 @@
+//! Counting: what a plan would spend of each limit, and what each limit allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use provisor_connectors::{Kind, RecordKey};
+
+use super::held_set::digest_of;
+use super::split::{removed, split_removals};
+use super::{Approved, Base, Window};
+use crate::plan::action::{Action, Limit, Reason};
+use crate::plan::input::{GroupCandidate, Input};
+use crate::plan::rules::{Allowance, Limits};
+use crate::scim::resource::ResourceId;
+
+/// However small the base, this many are allowed, unless the limit is 0.
+const ALWAYS_ALLOWED: u64 = 2;
+
+/// What a limit allows of a base. `None` is no limit.
+pub fn allowed(limits: &Limits, limit: Limit, base: u64, halve: bool) -> Option<u64> {
+    let Allowance { count, percent } = *limits.0.get(&limit)?;
+    if count == Some(0) || percent == Some(0.0) {
+        return Some(0);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "bases are counts of people, far below 2^52"
+    )]
+    let share = percent.map(|percent| (percent * base as f64 / 100.0).ceil() as u64);
+    let smaller = count.into_iter().chain(share).min()?;
+    let smaller = if halve { smaller.div_ceil(2) } else { smaller };
+    Some(smaller.max(ALWAYS_ALLOWED))
+}
+
+/// The window, the approvals and the base of one plan.
+pub(super) struct Ledger<'a> {
+    input: &'a Input<'a>,
+    window: &'a Window,
+    approved: &'a Approved,
+    base: Base,
+}
+
+impl<'a> Ledger<'a> {
+    /// The base is what the window began with, and the people whom these actions adopt.
+    pub(super) fn new(
+        actions: &[Action],
+        input: &'a Input<'a>,
+        window: &'a Window,
+        approved: &'a Approved,
+    ) -> Self {
+        let adopted = actions
+            .iter()
+            .filter(|action| action.adoption.is_some() && action.subject.kind == Kind::User);
+        let mut base = window.base;
+        base.people += adopted.count() as u64;
+        Self {
+            input,
+            window,
+            approved,
+            base,
+        }
+    }
+
+    pub(super) fn is_approved(&self, action: &Action) -> bool {
+        self.approved.actions.contains(&digest_of(action))
+    }
+
+    /// What the last 24 hours spent of a limit.
+    pub(super) fn spent(&self, limit: Limit) -> u64 {
+        self.window.spent.get(&limit).copied().unwrap_or(0)
+    }
+
+    /// The limits that these actions exceed, and what they allow; members apart.
+    pub(super) fn exceeded(&self, actions: &[Action]) -> BTreeMap<Limit, u64> {
+        let mut planned: BTreeMap<Limit, u64> = BTreeMap::new();
+        let counted = actions
+            .iter()
+            .filter(|action| action.reason != Reason::ProbableLeaver && !self.is_approved(action));
+        let costs = counted.flat_map(|action| &action.costs);
+        for cost in costs.filter(|cost| cost.limit != Limit::MembersRemoved) {
+            *planned.entry(cost.limit).or_default() += cost.amount;
+        }
+        planned
+            .into_iter()
+            .filter_map(|(limit, amount)| Some((limit, self.exceeds(limit, amount)?)))
+            .collect()
+    }
+
+    /// What the target may lose of members, where these actions take more.
+    pub(super) fn members_exceeded(&self, groups: &[Action]) -> Option<u64> {
+        let counted = groups
+            .iter()
+            .filter(|action| super::split::spends(action, Limit::MembersRemoved));
+        let amount = counted.map(|action| self.removals(action).len() as u64);
+        self.exceeds(Limit::MembersRemoved, amount.sum())
+    }
+
+    /// What one group may lose, a share of its own members, where this action takes more.
+    pub(super) fn group_exceeded(&self, action: &Action) -> Option<u64> {
+        let record = action.subject.record.as_ref()?;
+        let spent = self.window.spent_by_group.get(record).copied().unwrap_or(0);
+        let owned = self.input.groups.get(record)?.owned.len() as u64;
+        let allowed = allowed(
+            &self.input.rules.limits,
+            Limit::MembersRemoved,
+            owned + spent,
+            self.window.halve,
+        )?;
+        (self.removals(action).len() as u64 + spent > allowed).then_some(allowed)
+    }
+
+    /// Members an action removes, less those whose leaving a person approved.
+    pub(super) fn removals(&self, action: &Action) -> BTreeSet<ResourceId> {
+        if self.removals_are_approved(action) {
+            return BTreeSet::new();
+        }
+        let group = self.group_of(action);
+        let owner = |resource: &ResourceId| group?.owned.get(resource)?.record.as_ref();
+        removed(action)
+            .filter(|resource| {
+                !owner(resource).is_some_and(|record| self.approved.people.contains(record))
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// What a person released leaves the window: it is not spent. The removals of a group are
+    /// released apart from the rest of its action.
+    pub(super) fn without_approved_costs(&self, mut action: Action) -> Action {
+        if !self.is_approved(&action) && self.removals_are_approved(&action) {
+            action
+                .costs
+                .retain(|cost| cost.limit != Limit::MembersRemoved);
+        }
+        action
+    }
+
+    fn removals_are_approved(&self, action: &Action) -> bool {
+        self.is_approved(action) || self.is_approved(&split_removals(action).removals)
+    }
+
+    fn group_of(&self, action: &Action) -> Option<&'a GroupCandidate> {
+        let record: &RecordKey = action.subject.record.as_ref()?;
+        self.input.groups.get(record)
+    }
+
+    /// What a limit allows, where this amount and what was spent before are more.
+    fn exceeds(&self, limit: Limit, amount: u64) -> Option<u64> {
+        let allowed = self.allowed(limit)?;
+        (amount > 0 && amount + self.spent(limit) > allowed).then_some(allowed)
+    }
+
+    fn allowed(&self, limit: Limit) -> Option<u64> {
+        let base = match limit {
+            Limit::GroupDeletions => self.base.groups,
+            Limit::MembersRemoved => self.base.members,
+            _ => self.base.people,
+        };
+        let allowed = allowed(&self.input.rules.limits, limit, base, self.window.halve)?;
+        let in_force = self.window.in_force.get(&limit).copied();
+        Some(in_force.map_or(allowed, |in_force| allowed.min(in_force)))
+    }
+}

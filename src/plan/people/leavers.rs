@@ -1,0 +1,118 @@
+//! People who should not be at the target, or not any more.
+
+use provisor_connectors::RecordKey;
+
+use super::Table;
+use crate::plan::action::{ListedReason, Reason, Subject};
+use crate::plan::build;
+use crate::plan::input::Candidate;
+use crate::plan::matching::Match;
+use crate::plan::protection;
+use crate::plan::rules::Stale;
+use crate::scim::resource::{Listed, ResourceId};
+use crate::snapshot::link::Link;
+
+impl<'a> Table<'a> {
+    /// Linked and not entitled: switched off, unless that is done. Not put off by back-off.
+    pub(super) fn leaver(&mut self, record: &RecordKey, candidate: &Candidate, link: &Link) {
+        let observed = self.input.observed_users.resources.get(&link.resource);
+        let active = observed.map_or(link.active, |listed| listed.active);
+        // Who came back under another record keeps the resource; it is theirs now.
+        if !active || self.taken.contains(&link.resource) {
+            return;
+        }
+        let reason = if link.active {
+            build::leaving(&candidate.standing)
+        } else {
+            Reason::Drifted
+        };
+        let subject = self.subject(record, candidate);
+        let protect = &self.input.rules.protect;
+        if let Some(key) = protection::link_protected_by(&subject, link, protect) {
+            return self.list_protected(subject, reason, &key);
+        }
+        debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
+        let action = build::deactivate(subject, reason, self.input.profile);
+        self.people.actions.push(action);
+    }
+
+    /// Not entitled and never linked: the pre-assignment gap, and creates whose answer was
+    /// lost. Only a complete listing can tell.
+    pub(super) fn never_linked(&mut self, record: &RecordKey, candidate: &Candidate) {
+        if !self.input.observed_users.complete {
+            return;
+        }
+        match self.find(candidate) {
+            Match::Unmatched => {
+                let intent = candidate.intent.as_ref();
+                if intent.is_some_and(|intent| self.input.is_settled(intent)) {
+                    self.people.closed_intents.insert(record.clone());
+                }
+            }
+            Match::One(resource) => {
+                if let Some(listed) = self.stale(record, &resource) {
+                    self.switch_off_stale(record, candidate, listed);
+                }
+            }
+            // Which of them is theirs cannot be told, so all are shown and none is touched.
+            Match::Ambiguous(resources, _) => {
+                for resource in resources {
+                    if self.stale(record, &resource).is_some() {
+                        self.list_stale(self.subject_at(record, candidate, &resource));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A matching resource, where it is active and nobody else may have a right to it.
+    fn stale(&self, record: &RecordKey, resource: &ResourceId) -> Option<&'a Listed> {
+        let observed = &self.input.observed_users;
+        let named = observed.external_owners.get(resource);
+        let wanted = self.suitors.contains_key(resource)
+            || self.taken.contains(resource)
+            || observed.owners.contains_key(resource)
+            || named.is_some_and(|other| other != record);
+        let listed = observed.resources.get(resource)?;
+        (listed.active && !wanted).then_some(listed)
+    }
+
+    fn switch_off_stale(&mut self, record: &RecordKey, candidate: &Candidate, listed: &Listed) {
+        let subject = self.subject_at(record, candidate, &listed.id);
+        // What a create of our own made is ours to switch off, whatever `stale` says.
+        let reason = match (&candidate.intent, self.input.rules.stale) {
+            (Some(_), _) => build::leaving(&candidate.standing),
+            (None, Stale::Deactivate) => Reason::Stale,
+            (None, Stale::List) => return self.list_stale(subject),
+        };
+        let found = build::found(listed, candidate);
+        let protect = &self.input.rules.protect;
+        if let Some(key) = protection::protected_by(&subject, &found, protect) {
+            return self.list_protected(subject, reason, &key);
+        }
+        let adoption = build::adoption(listed, found, None);
+        let mut action = build::deactivate(subject, reason, self.input.profile);
+        action.adoption = Some(adoption);
+        self.taken.insert(listed.id.clone());
+        self.people.actions.push(action);
+    }
+
+    fn subject_at(
+        &self,
+        record: &RecordKey,
+        candidate: &Candidate,
+        resource: &ResourceId,
+    ) -> Subject {
+        build::subject(record, Some(resource.clone()), candidate)
+    }
+
+    fn list_stale(&mut self, subject: Subject) {
+        let detail = "never linked, not entitled and active at the target";
+        self.list(subject, ListedReason::Stale, detail);
+    }
+
+    fn list_protected(&mut self, subject: Subject, reason: Reason, key: &str) {
+        let detail = format!("not deactivated ({reason:?}): `protect` names {key}");
+        self.list(subject, ListedReason::Protected, detail);
+    }
+}

@@ -1,0 +1,85 @@
+//! Resources at the target that are nobody's: shown, and after a lost snapshot suspected.
+
+use provisor_connectors::Kind;
+
+use super::Table;
+use crate::plan::action::{ListedReason, Reason, Subject};
+use crate::plan::build;
+use crate::plan::protection;
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
+
+impl Table<'_> {
+    /// Resources of a complete listing that no link and no record's key finds.
+    pub(super) fn unlinked(&mut self) {
+        let observed = &self.input.observed_users;
+        if !observed.complete {
+            return;
+        }
+        for (id, listed) in &observed.resources {
+            if observed.owners.contains_key(id) || self.claimed.contains(id) {
+                continue;
+            }
+            let subject = build::unclaimed(Kind::User, listed);
+            if let Some(record) = observed.external_owners.get(id) {
+                let detail = format!(
+                    "carries the externalId of {} {}, whose keys do not match it",
+                    record.source, record.id
+                );
+                self.list(subject, ListedReason::Unlinked, detail);
+            } else if listed.active && self.input.snapshot_lost && self.looks_like_ours(listed) {
+                self.probable_leaver(subject, listed);
+            } else if listed.active {
+                self.list(subject, ListedReason::Unlinked, "in no source; active");
+            } else {
+                self.list(subject, ListedReason::Unlinked, "in no source; inactive");
+            }
+        }
+    }
+
+    /// After a lost snapshot, somebody at the target whom no source has and whose externalId
+    /// has the form of our own is probably a leaver whose link is lost. The guards hold it for
+    /// a person to decide.
+    fn probable_leaver(&mut self, subject: Subject, listed: &Listed) {
+        let protect = &self.input.rules.protect;
+        let external_id = read_path(&listed.json, &AttributePath::external_id());
+        let mut keys = read_emails(&listed.json);
+        keys.extend(external_id.and_then(|key| key.as_str()));
+        let named = keys.iter().any(|key| protect.contains(&key.to_lowercase()))
+            || protection::protected_by(&subject, &AttributeMap::new(), protect).is_some();
+        if named {
+            let detail = "in no source, but protected";
+            return self.list(subject, ListedReason::Protected, detail);
+        }
+        let action = build::deactivate(subject, Reason::ProbableLeaver, self.input.profile);
+        self.people.actions.push(action);
+    }
+
+    fn looks_like_ours(&self, listed: &Listed) -> bool {
+        let external_id = read_path(&listed.json, &AttributePath::external_id());
+        let Some(external_id) = external_id.and_then(|value| value.as_str()) else {
+            return false;
+        };
+        let form = form_of(external_id);
+        let records = self.input.people.keys();
+        records
+            .map(|record| form_of(record.id.as_str()))
+            .any(|ours| ours == form)
+    }
+}
+
+/// The form of a key: runs of digits, of letters, and what is between them.
+fn form_of(key: &str) -> String {
+    let mut form = String::new();
+    for character in key.chars() {
+        let class = match character {
+            '0'..='9' => '9',
+            _ if character.is_alphabetic() => 'a',
+            other => other,
+        };
+        if !form.ends_with(class) {
+            form.push(class);
+        }
+    }
+    form
+}

@@ -1,0 +1,44 @@
+//! Protection: a veto on switching off, deleting and stripping, whatever else applies.
+//!
+//! Only says who is named; those who would act ask here first.
+
+use std::collections::BTreeSet;
+
+use super::action::Subject;
+use crate::scim::resource::AttributeMap;
+use crate::snapshot::link::Link;
+
+/// The key by which `protect` names somebody, if it does. Compared without regard to case.
+pub fn protected_by(
+    subject: &Subject,
+    acknowledged: &AttributeMap,
+    protect: &BTreeSet<String>,
+) -> Option<String> {
+    if protect.is_empty() {
+        return None;
+    }
+    let mut keys = vec![subject.name.clone()];
+    keys.extend(subject.record.as_ref().map(|record| record.id.to_string()));
+    keys.extend(subject.resource.as_ref().map(|resource| resource.0.clone()));
+    for (path, value) in acknowledged {
+        let names = path.attribute == "userName"
+            || path.attribute == "externalId"
+            || path.attribute == "emails" && path.sub.as_deref() == Some("value");
+        if let (true, Some(value)) = (names, value.as_str()) {
+            keys.push(value.to_owned());
+        }
+    }
+    keys.into_iter()
+        .find(|key| protect.contains(&key.to_lowercase()))
+}
+
+/// Like [`protected_by`], for something that is linked: its foreign externalId names it too.
+pub fn link_protected_by(
+    subject: &Subject,
+    link: &Link,
+    protect: &BTreeSet<String>,
+) -> Option<String> {
+    let foreign = || link.foreign_external_id.clone();
+    protected_by(subject, &link.acknowledged, protect)
+        .or_else(|| foreign().filter(|key| protect.contains(&key.to_lowercase())))
+}
