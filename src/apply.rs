@@ -18,7 +18,6 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::audit::Audit;
 use crate::plan::action::{Action, Phase, Plan, Release, Write};
-use crate::plan::guard::Approved;
 use crate::snapshot::{Intent, TargetChange, TargetStore};
 use crate::target::{Client, Profile};
 use report::{Failure, FailureKind, Progress};
@@ -45,8 +44,6 @@ pub(crate) struct Applier<'a> {
     pub(crate) client: &'a Client,
     pub(crate) store: &'a TargetStore,
     pub(crate) profile: &'a Profile,
-    /// Approved actions leave the guards' window.
-    pub(crate) approved: &'a Approved,
     pub(crate) audit: &'a tokio::sync::Mutex<Audit>,
     pub(crate) audit_values: bool,
     /// The store's last flushed generation, which every audit record names.

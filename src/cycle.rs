@@ -111,6 +111,7 @@ pub async fn plan_target(
     .await?;
 
     selection.forget_edges_of_the_missing();
+    let looked_at = prepared::LookedAt::new(&selection);
 
     let mut rules = target.rules.clone();
     let rebuilding = state.rebuilding || known.is_void();
@@ -131,13 +132,14 @@ pub async fn plan_target(
         observed_groups: seen.groups,
         linked: totals.users + totals.groups,
         snapshot_lost: rebuilding || state.lost,
+        full,
     };
     let halve = state.halve_limits || rebuilding || resettled && !state.settings_digest.is_empty();
-    let window = window::window(&known, halve, now).map_err(failed)?;
+    let carried = looked_at.still_held(&state.held_until_full, full);
+    let window = window::window(&known, carried, halve, now).map_err(failed)?;
     let release = release.map(|release| window::release(release, state));
     let planned = crate::plan::plan(&input, &window, release.as_ref());
 
-    let looked_at = prepared::LookedAt::new(&input, selection.forgotten);
     Ok(Prepared::new(prepared::Parts {
         planned,
         looked_at,

@@ -147,16 +147,9 @@ impl Applier<'_> {
     }
 
     /// What this request spends of the guards' limits: the action's costs with its first
-    /// request, members removed with each. Approved actions leave the window.
+    /// request, members removed with each. Approved actions cost nothing.
     fn spending(&self, action: &Action, request: &Request, first: bool) -> Vec<TargetChange> {
         let now = Utc::now();
-        let approved = self
-            .approved
-            .actions
-            .contains(&crate::plan::guard::digest_of(action));
-        if approved || action.costs.is_empty() {
-            return Vec::new();
-        }
         let removed = request.acknowledge.members_removed.len() as u64;
         action
             .costs

@@ -9,11 +9,10 @@ use provisor_connectors::RecordKey;
 
 use super::prepared::Parts;
 use super::select::SUSPENDED;
-use super::window::WINDOW;
+use super::window::{WINDOW, is_alive};
 use crate::apply::Applied;
 use crate::apply::report::Outcome;
-use crate::plan::action::{Change, Held, HeldReason, ListedReason, Plan, Reason};
-use crate::plan::guard;
+use crate::plan::action::{Change, Held, HeldReason, ListedReason, Plan, Reason, Subject};
 use crate::snapshot::target::{Approval, BasePoint};
 use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
 
@@ -172,7 +171,7 @@ impl Parts {
             .filter_map(|held| serde_json::to_value(held).ok())
             .collect();
         progress.limits_in_force = self.limits_in_force(settled);
-        progress.approval = self.approval_after(applied);
+        progress.approvals = self.approvals_after(applied);
         let error = applied.aborted.clone().or_else(|| self.shortcoming());
         progress.last_error = error.map(|error| error.chain.join(": "));
         progress.last_cycle = Some((self.now, closing_line(plan, &applied.outcomes)));
@@ -204,32 +203,46 @@ impl Parts {
             .collect()
     }
 
-    /// What was released and is not done yet. Memberships of released people follow them as
-    /// long as the approval lives.
-    fn approval_after(&self, applied: &Applied) -> Option<Approval> {
-        let approved = &self.planned.approved;
-        if approved.actions.is_empty() && approved.people.is_empty() {
-            return None;
-        }
-        let done: BTreeSet<String> = self
-            .planned
-            .plan
+    /// What was released and is not done yet, each for its own 24 hours. Memberships of
+    /// released people follow them as long as the approval lives.
+    fn approvals_after(&self, applied: &Applied) -> Vec<Approval> {
+        let plan = &self.planned.plan;
+        let done: Vec<&Subject> = plan
             .actions
             .iter()
             .zip(&applied.outcomes)
             .filter(|(_, outcome)| **outcome == Outcome::Done)
-            .map(|(action, _)| guard::digest_of(action))
+            .map(|(action, _)| &action.subject)
             .collect();
-        let before = self.known.progress().approval.as_ref();
-        let fresh = before.is_none_or(|before| !approved.actions.is_subset(&before.actions));
-        Some(Approval {
+        let released = self.planned.judged.released.iter();
+        let used: BTreeSet<&String> = released
+            .filter(|(subject, _)| done.contains(&subject))
+            .map(|(_, digest)| digest)
+            .collect();
+        let before = &self.known.progress().approvals;
+        let mut approvals = before.clone();
+        let mut fresh = Approval {
             held_id: self.known.progress().held_id.clone().unwrap_or_default(),
-            actions: approved.actions.difference(&done).cloned().collect(),
-            people: approved.people.clone(),
-            at: before
-                .filter(|_| !fresh)
-                .map_or(self.now, |before| before.at),
-        })
+            actions: self.planned.approved.actions.clone(),
+            people: self.planned.approved.people.clone(),
+            at: self.now,
+        };
+        for earlier in before {
+            fresh
+                .actions
+                .retain(|digest| !earlier.actions.contains(digest));
+            fresh
+                .people
+                .retain(|record| !earlier.people.contains(record));
+        }
+        if !fresh.actions.is_empty() {
+            approvals.push(fresh);
+        }
+        for approval in &mut approvals {
+            approval.actions.retain(|digest| !used.contains(digest));
+        }
+        approvals.retain(|approval| is_alive(approval, self.now));
+        approvals
     }
 }
 

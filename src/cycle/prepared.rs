@@ -2,7 +2,7 @@
 //!
 //! Holds everything that applying needs, so that nothing is decided or looked up again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, Utc};
@@ -11,12 +11,13 @@ use provisor_connectors::{Kind, RecordKey};
 use super::Target;
 use super::known::Known;
 use super::read::{Readings, failed};
+use super::select::Selection;
 use crate::apply::Applier;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
 use crate::audit::Audit;
+use crate::plan::Planned;
 use crate::plan::action::{Held, Limit, Plan};
-use crate::plan::input::{Candidate, Input};
-use crate::plan::{Planned, guard};
+use crate::plan::input::Candidate;
 use crate::scim::message::Capabilities;
 use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
 use crate::target::Client;
@@ -31,19 +32,30 @@ pub(super) struct LookedAt(pub(super) BTreeMap<RecordKey, bool>);
 
 impl LookedAt {
     /// `forgotten` are open rows of records that are no more.
-    pub(super) fn new(input: &Input<'_>, forgotten: BTreeSet<RecordKey>) -> Self {
+    pub(super) fn new(selection: &Selection) -> Self {
         // What is unknown was looked at, and nothing was learnt: whatever waits goes on waiting.
         let could_act = |candidate: &Candidate| candidate.due && !candidate.standing.is_unknown();
-        let people = input
+        let people = selection
             .people
             .iter()
             .map(|(key, person)| (key.clone(), could_act(person)));
-        let groups = input
+        let groups = selection
             .groups
             .iter()
             .map(|(key, group)| (key.clone(), could_act(&group.group)));
-        let forgotten = forgotten.into_iter().map(|key| (key, true));
+        let forgotten = selection.forgotten.iter().map(|key| (key.clone(), true));
         Self(people.chain(groups).chain(forgotten).collect())
+    }
+
+    /// Held items that a full cycle has to judge again: of those who were not judged now.
+    pub(super) fn still_held(&self, held: &[serde_json::Value], full: bool) -> Vec<Held> {
+        held.iter()
+            .filter_map(|held| serde_json::from_value(held.clone()).ok())
+            .filter(|held: &Held| match &held.subject.record {
+                Some(record) => !self.acted_on(record),
+                None => !full,
+            })
+            .collect()
     }
 
     fn acted_on(&self, record: &RecordKey) -> bool {
@@ -99,8 +111,7 @@ pub(super) fn unreadable(readings: &Readings, target: &Target) -> Vec<String> {
 }
 
 impl Prepared {
-    pub(super) fn new(mut parts: Parts) -> Self {
-        parts.carry_held();
+    pub(super) fn new(parts: Parts) -> Self {
         Self { parts }
     }
 
@@ -133,7 +144,6 @@ impl Prepared {
             client: &parts.client,
             store: &store,
             profile: &parts.target.profile,
-            approved: &parts.planned.approved,
             audit,
             audit_values,
             generation: AtomicU64::new(generation),
@@ -168,33 +178,6 @@ impl Parts {
             chain: self.unreadable.clone(),
         });
         self.partial.clone().or(unresolved).or(unreadable)
-    }
-
-    /// Keeps showing what is held until the next full cycle looks again.
-    fn carry_held(&mut self) {
-        if self.full {
-            return;
-        }
-        let carried: Vec<Held> = self
-            .known
-            .progress()
-            .held_until_full
-            .iter()
-            .filter_map(|held| serde_json::from_value(held.clone()).ok())
-            .filter(|held: &Held| {
-                let record = held.subject.record.as_ref();
-                !record.is_some_and(|record| self.looked_at.acted_on(record))
-            })
-            .collect();
-        let digests = &mut self.planned.judged.digests;
-        digests.extend(
-            carried
-                .iter()
-                .filter_map(|held| held.action.as_deref())
-                .map(guard::digest_of),
-        );
-        self.planned.plan.held_id = guard::id_of(digests);
-        self.planned.plan.held.extend(carried);
     }
 
     /// Makes sure, durably, that links made from here on are known to be this target's.

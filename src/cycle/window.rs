@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use super::Release;
 use super::known::Known;
 use crate::plan;
-use crate::plan::action::Limit;
+use crate::plan::action::{Held, Limit};
 use crate::plan::guard::{Approved, Base, Window};
-use crate::snapshot::{Progress, SnapshotError};
+use crate::snapshot::{Approval, Progress, SnapshotError};
 
 /// How far back the guards count, and how long an approval lives.
 pub(super) const WINDOW: chrono::Duration = chrono::Duration::hours(24);
@@ -17,6 +17,7 @@ pub(super) const WINDOW: chrono::Duration = chrono::Duration::hours(24);
 /// The window of this cycle.
 pub(super) fn window(
     known: &Known,
+    carried: Vec<Held>,
     halve: bool,
     now: DateTime<Utc>,
 ) -> Result<Window, SnapshotError> {
@@ -38,14 +39,11 @@ pub(super) fn window(
         .iter()
         .filter_map(|(name, allowed)| Some((limit_named(name)?, *allowed)))
         .collect();
-    let approval = state
-        .approval
-        .as_ref()
-        .filter(|approval| approval.at <= now && now - approval.at < WINDOW);
-    let approved = approval.map_or_else(Approved::default, |approval| Approved {
-        actions: approval.actions.clone(),
-        people: approval.people.clone(),
-    });
+    let mut approved = Approved::default();
+    for approval in state.approvals.iter().filter(|each| is_alive(each, now)) {
+        approved.actions.extend(approval.actions.iter().cloned());
+        approved.people.extend(approval.people.iter().cloned());
+    }
     Ok(Window {
         base: base(state, now),
         spent,
@@ -53,7 +51,13 @@ pub(super) fn window(
         halve,
         in_force,
         approved,
+        carried,
     })
+}
+
+/// An approval lives for 24 hours. One from the future was given by a wrong clock.
+pub(super) fn is_alive(approval: &Approval, now: DateTime<Utc>) -> bool {
+    approval.at <= now && now - approval.at < WINDOW
 }
 
 /// What was linked and active when the window began. A target younger than the window begins

@@ -309,7 +309,7 @@ impl<'a> Table<'a> {
     /// Groups of a complete listing that no link and no record's key finds.
     fn unlinked(&mut self) {
         let observed = &self.input.observed_groups;
-        if !observed.complete {
+        if !(observed.complete && self.input.full) {
             return;
         }
         let mut claimed: BTreeSet<ResourceId> = BTreeSet::new();

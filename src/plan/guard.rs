@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey};
 
-use super::action::{Action, Held, HeldReason, Limit, Reason};
+use super::action::{Action, Held, HeldReason, Limit, Reason, Subject};
 use super::input::Input;
 pub use held_set::{digest_of, id_of, is_named};
 use limits::Ledger;
@@ -35,6 +35,9 @@ pub struct Window {
     pub in_force: BTreeMap<Limit, u64>,
     /// What was approved before and has not been done yet.
     pub approved: Approved,
+    /// What was held before and can only be judged again by a full cycle: still held, and
+    /// counted with whatever this plan adds.
+    pub carried: Vec<Held>,
 }
 
 /// What the shares are shares of: linked at the window's start.
@@ -70,6 +73,9 @@ pub struct Judged {
     pub digests: BTreeSet<String>,
     /// The limits that hold something, and what they allow.
     pub over: BTreeMap<Limit, u64>,
+    /// Approved actions that go on, by whom they are about. A group's removals are approved
+    /// apart from the rest of its action. Done, an approval is used up.
+    pub released: Vec<(Subject, String)>,
 }
 
 /// Judges the actions of a plan. `sticky` limits hold whatever the count says.
@@ -93,6 +99,12 @@ pub fn judge(
         ledger,
     };
     guard.judged.over.extend(sticky);
+    // What is carried is held by its limit, and the limit holds.
+    for limit in window.carried.iter().filter_map(|held| held.limit) {
+        if let Some(allowed) = guard.ledger.allowed(limit) {
+            guard.judged.over.entry(limit).or_insert(allowed);
+        }
+    }
     for action in people {
         guard.place(action);
     }
@@ -107,6 +119,7 @@ pub fn judge(
     }
     let mut judged = guard.judged;
     judged.held.extend(held_memberships);
+    judged.held.extend(window.carried.iter().cloned());
     judged
         .over
         .retain(|limit, _| judged.held.iter().any(|held| held.limit == Some(*limit)));
@@ -123,11 +136,13 @@ struct Guard<'a> {
 impl Guard<'_> {
     /// Lets an action go on, holds it, or holds the part of it that a limit is about.
     fn place(&mut self, action: Action) {
-        let approved = self.ledger.is_approved(&action);
-        if action.reason == Reason::ProbableLeaver && !approved {
+        if self.ledger.is_approved(&action) {
+            return self.let_go(action);
+        }
+        if action.reason == Reason::ProbableLeaver {
             return self.hold_probable_leaver(action);
         }
-        let over = |limit: &Limit| !approved && self.judged.over.contains_key(limit);
+        let over = |limit: &Limit| self.judged.over.contains_key(limit);
         let limit = action.costs.iter().map(|cost| cost.limit).find(|limit| {
             over(limit) && *limit != Limit::MembersRemoved && *limit != Limit::Overwrites
         });
@@ -143,6 +158,14 @@ impl Guard<'_> {
         }
     }
 
+    /// What a person released goes on, and leaves the window: it is not spent.
+    fn let_go(&mut self, mut action: Action) {
+        let released = (action.subject.clone(), digest_of(&action));
+        self.judged.released.push(released);
+        action.costs.clear();
+        self.judged.actions.push(action);
+    }
+
     /// A group may lose too many members while the rest of its action goes on.
     fn place_removals(&mut self, action: Action) {
         let over_all = self.judged.over.get(&Limit::MembersRemoved).copied();
@@ -154,11 +177,21 @@ impl Guard<'_> {
                 self.judged.actions.extend(rest);
                 self.hold_over(removals, Limit::MembersRemoved, allowed);
             }
-            None => self
-                .judged
-                .actions
-                .push(self.ledger.without_approved_costs(action)),
+            None => self.go_on(action),
         }
+    }
+
+    /// Lets an action go on whose removals, if any, fit or were released by themselves.
+    fn go_on(&mut self, mut action: Action) {
+        if let Some(released) = self.ledger.approved_removals(&action) {
+            self.judged
+                .released
+                .push((action.subject.clone(), released));
+            action
+                .costs
+                .retain(|cost| cost.limit != Limit::MembersRemoved);
+        }
+        self.judged.actions.push(action);
     }
 
     fn hold_probable_leaver(&mut self, action: Action) {

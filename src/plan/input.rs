@@ -41,6 +41,8 @@ pub struct Input<'a> {
     pub linked: u64,
     /// The snapshot was lost: what is left over at the target may be of people who left.
     pub snapshot_lost: bool,
+    /// Every record is looked at: what no record claims is nobody's.
+    pub full: bool,
 }
 
 /// A record, or a link whose record is gone, with all that is known of it.

@@ -70,8 +70,8 @@ pub struct Progress {
     pub distrust_filters: bool,
     /// Limits in force because they held something: limit name to the amount allowed then.
     pub limits_in_force: BTreeMap<String, u64>,
-    /// What `approve` released and has not been done yet.
-    pub approval: Option<Approval>,
+    /// What `approve` released, oldest first, as far as it has not been done yet.
+    pub approvals: Vec<Approval>,
     /// (time, active and linked people, linked member edges) after each cycle in which it
     /// changed: the guards' base. At most 24 hours and one older.
     pub base: Vec<BasePoint>,

@@ -74,8 +74,11 @@ impl<'a> Ledger<'a> {
     /// The limits that these actions exceed, and what they allow; members apart.
     pub(super) fn exceeded(&self, actions: &[Action]) -> BTreeMap<Limit, u64> {
         let mut planned: BTreeMap<Limit, u64> = BTreeMap::new();
+        let carried = self.window.carried.iter();
+        let carried = carried.filter_map(|held| held.action.as_deref());
         let counted = actions
             .iter()
+            .chain(carried)
             .filter(|action| action.reason != Reason::ProbableLeaver && !self.is_approved(action));
         let costs = counted.flat_map(|action| &action.costs);
         for cost in costs.filter(|cost| cost.limit != Limit::MembersRemoved) {
@@ -112,7 +115,7 @@ impl<'a> Ledger<'a> {
 
     /// Members an action removes, less those whose leaving a person approved.
     pub(super) fn removals(&self, action: &Action) -> BTreeSet<ResourceId> {
-        if self.removals_are_approved(action) {
+        if self.is_approved(action) || self.approved_removals(action).is_some() {
             return BTreeSet::new();
         }
         let group = self.group_of(action);
@@ -125,19 +128,13 @@ impl<'a> Ledger<'a> {
             .collect()
     }
 
-    /// What a person released leaves the window: it is not spent. The removals of a group are
-    /// released apart from the rest of its action.
-    pub(super) fn without_approved_costs(&self, mut action: Action) -> Action {
-        if !self.is_approved(&action) && self.removals_are_approved(&action) {
-            action
-                .costs
-                .retain(|cost| cost.limit != Limit::MembersRemoved);
-        }
-        action
-    }
-
-    fn removals_are_approved(&self, action: &Action) -> bool {
-        self.is_approved(action) || self.is_approved(&split_removals(action).removals)
+    /// The digest under which a person released this action's removals, which are released
+    /// apart from the rest of it.
+    pub(super) fn approved_removals(&self, action: &Action) -> Option<String> {
+        let removals = split_removals(action).removals;
+        let digest = digest_of(&removals);
+        let removes = removed(action).next().is_some();
+        (removes && self.approved.actions.contains(&digest)).then_some(digest)
     }
 
     fn group_of(&self, action: &Action) -> Option<&'a GroupCandidate> {
@@ -151,7 +148,8 @@ impl<'a> Ledger<'a> {
         (amount > 0 && amount + self.spent(limit) > allowed).then_some(allowed)
     }
 
-    fn allowed(&self, limit: Limit) -> Option<u64> {
+    /// What a limit allows, and no more than when it began to hold something.
+    pub(super) fn allowed(&self, limit: Limit) -> Option<u64> {
         let base = match limit {
             Limit::GroupDeletions => self.base.groups,
             Limit::MembersRemoved => self.base.members,

@@ -10,10 +10,11 @@ use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
 
 impl Table<'_> {
-    /// Resources of a complete listing that no link and no record's key finds.
+    /// Resources of a complete listing that no link and no record's key finds. Only a full
+    /// cycle has looked at every record.
     pub(super) fn unlinked(&mut self) {
         let observed = &self.input.observed_users;
-        if !observed.complete {
+        if !(observed.complete && self.input.full) {
             return;
         }
         for (id, listed) in &observed.resources {
