@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use super::action::Subject;
-use crate::scim::resource::AttributeMap;
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
 use crate::snapshot::link::Link;
 
 /// The key by which `protect` names somebody, if it does. Compared without regard to case.
-pub fn protected_by(
+pub(super) fn protected_by(
     subject: &Subject,
     acknowledged: &AttributeMap,
     protect: &BTreeSet<String>,
@@ -41,4 +42,22 @@ pub fn link_protected_by(
     let foreign = || link.foreign_external_id.clone();
     protected_by(subject, &link.acknowledged, protect)
         .or_else(|| foreign().filter(|key| protect.contains(&key.to_lowercase())))
+}
+
+/// Like [`protected_by`], by what the target shows: also addresses and keys that nobody maps.
+pub(super) fn listed_protected_by(
+    subject: &Subject,
+    listed: &Listed,
+    protect: &BTreeSet<String>,
+) -> Option<String> {
+    let mut shown = read_emails(&listed.json);
+    for path in [AttributePath::user_name(), AttributePath::external_id()] {
+        shown.extend(read_path(&listed.json, &path).and_then(|value| value.as_str()));
+    }
+    let named = shown
+        .into_iter()
+        .find(|key| protect.contains(&key.to_lowercase()));
+    named
+        .map(str::to_owned)
+        .or_else(|| protected_by(subject, &AttributeMap::new(), protect))
 }

@@ -143,10 +143,6 @@ impl Selector<'_> {
                 .unwrap_or_default()
                 .to_owned(),
         };
-        Ok(crate::plan::protected_by(
-            &subject,
-            &link.acknowledged,
-            protect,
-        ))
+        Ok(crate::plan::link_protected_by(&subject, &link, protect))
     }
 }

@@ -28,7 +28,10 @@ impl<'a> Table<'a> {
         };
         let subject = self.subject(record, candidate);
         let protect = &self.input.rules.protect;
-        if let Some(key) = protection::link_protected_by(&subject, link, protect) {
+        let shown =
+            observed.and_then(|listed| protection::listed_protected_by(&subject, listed, protect));
+        if let Some(key) = shown.or_else(|| protection::link_protected_by(&subject, link, protect))
+        {
             return self.list_protected(subject, reason, &key);
         }
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
@@ -87,7 +90,8 @@ impl<'a> Table<'a> {
         };
         let found = build::found(listed, candidate);
         let protect = &self.input.rules.protect;
-        if let Some(key) = protection::protected_by(&subject, &found, protect) {
+        let named = protection::listed_protected_by(&subject, listed, protect);
+        if let Some(key) = named.or_else(|| protection::protected_by(&subject, &found, protect)) {
             return self.list_protected(subject, reason, &key);
         }
         let adoption = build::adoption(listed, found, None);

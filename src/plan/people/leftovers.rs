@@ -7,7 +7,7 @@ use crate::plan::action::{ListedReason, Reason, Subject};
 use crate::plan::build;
 use crate::plan::protection;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
+use crate::scim::resource::{Listed, read_path};
 
 impl Table<'_> {
     /// Resources of a complete listing that no link and no record's key finds. Only a full
@@ -43,11 +43,7 @@ impl Table<'_> {
     /// a person to decide.
     fn probable_leaver(&mut self, subject: Subject, listed: &Listed) {
         let protect = &self.input.rules.protect;
-        let external_id = read_path(&listed.json, &AttributePath::external_id());
-        let mut keys = read_emails(&listed.json);
-        keys.extend(external_id.and_then(|key| key.as_str()));
-        let named = keys.iter().any(|key| protect.contains(&key.to_lowercase()))
-            || protection::protected_by(&subject, &AttributeMap::new(), protect).is_some();
+        let named = protection::listed_protected_by(&subject, listed, protect).is_some();
         if named {
             let detail = "in no source, but protected";
             return self.list(subject, ListedReason::Protected, detail);
