@@ -11,13 +11,14 @@ pub mod report;
 mod run;
 mod send;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::Utc;
 use futures_util::stream::{self, StreamExt};
 
 use crate::audit::Audit;
-use crate::plan::action::{Action, Phase, Plan, Release, Write};
+use crate::plan::action::{Action, Phase, Plan, Release, Request, Write};
 use crate::snapshot::{Intent, TargetChange, TargetStore};
 use crate::target::{Client, Profile};
 use report::{Failure, FailureKind, Progress};
@@ -26,6 +27,9 @@ use run::{Ending, Run};
 
 /// How many requests share one flush: what a crash may leave in doubt or send again.
 const GROUP: usize = 128;
+
+/// A phase, and a wave within it.
+type Turn = (Phase, u32);
 
 const PHASES: [Phase; 9] = [
     Phase::Leavers,
@@ -72,7 +76,7 @@ impl Applier<'_> {
         run.finish(None)
     }
 
-    /// Requests of one phase, side by side, a group of them between two flushes.
+    /// The turns of one phase, one after another.
     async fn run_phase(
         &self,
         plan: &Plan,
@@ -81,13 +85,33 @@ impl Applier<'_> {
         step: &str,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
-        let due = |action: &Action| action.requests.iter().any(|request| request.phase == phase);
+        let requests = plan.actions.iter().flat_map(|action| &action.requests);
+        let turns: BTreeSet<Turn> = requests
+            .map(Request::turn)
+            .filter(|turn| turn.0 == phase)
+            .collect();
+        for turn in turns {
+            self.run_turn(plan, turn, run, step, progress).await?;
+        }
+        Ok(())
+    }
+
+    /// Requests of one turn, side by side, a group of them between two flushes.
+    async fn run_turn(
+        &self,
+        plan: &Plan,
+        turn: Turn,
+        run: &mut Run<'_>,
+        step: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        let due = |action: &Action| action.requests.iter().any(|each| each.turn() == turn);
         let work: Vec<usize> = run
             .going()
             .filter(|index| plan.actions.get(*index).is_some_and(due))
             .collect();
         for group in work.chunks(GROUP) {
-            self.open_intents(plan, group, phase).await?;
+            self.open_intents(plan, group, turn).await?;
             // After a target-wide failure what is under way ends by itself, and nothing new
             // is started.
             let stopped = AtomicBool::new(false);
@@ -98,7 +122,7 @@ impl Applier<'_> {
                         if stopped.load(Ordering::Relaxed) {
                             return None;
                         }
-                        Some((index, self.run_requests(&plan.actions[index], phase).await))
+                        Some((index, self.run_requests(&plan.actions[index], turn).await))
                     }
                 })
                 .buffer_unordered(self.client.concurrency());
@@ -153,14 +177,14 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// An action's requests of one phase, one after another: one writer per resource. Tells
+    /// An action's requests of one turn, one after another: one writer per resource. Tells
     /// how many were acknowledged.
-    async fn run_requests(&self, action: &Action, phase: Phase) -> (usize, Ending) {
+    async fn run_requests(&self, action: &Action, turn: Turn) -> (usize, Ending) {
         let mut acknowledged = 0;
         for request in action
             .requests
             .iter()
-            .filter(|request| request.phase == phase)
+            .filter(|request| request.turn() == turn)
         {
             match self.run_request(action, request).await {
                 Ending::Acknowledged => acknowledged += 1,
@@ -170,19 +194,14 @@ impl Applier<'_> {
         (acknowledged, Ending::Acknowledged)
     }
 
-    async fn open_intents(
-        &self,
-        plan: &Plan,
-        group: &[usize],
-        phase: Phase,
-    ) -> Result<(), Failure> {
+    async fn open_intents(&self, plan: &Plan, group: &[usize], turn: Turn) -> Result<(), Failure> {
         let at = Utc::now();
         let mut changes = Vec::new();
         for action in group.iter().map(|index| &plan.actions[*index]) {
             for request in action
                 .requests
                 .iter()
-                .filter(|request| request.phase == phase)
+                .filter(|request| request.turn() == turn)
             {
                 if let (Write::Create { attributes, .. }, Some(record)) =
                     (&request.write, &action.subject.record)

@@ -81,10 +81,6 @@ impl Mapping {
             keep_when_empty: BTreeSet::new(),
         };
         for (key, entry) in entries {
-            if *entry == Entry::Drop && key::is_manager(key) {
-                // Nothing maps a manager yet, so there is nothing to drop.
-                continue;
-            }
             let path = expand_key(key)?;
             let expression = match entry {
                 Entry::Value(text) => {

@@ -12,6 +12,7 @@ pub mod input;
 pub mod matching;
 mod people;
 mod protection;
+pub mod references;
 pub mod releases;
 pub mod rules;
 
@@ -77,6 +78,7 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
     let mut actions = std::mem::take(&mut judged.actions);
     actions.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
     let releases = releases::settle(&mut actions, &input.people);
+    references::settle(&mut actions);
     let mut held: Vec<Held> = people.held.into_iter().chain(groups.held).collect();
     held.append(&mut judged.held);
     held.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));

@@ -9,9 +9,13 @@ use provisor_connectors::{Kind, RecordKey};
 use super::{Applier, failed};
 use crate::apply::report::Failure;
 use crate::plan::action::{Acknowledge, Action, Limit, Plan, Reference, Request, Write};
-use crate::scim::resource::ResourceId;
+use crate::plan::references;
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{ResourceId, fold};
 use crate::snapshot::target::Spent;
-use crate::snapshot::{Deactivation, Link, MemberEdge, Origin, SnapshotError, TargetChange};
+use crate::snapshot::{
+    Deactivation, Due, Link, MemberEdge, Open, Origin, SnapshotError, TargetChange,
+};
 use crate::target::Sent;
 
 impl Applier<'_> {
@@ -24,7 +28,9 @@ impl Applier<'_> {
             if action.adoption.is_none() || switches_on(action) {
                 continue;
             }
-            let changes = adoption_changes(action);
+            let changes = self
+                .adoption_changes(action)
+                .map_err(|error| failed(&error))?;
             self.store.commit(changes).map_err(|error| failed(&error))?;
             linked = true;
         }
@@ -64,6 +70,7 @@ impl Applier<'_> {
                         changes.push(TargetChange::DropMember(group, old.resource.clone()));
                     }
                 }
+                changes.extend(self.look_at_reports(record, &resource.id)?);
                 changes.push(TargetChange::PutLink(
                     record.clone(),
                     Box::new(new_link(resource.id.clone(), &request.acknowledge)),
@@ -73,7 +80,7 @@ impl Applier<'_> {
             Write::Patch { active, .. } => {
                 let mut link = self.store.link(record)?;
                 if link.is_none() && switches_on(action) {
-                    let adopted = adoption_changes(action);
+                    let adopted = self.adoption_changes(action)?;
                     link = adopted.iter().find_map(|change| match change {
                         TargetChange::PutLink(_, link) => Some((**link).clone()),
                         _ => None,
@@ -136,6 +143,68 @@ impl Applier<'_> {
         self.store.commit(changes)
     }
 
+    /// Who refers to somebody that gets another id is looked at again, also by a run that finds
+    /// this one interrupted: nothing else would tell it.
+    fn look_at_reports(
+        &self,
+        record: &RecordKey,
+        now: &ResourceId,
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
+        let Some(old) = self.store.link(record)?.filter(|old| old.resource != *now) else {
+            return Ok(Vec::new());
+        };
+        let path = AttributePath::manager();
+        let folded = fold(&path, &references::to(&old.resource.0));
+        let reports = self.store.owners_of(record.kind, &path, &folded)?;
+        if reports.is_empty() {
+            return Ok(Vec::new());
+        }
+        let waiting = self.store.open()?;
+        let settled = reports
+            .into_iter()
+            .filter(|each| !waiting.contains_key(each));
+        let row = Open {
+            why: "its manager has another id".to_owned(),
+            due: Due::Now,
+            attempts: 0,
+            failed: false,
+            awaits: None,
+        };
+        Ok(settled
+            .map(|report| TargetChange::PutOpen(report, row.clone()))
+            .collect())
+    }
+
+    /// The link of what was found, and what follows from it.
+    fn adoption_changes(&self, action: &Action) -> Result<Vec<TargetChange>, SnapshotError> {
+        let (Some(adoption), Some(record)) = (&action.adoption, &action.subject.record) else {
+            return Ok(Vec::new());
+        };
+        let link = Link {
+            resource: adoption.resource.clone(),
+            origin: Origin::Adopted,
+            acknowledged: adoption.found.clone(),
+            active: adoption.active,
+            deactivated: None,
+            foreign_external_id: adoption.foreign_external_id.clone(),
+            unsettled: true,
+            missing: false,
+        };
+        let mut changes = self.look_at_reports(record, &adoption.resource)?;
+        changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
+        changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
+        // A create in doubt is settled by finding what it made.
+        changes.push(TargetChange::CloseIntent(record.clone()));
+        for member in &adoption.members {
+            changes.push(TargetChange::PutMember(
+                record.clone(),
+                member.clone(),
+                MemberEdge::Found,
+            ));
+        }
+        Ok(changes)
+    }
+
     /// The create was refused: nothing happened, nothing is in doubt.
     pub(super) fn close_intent(&self, action: &Action) -> Result<(), SnapshotError> {
         match &action.subject.record {
@@ -190,35 +259,6 @@ fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
         unsettled: false,
         missing: false,
     }
-}
-
-fn adoption_changes(action: &Action) -> Vec<TargetChange> {
-    let (Some(adoption), Some(record)) = (&action.adoption, &action.subject.record) else {
-        return Vec::new();
-    };
-    let link = Link {
-        resource: adoption.resource.clone(),
-        origin: Origin::Adopted,
-        acknowledged: adoption.found.clone(),
-        active: adoption.active,
-        deactivated: None,
-        foreign_external_id: adoption.foreign_external_id.clone(),
-        unsettled: true,
-        missing: false,
-    };
-    let mut changes = Vec::new();
-    changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
-    changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
-    // A create in doubt is settled by finding what it made.
-    changes.push(TargetChange::CloseIntent(record.clone()));
-    for member in &adoption.members {
-        changes.push(TargetChange::PutMember(
-            record.clone(),
-            member.clone(),
-            MemberEdge::Found,
-        ));
-    }
-    changes
 }
 
 fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {

@@ -9,6 +9,7 @@ use provisor_connectors::{Kind, RecordKey};
 use super::run::Ending;
 use super::{Applier, failed};
 use crate::plan::action::{Action, Reference, Request, Write};
+use crate::plan::references;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{ResourceId, fold, read_path};
 use crate::snapshot::SnapshotError;
@@ -28,7 +29,7 @@ impl Applier<'_> {
             Err(error) => return Ending::Aborted(failed(&error)),
         };
         let Some(request) = request else {
-            return Ending::Pending("waits for the people it would add".to_owned());
+            return Ending::Pending("waits for the people it would refer to".to_owned());
         };
         let (method, sent) = match self.send(action, &request).await {
             Ok(answer) => answer,
@@ -66,7 +67,12 @@ impl Applier<'_> {
     /// Replaces references by ids. Somebody whose creation failed is left out; `None` when
     /// that leaves nothing to send.
     fn resolve(&self, request: &Request) -> Result<Option<Request>, SnapshotError> {
-        let mut request = request.clone();
+        let manager = match &request.manager {
+            Some(record) => self.store.link(record)?.filter(|link| !link.missing),
+            None => None,
+        };
+        let manager = manager.map(|link| references::to(&link.resource.0));
+        let mut request = references::fill_in(request, |_| manager);
         let members = match &mut request.write {
             Write::Create { members, .. } => members,
             Write::Patch { add, .. } => add,
@@ -93,9 +99,7 @@ impl Applier<'_> {
             .into_iter()
             .filter_map(resolve)
             .collect();
-        let empty = matches!(&request.write, Write::Patch { active: None, operations, add, remove }
-            if operations.is_empty() && add.is_empty() && remove.is_empty());
-        Ok((!empty).then_some(request))
+        Ok((!references::is_empty(&request)).then_some(request))
     }
 
     async fn send(

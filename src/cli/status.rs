@@ -373,6 +373,7 @@ demo: 41 people linked (40 active), 2 groups with 7 members
                 due,
                 attempts: 1,
                 failed,
+                awaits: None,
             };
             TargetChange::PutOpen(key, row)
         };

@@ -18,6 +18,8 @@ use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
 
 /// The first delay after a failure; it doubles with every further one.
 const FIRST_DELAY: chrono::Duration = chrono::Duration::seconds(30);
+/// Why somebody is looked at again who is settled but for their manager.
+const AWAITING: &str = "its manager is not at the target";
 /// The longest delay after a failure.
 pub(super) const LONGEST_DELAY: chrono::Duration = chrono::Duration::hours(6);
 
@@ -46,7 +48,7 @@ impl Parts {
     ) -> Result<Vec<TargetChange>, SnapshotError> {
         let before = store.open()?;
         let mut rows: BTreeMap<&RecordKey, Option<Open>> = BTreeMap::new();
-        for (record, acted_on) in &self.looked_at.0 {
+        for (record, acted_on) in &self.looked_at.acted_on {
             if *acted_on {
                 rows.insert(record, None);
             }
@@ -83,6 +85,7 @@ impl Parts {
                             due,
                             attempts,
                             failed: true,
+                            awaits: None,
                         }),
                     );
                 }
@@ -99,6 +102,17 @@ impl Parts {
                     Due::Now
                 };
                 rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
+            }
+        }
+        for (record, manager) in &self.looked_at.managers {
+            let settled = rows.get(record).is_some_and(Option::is_none);
+            let there = store.link(manager)?.is_some_and(|link| !link.missing);
+            if settled && !there {
+                let awaiting = Open {
+                    awaits: Some(manager.clone()),
+                    ..waiting(AWAITING, Due::FullCycle)
+                };
+                rows.insert(record, Some(awaiting));
             }
         }
         let mut changes: Vec<TargetChange> = self
@@ -274,6 +288,7 @@ fn waiting(why: &str, due: Due) -> Open {
         due,
         attempts: 0,
         failed: false,
+        awaits: None,
     }
 }
 

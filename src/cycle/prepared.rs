@@ -28,7 +28,11 @@ pub struct Prepared {
 }
 
 /// Whom the plan looked at, and whether it could act on them.
-pub(super) struct LookedAt(pub(super) BTreeMap<RecordKey, bool>);
+pub(super) struct LookedAt {
+    pub(super) acted_on: BTreeMap<RecordKey, bool>,
+    /// Who reports to whom, of the entitled.
+    pub(super) managers: BTreeMap<RecordKey, RecordKey>,
+}
 
 impl LookedAt {
     /// `forgotten` are open rows of records that are no more.
@@ -44,7 +48,15 @@ impl LookedAt {
             .iter()
             .map(|(key, group)| (key.clone(), could_act(&group.group)));
         let forgotten = selection.forgotten.iter().map(|key| (key.clone(), true));
-        Self(people.chain(groups).chain(forgotten).collect())
+        let managers = selection.people.iter().filter_map(|(key, person)| {
+            let manager = person.manager.as_ref()?;
+            let entitled = person.standing.is_entitled();
+            entitled.then(|| (key.clone(), manager.record.clone()))
+        });
+        Self {
+            acted_on: people.chain(groups).chain(forgotten).collect(),
+            managers: managers.collect(),
+        }
     }
 
     /// Held items that a full cycle has to judge again: of those who were not judged now.
@@ -59,7 +71,7 @@ impl LookedAt {
     }
 
     fn acted_on(&self, record: &RecordKey) -> bool {
-        self.0.get(record).copied().unwrap_or(false)
+        self.acted_on.get(record).copied().unwrap_or(false)
     }
 }
 

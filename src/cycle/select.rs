@@ -5,6 +5,7 @@
 //! than `seen`, open rows, and what a changed edge, key or verdict touches.
 
 mod groups;
+mod references;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,7 @@ pub(super) fn select(
     full: bool,
     now: DateTime<Utc>,
 ) -> Result<Selection, SnapshotError> {
+    let open = known.open()?;
     let mut selector = Selector {
         known,
         readings,
@@ -76,7 +78,8 @@ pub(super) fn select(
         everything,
         full,
         now,
-        open: known.open()?,
+        awaited: references::awaited(&open),
+        open,
         intents: known.intents()?,
         scope_groups: Vec::new(),
         scope_members: BTreeMap::new(),
@@ -109,6 +112,8 @@ struct Selector<'a> {
     full: bool,
     now: DateTime<Utc>,
     open: BTreeMap<RecordKey, Open>,
+    /// Who waits for somebody to come to the target.
+    awaited: BTreeMap<RecordKey, BTreeSet<RecordKey>>,
     intents: BTreeMap<RecordKey, Intent>,
     scope_groups: Vec<ScopeGroup>,
     scope_members: BTreeMap<RecordKey, BTreeSet<RecordKey>>,
@@ -143,7 +148,11 @@ impl Selector<'_> {
     /// Keys of everything to look at, before what it touches.
     fn changed(&self) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut changed: BTreeSet<RecordKey> = BTreeSet::new();
-        changed.extend(self.open.keys().cloned());
+        let open = self.open.iter();
+        changed.extend(
+            open.filter(|(_, open)| open.awaits.is_none())
+                .map(|(key, _)| key.clone()),
+        );
         changed.extend(self.intents.keys().cloned());
         if self.everything {
             for view in self.views() {
@@ -188,7 +197,8 @@ impl Selector<'_> {
         Ok(())
     }
 
-    /// Judges people, and then whoever owns a key that one of them wants.
+    /// Judges people, and then whoever owns a key that one of them wants, and whose reference to
+    /// one of them may change.
     fn take_people(&mut self, mut keys: BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
         while !keys.is_empty() {
             let mut owners = BTreeSet::new();
@@ -197,6 +207,7 @@ impl Selector<'_> {
                     continue;
                 };
                 owners.extend(self.rivals(&record, &candidate)?);
+                owners.extend(self.reports(&record, &candidate)?);
                 self.selection.people.insert(record, candidate);
             }
             owners.retain(|owner| !self.selection.people.contains_key(owner));
@@ -211,7 +222,11 @@ impl Selector<'_> {
         let behind = |record: &RecordKey| {
             selection.people.contains_key(record) || selection.groups.contains_key(record)
         };
-        let forgotten = self.open.keys().filter(|record| !behind(record)).cloned();
+        // Who awaits somebody was not even looked at.
+        let looked_at = |open: &Open| open.awaits.is_none() || self.everything;
+        let forgotten = self.open.iter().filter(|(_, open)| looked_at(open));
+        let forgotten = forgotten.map(|(record, _)| record);
+        let forgotten = forgotten.filter(|record| !behind(record)).cloned();
         selection.forgotten = forgotten.collect();
     }
 
@@ -262,7 +277,7 @@ impl Selector<'_> {
             return Ok(None);
         }
         let attributes = row.as_ref().map(|row| &row.attributes);
-        let desired = attributes.filter(|_| !gone).map(|attributes| {
+        let mut desired = attributes.filter(|_| !gone).map(|attributes| {
             self.target
                 .mapping
                 .apply(record.kind, &record.id, attributes)
@@ -284,7 +299,11 @@ impl Selector<'_> {
             None | Some(Due::Now) => true,
             // Nobody waits longer than the longest delay, whatever the clock once said.
             Some(Due::At(moment)) => moment <= self.now || moment > self.now + LONGEST_DELAY,
-            Some(Due::FullCycle) => false,
+            Some(Due::FullCycle) => open.is_some_and(|open| open.awaits.is_some()),
+        };
+        let manager = match &mut desired {
+            Some(Ok(desired)) if record.kind == Kind::User => self.take_manager(record, desired)?,
+            _ => None,
         };
         Ok(Some(Candidate {
             standing: Standing::settle(lifecycle, gone, unreadable.as_deref(), verdict),
@@ -295,6 +314,7 @@ impl Selector<'_> {
             due: unreadable.is_none() && (due || self.full || self.everything || news),
             suspended: open.is_some_and(|open| open.why == SUSPENDED),
             rehire_key,
+            manager,
         }))
     }
 

@@ -114,7 +114,7 @@ pub(super) const NAME: [(&str, &[&str]); 6] = [
 ];
 
 /// Enterprise attributes: the short name and the full one.
-pub(super) const ENTERPRISE: [(&str, &str); 5] = [
+pub(super) const ENTERPRISE: [(&str, &str); 6] = [
     (
         "employeeNumber",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
@@ -134,6 +134,10 @@ pub(super) const ENTERPRISE: [(&str, &str); 5] = [
     (
         "department",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
+    ),
+    (
+        "manager",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
     ),
 ];
 

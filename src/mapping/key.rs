@@ -17,10 +17,13 @@ pub fn expand_key(key: &str) -> Result<AttributePath, MappingConfigError> {
         problem,
     };
     let name = key.trim();
-    if is_manager(name) {
-        return Err(refuse(
-            "managers are not supported yet; leave this key out".to_owned(),
-        ));
+    if let Some(rest) = manager_part(name) {
+        return match rest {
+            "" | ".value" => Ok(AttributePath::manager()),
+            _ => Err(refuse(
+                "of a manager only the reference can be mapped; write `manager`".to_owned(),
+            )),
+        };
     }
     if let Some(why) = owned_elsewhere(name) {
         return Err(refuse(why.to_owned()));
@@ -41,18 +44,15 @@ pub fn expand_key(key: &str) -> Result<AttributePath, MappingConfigError> {
     Ok(path)
 }
 
-/// Whether a key is about managers, however it is spelled: short, under its URN, or with a
-/// sub-attribute.
-pub(super) fn is_manager(key: &str) -> bool {
-    let key = key.trim();
+/// What follows `manager` in a key that is about managers, under its URN or not.
+fn manager_part(key: &str) -> Option<&str> {
     let prefix = ENTERPRISE_SCHEMA.len();
     let name = match key.get(..prefix) {
-        Some(schema) if same(schema, ENTERPRISE_SCHEMA) => {
-            key[prefix..].strip_prefix(':').unwrap_or_default()
-        }
+        Some(schema) if same(schema, ENTERPRISE_SCHEMA) => key[prefix..].strip_prefix(':')?,
         _ => key,
     };
-    same(attribute_name(name), "manager")
+    let attribute = attribute_name(name);
+    same(attribute, "manager").then(|| &name[attribute.len()..])
 }
 
 /// Multi-valued attributes whose short key means the work element.

@@ -161,12 +161,42 @@ pub struct Difference {
 /// One call, without any choice left in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// When it is its turn; requests of one phase may run side by side.
+    /// When it is its turn.
     pub phase: Phase,
-    /// What to send.
+    /// Its turn within the phase. Requests of one turn may run side by side; a later one may
+    /// refer to what an earlier one creates.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub wave: u32,
+    /// What to send, but for `manager`.
     pub write: Write,
+    /// The manager to be sent and acknowledged besides, who is created by the same plan: the
+    /// id is known when it is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<RecordKey>,
     /// What the snapshot records once the target has acknowledged it.
     pub acknowledge: Acknowledge,
+}
+
+impl Request {
+    /// A request in its phase's first turn that refers to nobody new.
+    pub fn new(phase: Phase, write: Write, acknowledge: Acknowledge) -> Self {
+        Self {
+            phase,
+            wave: 0,
+            write,
+            manager: None,
+            acknowledge,
+        }
+    }
+
+    /// When it is its turn in a plan.
+    pub fn turn(&self) -> (Phase, u32) {
+        (self.phase, self.wave)
+    }
+}
+
+fn is_first(wave: &u32) -> bool {
+    *wave == 0
 }
 
 /// The order of a plan, coarsest first.
@@ -187,7 +217,7 @@ pub enum Phase {
     Groups,
     /// Membership chunks beyond the first request of a group.
     Memberships,
-    /// References to what this plan created.
+    /// References to what this plan created, where an earlier request could not have them.
     References,
     /// Deletions.
     Deletions,

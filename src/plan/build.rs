@@ -12,6 +12,7 @@ use super::action::{
     Reason, Request, Subject, Write,
 };
 use super::input::{Candidate, Input, Standing};
+use super::references::{self, Wanted};
 use crate::scim::difference::operations;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
@@ -116,19 +117,25 @@ pub(super) fn keep_what_stays(
 }
 
 /// A creation; `again`, in place of a resource that is missing.
-pub(super) fn create(subject: Subject, desired: AttributeMap, again: bool, phase: Phase) -> Action {
+pub(super) fn create(
+    subject: Subject,
+    wanted: impl Into<Wanted>,
+    again: bool,
+    phase: Phase,
+) -> Action {
+    let wanted = wanted.into();
     let (reason, costs) = if again {
         (Reason::MissingAtTarget, vec![cost(Limit::Recreations)])
     } else {
         (Reason::NewInScope, Vec::new())
     };
-    let differences = differences(&AttributeMap::new(), &desired);
+    let differences = differences(&AttributeMap::new(), &wanted);
     let write = Write::Create {
-        attributes: desired.clone(),
+        attributes: wanted.values.clone(),
         members: Vec::new(),
     };
     let acknowledge = Acknowledge {
-        attributes: Some(desired),
+        attributes: Some(wanted.values),
         active: Some(true),
         ..Acknowledge::default()
     };
@@ -139,18 +146,18 @@ pub(super) fn create(subject: Subject, desired: AttributeMap, again: bool, phase
         adoption: None,
         differences,
         requests: vec![Request {
-            phase,
-            write,
-            acknowledge,
+            manager: wanted.pending,
+            ..Request::new(phase, write, acknowledge)
         }],
         costs,
     }
 }
 
 /// A patch of exactly the difference; `None` when there is none.
-pub(super) fn patch(subject: Subject, link: &Link, desired: AttributeMap) -> Option<Action> {
+pub(super) fn patch(subject: Subject, link: &Link, wanted: impl Into<Wanted>) -> Option<Action> {
+    let wanted = wanted.into();
     let acknowledged = &link.acknowledged;
-    let differences = differences(acknowledged, &desired);
+    let differences = differences(acknowledged, &wanted);
     if differences.is_empty() {
         return None;
     }
@@ -164,12 +171,12 @@ pub(super) fn patch(subject: Subject, link: &Link, desired: AttributeMap) -> Opt
     };
     let write = Write::Patch {
         active: None,
-        operations: operations(acknowledged, &desired),
+        operations: operations(acknowledged, &wanted.values),
         add: Vec::new(),
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
-        attributes: Some(desired),
+        attributes: Some(wanted.values),
         ..Acknowledge::default()
     };
     Some(Action {
@@ -179,31 +186,26 @@ pub(super) fn patch(subject: Subject, link: &Link, desired: AttributeMap) -> Opt
         adoption: None,
         differences,
         requests: vec![Request {
-            phase,
-            write,
-            acknowledge,
+            manager: wanted.pending,
+            ..Request::new(phase, write, acknowledge)
         }],
         costs,
     })
 }
 
 /// Switching on again, with whatever changed in between.
-pub(super) fn reactivate(
-    subject: Subject,
-    acknowledged: &AttributeMap,
-    desired: AttributeMap,
-) -> Action {
-    let differences = differences(acknowledged, &desired);
+pub(super) fn reactivate(subject: Subject, acknowledged: &AttributeMap, wanted: Wanted) -> Action {
+    let differences = differences(acknowledged, &wanted);
     let mut costs = patch_costs(&differences);
     costs.push(cost(Limit::Reactivations));
     let write = Write::Patch {
         active: Some(true),
-        operations: operations(acknowledged, &desired),
+        operations: operations(acknowledged, &wanted.values),
         add: Vec::new(),
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
-        attributes: Some(desired),
+        attributes: Some(wanted.values),
         active: Some(true),
         ..Acknowledge::default()
     };
@@ -214,9 +216,8 @@ pub(super) fn reactivate(
         adoption: None,
         differences,
         requests: vec![Request {
-            phase: Phase::Reactivations,
-            write,
-            acknowledge,
+            manager: wanted.pending,
+            ..Request::new(Phase::Reactivations, write, acknowledge)
         }],
         costs,
     }
@@ -245,11 +246,7 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
         reason,
         adoption: None,
         differences: Vec::new(),
-        requests: vec![Request {
-            phase: Phase::Leavers,
-            write,
-            acknowledge,
-        }],
+        requests: vec![Request::new(Phase::Leavers, write, acknowledge)],
         costs: vec![cost(limit)],
     }
 }
@@ -259,22 +256,26 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
 pub(super) fn adopt(
     subject: Subject,
     listed: &Listed,
-    mut desired: AttributeMap,
+    wanted: impl Into<Wanted>,
     take_over: bool,
     reason: Reason,
 ) -> Action {
+    let mut wanted = wanted.into();
     let external_id = AttributePath::external_id();
     let present = read_path(&listed.json, &external_id).and_then(|value| value.as_str());
-    let wanted = desired.get(&external_id).and_then(|value| value.as_str());
+    let ours = wanted
+        .values
+        .get(&external_id)
+        .and_then(|value| value.as_str());
     let foreign = present
-        .filter(|present| Some(*present) != wanted)
+        .filter(|present| Some(*present) != ours)
         .map(str::to_owned);
     if foreign.is_some() && !take_over {
-        desired.remove(&external_id);
+        wanted.values.remove(&external_id);
     }
-    let found = values_found(listed, &desired);
+    let found = values_found(listed, &wanted.values);
     let kind = subject.kind;
-    let differences = differences(&found, &desired);
+    let differences = differences(&found, &wanted);
     let switch_on = kind == Kind::User && !listed.active;
     let mut costs = Vec::new();
     if differences
@@ -298,19 +299,18 @@ pub(super) fn adopt(
         };
         let write = Write::Patch {
             active: switch_on.then_some(true),
-            operations: operations(&found, &desired),
+            operations: operations(&found, &wanted.values),
             add: Vec::new(),
             remove: Vec::new(),
         };
         let acknowledge = Acknowledge {
-            attributes: Some(desired),
+            attributes: Some(wanted.values),
             active: switch_on.then_some(true),
             ..Acknowledge::default()
         };
         requests.push(Request {
-            phase,
-            write,
-            acknowledge,
+            manager: wanted.pending,
+            ..Request::new(phase, write, acknowledge)
         });
     }
     let kept = foreign.filter(|_| !take_over);
@@ -352,8 +352,13 @@ pub(super) fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
         .map_or_else(AttributeMap::new, |sought| values_found(listed, sought))
 }
 
-/// Old and new values of everything that differs, in the order of the paths.
-pub(super) fn differences(old: &AttributeMap, new: &AttributeMap) -> Vec<Difference> {
+/// Old and new values of everything that differs, in the order of the paths. A manager whom
+/// the plan creates is shown as pending.
+fn differences(old: &AttributeMap, wanted: &Wanted) -> Vec<Difference> {
+    let mut new = wanted.values.clone();
+    if let Some(record) = &wanted.pending {
+        new.insert(AttributePath::manager(), references::pending(record));
+    }
     let paths: BTreeSet<&AttributePath> = old.keys().chain(new.keys()).collect();
     paths
         .into_iter()
@@ -371,6 +376,10 @@ pub(super) fn differences(old: &AttributeMap, new: &AttributeMap) -> Vec<Differe
 fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
     let mut found = AttributeMap::new();
     for (path, wanted) in wanted {
+        if *path == AttributePath::manager() {
+            found.extend(references::found(listed).map(|value| (path.clone(), value)));
+            continue;
+        }
         let Some(value) = read_path(&listed.json, path) else {
             continue;
         };

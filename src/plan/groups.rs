@@ -289,11 +289,11 @@ impl<'a> Table<'a> {
         let ours = link.origin == Origin::Created;
         let mut action = if rules.groups.when_gone == WhenGone::Delete && ours && !some_stay {
             let mut action = bare(subject, Change::Delete, reason);
-            action.requests.push(Request {
-                phase: Phase::Deletions,
-                write: Write::Delete,
-                acknowledge: Acknowledge::default(),
-            });
+            action.requests.push(Request::new(
+                Phase::Deletions,
+                Write::Delete,
+                Acknowledge::default(),
+            ));
             action
         } else {
             let mut action = bare(subject, Change::Patch, reason);

@@ -15,6 +15,7 @@ use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{Action, Held, HeldReason, Limit, Reason, Subject};
 use super::input::Input;
+use super::references;
 pub use held_set::{digest_of, id_of, is_named};
 use limits::Ledger;
 pub use limits::allowed;
@@ -109,6 +110,7 @@ pub fn judge(
         guard.place(action);
     }
     followers::hold_takers(&mut guard.judged);
+    references::drop_absent(&mut guard.judged.actions);
     // Memberships of held people are not counted against the groups: they stay anyway.
     let held_memberships = followers::hold_memberships(&mut groups, &guard.judged);
     if let Some(allowed) = guard.ledger.members_exceeded(&groups) {

@@ -64,6 +64,20 @@ pub struct Candidate {
     pub suspended: bool,
     /// The value of `rehire_key`, if it has one.
     pub rehire_key: Option<String>,
+    /// Whom the source names as the manager; not in `desired`, which holds plain values.
+    pub manager: Option<Referenced>,
+}
+
+/// Somebody whom a record refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referenced {
+    /// Who, as the source names them; they need not exist.
+    pub record: RecordKey,
+    /// Their resource, unless it is known to be missing. People who left keep theirs.
+    pub resource: Option<ResourceId>,
+    /// Without a resource they may still get one, or one cannot tell: what the target has
+    /// now stays until then.
+    pub awaited: bool,
 }
 
 /// A group with its members.

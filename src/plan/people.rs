@@ -16,7 +16,7 @@ use super::build;
 use super::claims;
 use super::input::{Candidate, Input, Standing};
 use super::matching::{Index, Match, Move, keys_for};
-use crate::scim::resource::{AttributeMap, ResourceId};
+use crate::scim::resource::{AttributeMap, Listed as ListedResource, ResourceId};
 use crate::snapshot::link::Link;
 
 /// The decisions about people.
@@ -37,15 +37,16 @@ pub(super) struct People {
 /// Decides about every person of the input.
 pub(super) fn decide(input: &Input<'_>) -> People {
     let mut table = Table::new(input);
-    // Claims are settled in this order, so that nobody takes what an entitled person has.
-    for (record, candidate) in &input.people {
-        if let (Standing::Entitled, Some(link)) = (&candidate.standing, candidate.standing_link()) {
-            table.entitled_linked(record, candidate, link);
-        }
-    }
+    // Who joins is settled before anybody's values: it may be somebody's manager.
     for (record, candidate) in &input.people {
         if candidate.standing.is_entitled() && candidate.standing_link().is_none() {
             table.entitled_unlinked(record, candidate);
+        }
+    }
+    table.join();
+    for (record, candidate) in &input.people {
+        if let (Standing::Entitled, Some(link)) = (&candidate.standing, candidate.standing_link()) {
+            table.entitled_linked(record, candidate, link);
         }
     }
     for (record, candidate) in &input.people {
@@ -71,7 +72,16 @@ struct Table<'a> {
     claimed: BTreeSet<ResourceId>,
     /// Resources without a link of their own record that an action of this plan is about.
     taken: BTreeSet<ResourceId>,
+    /// Who gets a link, in the order in which it was settled.
+    joining: Vec<(RecordKey, Joining<'a>)>,
     people: People,
+}
+
+/// How an unlinked person gets a link.
+enum Joining<'a> {
+    Create,
+    /// Takes what was found, and from whom the link moves.
+    Adopt(&'a ListedResource, Option<RecordKey>),
 }
 
 impl<'a> Table<'a> {
@@ -93,6 +103,7 @@ impl<'a> Table<'a> {
             suitors: BTreeMap::new(),
             claimed: BTreeSet::new(),
             taken: BTreeSet::new(),
+            joining: Vec::new(),
             people: People::default(),
         };
         for (record, candidate) in &input.people {

@@ -125,11 +125,7 @@ fn apply(release: &Release, actions: &mut [Action], people: &BTreeMap<RecordKey,
                 attributes: Some(attributes),
                 ..Acknowledge::default()
             };
-            let request = Request {
-                phase: Phase::Releases,
-                write,
-                acknowledge,
-            };
+            let request = Request::new(Phase::Releases, write, acknowledge);
             actions[position].requests.insert(0, request);
         }
     }

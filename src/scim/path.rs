@@ -13,6 +13,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::ENTERPRISE_SCHEMA;
+
 /// One place in a resource that holds one value.
 ///
 /// Parsing canonicalises the spelling of core and enterprise attributes and URNs, so that
@@ -74,6 +76,14 @@ impl AttributePath {
     /// `displayName`.
     pub fn display_name() -> Self {
         Self::core("displayName")
+    }
+
+    /// The enterprise extension's `manager` (RFC 7643 §4.3): a reference to another user.
+    pub fn manager() -> Self {
+        Self {
+            schema: Some(ENTERPRISE_SCHEMA.to_owned()),
+            ..Self::core("manager")
+        }
     }
 }
 

@@ -80,6 +80,10 @@ pub struct Open {
     pub attempts: u32,
     /// True when the last attempt failed (as opposed to held or listed).
     pub failed: bool,
+    /// Somebody it refers to who is not at the target: it is settled but for them, and looked
+    /// at when they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<RecordKey>,
 }
 
 /// When an open subject is looked at again.

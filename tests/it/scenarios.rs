@@ -66,6 +66,13 @@ scenarios! {
     limit_zero
     lost_post_answer
     lost_post_answer_in_doubt
+    manager_adopted
+    manager_chain
+    manager_cycle
+    manager_late
+    manager_leaves
+    manager_made_again
+    manager_unknown_id
     mapping_changed
     mass_leaver_held
     mass_leaver_restored

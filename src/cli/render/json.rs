@@ -10,6 +10,7 @@ use url::Url;
 use super::{Counts, Mode, count_requests, outcome_of, word_of};
 use crate::apply::report::{Outcome, TargetReport};
 use crate::plan::action::{Action, Change, Held, Limit, Listed, Plan, Reference, Subject, Write};
+use crate::plan::references;
 use crate::scim::resource::ResourceId;
 use crate::target::{Profile, dialect};
 
@@ -166,7 +167,9 @@ fn action_document(
                     .resource
                     .as_ref()
                     .or(adoption.as_ref().map(|adoption| &adoption.resource));
-                request_document(&request.write, about, resource, profile)
+                let shown =
+                    references::fill_in(request, |record| Some(references::pending(record)));
+                request_document(&shown.write, about, resource, profile)
             })
             .collect(),
         outcome,

@@ -67,11 +67,7 @@ pub(in crate::cli) fn action(change: Change, subject: Subject, reason: Reason) -
 }
 
 fn request(phase: Phase, write: Write) -> Request {
-    Request {
-        phase,
-        write,
-        acknowledge: Acknowledge::default(),
-    }
+    Request::new(phase, write, Acknowledge::default())
 }
 
 /// Somebody new.

@@ -282,9 +282,9 @@ fn mistakes_in_a_mapping_are_pointed_at() {
     let table: &[(&str, usize, &[&str])] = &[
         ("active = false", 1, &["cannot be mapped", "lifecycle"]),
         (
-            "manager = \"boss\"",
+            "\"manager.displayName\" = \"boss\"",
             1,
-            &["managers are not supported yet", "leave this key out"],
+            &["only the reference can be mapped", "write `manager`"],
         ),
         ("titel = \"title\"", 1, &["did you mean `title`?"]),
         ("title = true", 9, &["`false` to drop"]),

@@ -105,16 +105,13 @@ fn patches(add: Vec<Reference>, remove: Vec<ResourceId>, limit: usize) -> Vec<Re
             members_removed: remove.clone(),
             ..Acknowledge::default()
         };
-        requests.push(Request {
-            phase: Phase::Memberships,
-            write: Write::Patch {
-                active: None,
-                operations: Vec::new(),
-                add,
-                remove,
-            },
-            acknowledge,
-        });
+        let write = Write::Patch {
+            active: None,
+            operations: Vec::new(),
+            add,
+            remove,
+        };
+        requests.push(Request::new(Phase::Memberships, write, acknowledge));
     }
     requests
 }

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use provisor_connectors::RecordKey;
+use serde_json::Value;
 
-use super::{Table, is_suspended, missing_required};
+use super::{Joining, Table, is_suspended, missing_required};
 use crate::plan::action::{Change, HeldReason, ListedReason, Phase, Reason, Reference};
 use crate::plan::build;
 use crate::plan::input::{Candidate, Standing};
 use crate::plan::matching::Match;
+use crate::plan::references::{self, Wanted};
 use crate::plan::rules::AdoptInactive;
+use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, ResourceId};
 use crate::snapshot::link::Link;
 
@@ -36,11 +39,14 @@ impl<'a> Table<'a> {
             let detail = "switched off at the target by somebody else; left alone";
             return self.list(subject, ListedReason::SuspendedAtTarget, detail);
         }
-        let desired = build::keep_what_stays(desired, link, self.input);
+        let acknowledged = &link.acknowledged;
+        let before = acknowledged.get(&AttributePath::manager()).cloned();
+        let mut wanted = self.with_manager(candidate, desired, before);
+        wanted.values = build::keep_what_stays(&wanted.values, link, self.input);
         let action = if link.active {
-            build::patch(subject, link, desired)
+            build::patch(subject, link, wanted)
         } else {
-            Some(build::reactivate(subject, &link.acknowledged, desired))
+            Some(build::reactivate(subject, acknowledged, wanted))
         };
         self.people.actions.extend(action);
     }
@@ -49,16 +55,16 @@ impl<'a> Table<'a> {
         if !candidate.due {
             return;
         }
-        let Some(desired) = self.desired(record, candidate, Change::Create) else {
+        if self.desired(record, candidate, Change::Create).is_none() {
             return;
-        };
+        }
         match self.find(candidate) {
-            Match::Unmatched => self.create(record, candidate, desired),
+            Match::Unmatched => self.will_create(record, candidate),
             Match::Ambiguous(_, detail) => {
                 let subject = self.subject(record, candidate);
                 self.hold(subject, Change::Adopt, HeldReason::AmbiguousMatch, detail);
             }
-            Match::One(resource) => self.adopt(record, candidate, desired, resource),
+            Match::One(resource) => self.will_adopt(record, candidate, resource),
         }
     }
 
@@ -86,9 +92,9 @@ impl<'a> Table<'a> {
         None
     }
 
-    fn create(&mut self, record: &RecordKey, candidate: &Candidate, desired: &AttributeMap) {
-        let subject = self.subject(record, candidate);
+    fn will_create(&mut self, record: &RecordKey, candidate: &Candidate) {
         if self.input.is_in_doubt(record.kind, candidate) {
+            let subject = self.subject(record, candidate);
             return self.hold(
                 subject,
                 Change::Create,
@@ -96,46 +102,77 @@ impl<'a> Table<'a> {
                 build::IN_DOUBT,
             );
         }
-        let again = candidate.link.is_some();
-        let action = build::create(subject, desired.clone(), again, Phase::Joiners);
-        self.people
-            .coming
-            .insert(record.clone(), Reference::Pending(record.clone()));
-        self.people.actions.push(action);
+        let reference = Reference::Pending(record.clone());
+        self.people.coming.insert(record.clone(), reference);
+        self.joining.push((record.clone(), Joining::Create));
     }
 
-    fn adopt(
-        &mut self,
-        record: &RecordKey,
-        candidate: &Candidate,
-        desired: &AttributeMap,
-        resource: ResourceId,
-    ) {
+    fn will_adopt(&mut self, record: &RecordKey, candidate: &Candidate, resource: ResourceId) {
         let Some(listed) = self.input.observed_users.resources.get(&resource) else {
             return;
         };
-        let mut subject = self.subject(record, candidate);
-        subject.resource = Some(resource.clone());
-        let moved_from = match self.may_adopt(record, candidate, listed) {
-            Ok(moved_from) => moved_from,
-            Err((change, reason, detail)) => return self.hold(subject, change, reason, detail),
-        };
-        let reason = if moved_from.is_some() {
-            Reason::Rehired
-        } else {
-            Reason::Matched
-        };
-        // The externalId of the former record is one of ours.
-        let take_over = self.input.rules.take_over || moved_from.is_some();
-        let mut action = build::adopt(subject, listed, desired.clone(), take_over, reason);
-        if let Some(adoption) = &mut action.adoption {
-            adoption.moved_from = moved_from;
+        match self.may_adopt(record, candidate, listed) {
+            Ok(moved_from) => {
+                let reference = Reference::Linked(resource.clone());
+                self.people.coming.insert(record.clone(), reference);
+                self.taken.insert(resource);
+                let adopt = Joining::Adopt(listed, moved_from);
+                self.joining.push((record.clone(), adopt));
+            }
+            Err((change, reason, detail)) => {
+                let mut subject = self.subject(record, candidate);
+                subject.resource = Some(resource);
+                self.hold(subject, change, reason, detail);
+            }
         }
-        self.taken.insert(resource.clone());
-        self.people
-            .coming
-            .insert(record.clone(), Reference::Linked(resource));
-        self.people.actions.push(action);
+    }
+
+    /// Makes the actions of everybody who joins, now that it is known who does: some of them
+    /// are the managers of others.
+    pub(super) fn join(&mut self) {
+        for (record, joining) in std::mem::take(&mut self.joining) {
+            let Some(candidate) = self.input.people.get(&record) else {
+                continue;
+            };
+            let Some(desired) = candidate.mapped() else {
+                continue;
+            };
+            let mut subject = self.subject(&record, candidate);
+            let action = match joining {
+                Joining::Create => {
+                    let wanted = self.with_manager(candidate, desired, None);
+                    build::create(subject, wanted, candidate.link.is_some(), Phase::Joiners)
+                }
+                Joining::Adopt(listed, moved_from) => {
+                    let before = references::found(listed);
+                    let wanted = self.with_manager(candidate, desired, before);
+                    subject.resource = Some(listed.id.clone());
+                    let reason = match moved_from {
+                        Some(_) => Reason::Rehired,
+                        None => Reason::Matched,
+                    };
+                    // The externalId of the former record is one of ours.
+                    let take_over = self.input.rules.take_over || moved_from.is_some();
+                    let mut action = build::adopt(subject, listed, wanted, take_over, reason);
+                    if let Some(adoption) = &mut action.adoption {
+                        adoption.moved_from = moved_from;
+                    }
+                    action
+                }
+            };
+            self.people.actions.push(action);
+        }
+    }
+
+    /// What somebody should be, with the manager; `before` is the one they have.
+    fn with_manager(
+        &self,
+        candidate: &Candidate,
+        desired: &AttributeMap,
+        before: Option<Value>,
+    ) -> Wanted {
+        let coming = &self.people.coming;
+        references::with_manager(desired.clone(), candidate, coming, self.input, before)
     }
 
     /// Whether a record may have the one resource it matches, and from whom the link moves;

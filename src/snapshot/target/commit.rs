@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{TargetChange, Totals, malformed, place};
+use crate::scim::path::AttributePath;
 use crate::scim::resource::{self, ResourceId};
 use crate::snapshot::codec;
 use crate::snapshot::key;
@@ -213,15 +214,17 @@ impl<'a> Commit<'a> {
 
     /// Keys of the value index that a link has.
     fn indexed(&self, record: &RecordKey, link: &Link) -> BTreeSet<Vec<u8>> {
+        let manager = AttributePath::manager();
         link.acknowledged
             .iter()
             .filter(|(path, _)| {
-                path.schema.is_none()
-                    && match path.attribute.as_str() {
-                        "externalId" | "userName" | "emails" => true,
-                        "displayName" => record.kind == Kind::Group,
-                        _ => false,
-                    }
+                **path == manager
+                    || path.schema.is_none()
+                        && match path.attribute.as_str() {
+                            "externalId" | "userName" | "emails" => true,
+                            "displayName" => record.kind == Kind::Group,
+                            _ => false,
+                        }
             })
             .map(|(path, value)| {
                 let folded = resource::fold(path, value);

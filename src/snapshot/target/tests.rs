@@ -256,6 +256,7 @@ fn intents_and_open_rows_are_closed_by_record() {
         due: Due::Now,
         attempts: 0,
         failed: false,
+        awaits: None,
     };
     target
         .commit(vec![
