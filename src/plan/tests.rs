@@ -1,1 +1,3 @@
+//! The planning core, tested as a whole.
 
+mod references;

@@ -1,5 +1,5 @@
 //! kill -9 at random instants of a first sync of 2,000 people and 20 groups, then restarts
-//! until it is done: nobody twice, nobody lost, every group as the source has it.
+//! until it is done: nobody twice, nobody lost, every group and manager as the source has it.
 //!
 //! The real program dies, without a chance to tidy up; the server is a process of its own
 //! and lives on. A round is one first sync with one kill or more. `cargo test` plays a few;
@@ -20,6 +20,7 @@ use crate::support::sandbox::Sandbox;
 
 const PEOPLE: usize = 2_000;
 const GROUPS: usize = 20;
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// Longer than `settle` in the configuration below: afterwards a create in doubt may be
 /// looked for, and sent again when it is not there.
@@ -122,6 +123,13 @@ fn check_target(sandbox: &Sandbox) {
         .iter()
         .filter_map(|user| Some((user["id"].as_str()?, user["userName"].as_str()?)))
         .collect();
+    for user in &users {
+        let id = user[ENTERPRISE]["manager"]["value"].as_str();
+        let manager = id.and_then(|id| names.get(id).copied());
+        let number = user["externalId"].as_str().and_then(|id| id.parse().ok());
+        let wanted = user_name(manager_of(number.expect("a number as externalId")));
+        assert_eq!(manager, Some(wanted.as_str()), "the manager of {user}");
+    }
     let groups = sandbox.http.list("/Groups").expect("the groups are listed");
     assert_eq!(groups.len(), GROUPS);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -144,9 +152,10 @@ fn check_target(sandbox: &Sandbox) {
 }
 
 fn write_files(folder: &Path, sandbox: &Sandbox) {
-    let mut people = "id,userName,title\n".to_owned();
+    let mut people = "id,userName,title,manager\n".to_owned();
     for person in 0..PEOPLE {
-        writeln!(people, "{person:04},{},Clerk", user_name(person)).expect("a string takes all");
+        let (name, manager) = (user_name(person), manager_of(person));
+        writeln!(people, "{person:04},{name},Clerk,{manager:04}").expect("a string takes all");
     }
     let mut groups = "id,displayName,members\n".to_owned();
     for group in 0..GROUPS {
@@ -176,6 +185,11 @@ fn write_files(folder: &Path, sandbox: &Sandbox) {
 /// Everybody is in one group of a hundred, and in a second one by another rule.
 fn members_of(group: usize) -> impl Iterator<Item = usize> {
     (0..PEOPLE).filter(move |person| person % GROUPS == group || person / 100 == group)
+}
+
+/// Ten reports each; the first two people manage each other.
+fn manager_of(person: usize) -> usize {
+    if person == 0 { 1 } else { person / 10 }
 }
 
 fn user_name(person: usize) -> String {
