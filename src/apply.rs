@@ -11,7 +11,7 @@ pub mod report;
 mod run;
 mod send;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::Utc;
@@ -85,13 +85,18 @@ impl Applier<'_> {
         step: &str,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
-        let requests = plan.actions.iter().flat_map(|action| &action.requests);
-        let turns: BTreeSet<Turn> = requests
-            .map(Request::turn)
-            .filter(|turn| turn.0 == phase)
-            .collect();
-        for turn in turns {
-            self.run_turn(plan, turn, run, step, progress).await?;
+        let mut turns: BTreeMap<Turn, Vec<usize>> = BTreeMap::new();
+        for (index, action) in plan.actions.iter().enumerate() {
+            let turns_of = action.requests.iter().map(Request::turn);
+            for turn in turns_of.filter(|turn| turn.0 == phase) {
+                turns.entry(turn).or_default().push(index);
+            }
+        }
+        for (turn, mut work) in turns {
+            work.dedup();
+            work.retain(|index| run.is_going(*index));
+            self.run_turn(plan, turn, &work, run, step, progress)
+                .await?;
         }
         Ok(())
     }
@@ -101,15 +106,11 @@ impl Applier<'_> {
         &self,
         plan: &Plan,
         turn: Turn,
+        work: &[usize],
         run: &mut Run<'_>,
         step: &str,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
-        let due = |action: &Action| action.requests.iter().any(|each| each.turn() == turn);
-        let work: Vec<usize> = run
-            .going()
-            .filter(|index| plan.actions.get(*index).is_some_and(due))
-            .collect();
         for group in work.chunks(GROUP) {
             self.open_intents(plan, group, turn).await?;
             // After a target-wide failure what is under way ends by itself, and nothing new

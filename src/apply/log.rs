@@ -8,6 +8,7 @@ use super::report::Failure;
 use super::{Applier, failed};
 use crate::audit::Entry;
 use crate::plan::action::{Action, Change, Request, Write};
+use crate::scim::path::AttributePath;
 
 impl Applier<'_> {
     /// Appends one record; durable with the next flush. Values only where the configuration
@@ -21,10 +22,22 @@ impl Applier<'_> {
     ) -> Result<(), Failure> {
         let record = action.subject.record.as_ref();
         let resource = self.resource_of(action).ok().flatten();
+        // A manager whom the plan created has an id by now, or was left out.
+        let manager = AttributePath::manager();
+        let sent = |path: &AttributePath| {
+            let acknowledged = call.map(|(_, request)| &request.acknowledge.attributes);
+            acknowledged?.as_ref()?.get(path).cloned()
+        };
         let values = self.audit_values.then(|| {
             let differences = action.differences.iter();
             differences
-                .map(|each| (each.path.to_string(), each.new.clone().unwrap_or_default()))
+                .map(|each| {
+                    let new = match each.path == manager {
+                        true => sent(&each.path),
+                        false => each.new.clone(),
+                    };
+                    (each.path.to_string(), new.unwrap_or_default())
+                })
                 .collect::<serde_json::Map<_, _>>()
                 .into()
         });

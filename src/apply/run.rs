@@ -49,10 +49,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn going(&self) -> impl Iterator<Item = usize> {
-        (0..self.plan.actions.len()).filter(|index| self.is_going(*index))
-    }
-
     pub(super) fn is_going(&self, index: usize) -> bool {
         !self.ended.contains_key(&index)
     }
