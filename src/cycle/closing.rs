@@ -218,7 +218,7 @@ impl Parts {
             .iter()
             .zip(&applied.outcomes)
             .filter(|(_, outcome)| **outcome == Outcome::Done)
-            .map(|(action, _)| guard::digest_of(action))
+            .flat_map(|(action, _)| guard::releases_of(action))
             .collect();
         let before = self.known.progress().approval.as_ref();
         let fresh = before.is_none_or(|before| !approved.actions.is_subset(&before.actions));

@@ -15,7 +15,7 @@ use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{Action, Held, HeldReason, Limit, Reason};
 use super::input::Input;
-pub use held_set::{digest_of, id_of, is_named};
+pub use held_set::{digest_of, id_of, is_named, releases_of};
 use limits::Ledger;
 pub use limits::allowed;
 use split::Split;

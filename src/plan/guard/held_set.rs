@@ -4,12 +4,23 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 
+use super::split::{removed, split_removals};
 use crate::plan::action::{Action, Held, HeldReason, Subject};
 
 /// Names an action by everything in it. An action has no time in it.
 pub fn digest_of(action: &Action) -> String {
     let text = serde_json::to_vec(action).unwrap_or_default();
     hex(digest::digest(&digest::SHA256, &text).as_ref())
+}
+
+/// The digests under which an action may have been released: as a whole, and, of a group, by
+/// its removals alone.
+pub fn releases_of(action: &Action) -> BTreeSet<String> {
+    let mut digests = BTreeSet::from([digest_of(action)]);
+    if removed(action).next().is_some() {
+        digests.insert(digest_of(&split_removals(action).removals));
+    }
+    digests
 }
 
 /// Names a set of held actions by their digests; `None` for the empty set.

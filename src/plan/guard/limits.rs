@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey};
 
-use super::held_set::digest_of;
-use super::split::{removed, split_removals};
+use super::held_set::{digest_of, releases_of};
+use super::split::{removed, spends};
 use super::{Approved, Base, Window};
 use crate::plan::action::{Action, Limit, Reason};
 use crate::plan::input::{GroupCandidate, Input};
@@ -91,7 +91,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn members_exceeded(&self, groups: &[Action]) -> Option<u64> {
         let counted = groups
             .iter()
-            .filter(|action| super::split::spends(action, Limit::MembersRemoved));
+            .filter(|action| spends(action, Limit::MembersRemoved));
         let amount = counted.map(|action| self.removals(action).len() as u64);
         self.exceeds(Limit::MembersRemoved, amount.sum())
     }
@@ -137,7 +137,8 @@ impl<'a> Ledger<'a> {
     }
 
     fn removals_are_approved(&self, action: &Action) -> bool {
-        self.is_approved(action) || self.is_approved(&split_removals(action).removals)
+        let released = releases_of(action);
+        !released.is_disjoint(&self.approved.actions)
     }
 
     fn group_of(&self, action: &Action) -> Option<&'a GroupCandidate> {
