@@ -1,1 +1,13 @@
+//! The planning core: rows of the table, guards, userNames, groups, and what always holds.
 
+mod apply;
+mod groups;
+mod guard;
+mod properties;
+mod releases;
+mod render;
+mod table;
+mod world;
+
+use render::rendered;
+use world::World;
