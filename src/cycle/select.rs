@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{Kind, Lifecycle, MemberKey, RecordKey, SourceId, Value};
+use provisor_connectors::{Attributes, Kind, Lifecycle, MemberKey, RecordKey, SourceId, Value};
 
 use super::Target;
 use super::known::Known;
@@ -174,11 +174,7 @@ impl Selector<'_> {
         Ok(ScopeGroup::Resolved(group))
     }
 
-    fn display_name(
-        &self,
-        id: &SourceId,
-        attributes: &provisor_connectors::Attributes,
-    ) -> Option<String> {
+    fn display_name(&self, id: &SourceId, attributes: &Attributes) -> Option<String> {
         let mapped = self
             .target
             .mapping
@@ -358,7 +354,7 @@ impl Selector<'_> {
         });
         let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
         let verdict = match record.kind {
-            Kind::User => self.judge(record),
+            Kind::User => self.judge(record, attributes.filter(|_| !gone)),
             Kind::Group => self.judge_pushed(record, &desired),
         };
         let rehire_key = self
@@ -398,14 +394,27 @@ impl Selector<'_> {
         }))
     }
 
-    fn judge(&self, record: &RecordKey) -> Verdict {
+    /// Judges a person by scope groups, and by these attributes where there is a condition.
+    fn judge(&self, record: &RecordKey, attributes: Option<&Attributes>) -> Verdict {
         let memberships = self
             .scope_members
             .iter()
             .filter(|(_, members)| members.contains(record))
             .map(|(group, _)| group.clone())
             .collect();
-        self.target.scope.judge(&self.scope_groups, &memberships)
+        self.target
+            .scope
+            .judge(&self.scope_groups, &memberships, attributes)
+    }
+
+    /// The same for somebody whose row was not read yet; it is only read for a condition.
+    fn judge_unread(&self, record: &RecordKey) -> Result<Verdict, SnapshotError> {
+        let row = match (&self.target.scope.when, self.view(&record.source)) {
+            (Some(_), Some(view)) => view.row(record.kind, &record.id)?,
+            _ => None,
+        };
+        let living = row.filter(|row| row.gone_since.is_none());
+        Ok(self.judge(record, living.as_ref().map(|row| &row.attributes)))
     }
 
     /// Whether a group is one of those that are pushed, by name or source id.
@@ -495,8 +504,8 @@ impl Selector<'_> {
                 continue;
             };
             let row = view.row(Kind::User, &person.id)?;
-            let present = row.is_some_and(|row| row.gone_since.is_none());
-            if present && self.judge(&person) == Verdict::In {
+            let living = row.filter(|row| row.gone_since.is_none());
+            if living.is_some_and(|row| self.judge(&person, Some(&row.attributes)) == Verdict::In) {
                 members.insert(person);
             }
         }
@@ -517,7 +526,7 @@ impl Selector<'_> {
             };
             if let Some(record) = record {
                 edge.unknown = self.unreadable(&record.source).is_some()
-                    || matches!(self.judge(&record), Verdict::Unknown(_));
+                    || matches!(self.judge_unread(&record)?, Verdict::Unknown(_));
                 edge.protected = self.protected(&record, &resource)?;
             }
             owned.insert(resource, edge);
