@@ -167,9 +167,9 @@ fn templates_map_like_attributes() {
     externalId = "7"
     name.familyName = "Li"
     title = "3"
+    userName = "ana@example.com"
     urn:example:2.0:User:chief = true
     urn:example:2.0:User:level = 3
-    userName = "ana@example.com"
     "#);
     let used = ["givenName", "level", "nobody", "sn", "x-id"];
     assert_eq!(mapping.attributes().into_iter().collect::<Vec<_>>(), used);
@@ -186,7 +186,7 @@ fn a_template_that_fails_names_path_place_and_no_value() {
     let record = Attributes(BTreeMap::from([
         ("mail".to_owned(), several),
         (
-            "sn".to_owned(),
+            "note".to_owned(),
             vec![SourceValue::Text("L\u{7}i".to_owned())],
         ),
     ]));
@@ -194,7 +194,7 @@ fn a_template_that_fails_names_path_place_and_no_value() {
         (
             "{{ mail }}",
             "`title`: it gives several values and this takes one; pick with `first` or `last`, or \
-             put them together with `join` (character 1 of `{{ mail }}`)",
+             put them together with `join` (character 4 of `{{ mail }}`)",
         ),
         (
             "{{ note }}",

@@ -76,18 +76,23 @@ scenarios! {
     returned
     scope_group_missing
     scope_group_renamed
+    scope_when
     secret_missing
     source_fails_other_goes_on
     stale
     stale_deactivated
     state_lost
     suspended_at_target
+    switch_and_lookup
     take_over
     target_down_mid_apply
     target_unreachable
+    template_error_names_record
+    template_types
     throttled
     token_refused
     two_targets_one_source
+    undeclared_name_hint
     unknown_member
     unlinked
     username_swap

@@ -166,8 +166,8 @@ fn mistakes_in_a_target_are_pointed_at() {
         (
             "[targets.demo.scope]\nwhen = \"x ==\"",
             7,
-            8,
-            &["syntax error"],
+            11,
+            &["syntax error, unexpected end"],
         ),
         (
             "[targets.demo.scope]\nwhen = '''\nx and\ny | uper '''",
