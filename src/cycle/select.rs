@@ -449,12 +449,20 @@ impl Selector<'_> {
                     .link
                     .as_ref()
                     .is_some_and(|link| link.active && !link.missing);
-            if settled {
+            if settled && self.target.scope.when.is_none() {
                 continue;
             }
-            groups.extend(self.ancestors(record)?);
-            if let Some(link) = &person.link {
-                groups.extend(self.known.store().groups_with(&link.resource)?);
+            let has = match &person.link {
+                Some(link) => self.known.store().groups_with(&link.resource)?,
+                None => Default::default(),
+            };
+            let should_have = self.ancestors(record)?;
+            if settled {
+                // While the condition could not be told of them, their memberships waited.
+                groups.extend(should_have.symmetric_difference(&has).cloned());
+            } else {
+                groups.extend(should_have);
+                groups.extend(has);
             }
         }
         Ok(groups)

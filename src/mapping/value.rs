@@ -12,7 +12,7 @@ use crate::template::Template;
 
 /// The longest text that is sent, in bytes. Longer ones are certificates, pictures and
 /// mistakes, and targets answer them with errors that name nothing.
-pub(super) const LONGEST_TEXT: usize = 64 * 1024;
+pub(super) const LONGEST_TEXT: usize = crate::template::LONGEST_OUTPUT;
 
 /// The attribute's value for this path; `None` when there is none. Empty values do not
 /// count; two real ones are an error, because every path takes one.

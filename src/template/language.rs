@@ -47,6 +47,13 @@ impl Language {
         }
     }
 
+    /// Every filter, test and function there is.
+    #[cfg(test)]
+    pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+        let words = [filters::FILTERS, filters::TESTS, filters::FUNCTIONS];
+        words.into_iter().flatten().copied()
+    }
+
     /// Compiles a template: text with `{{ }}` and `{% %}`. One that is a single `{{ }}` is an
     /// expression, whose value keeps its type.
     pub fn template(&self, source: &str) -> Result<Template, TemplateError> {

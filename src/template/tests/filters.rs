@@ -135,6 +135,9 @@ const TABLE: &[(&str, &str)] = &[
     ),
     ("sn | select('eq', 'Li') | first", r#""Li""#),
     ("mails | select('containing', 'a.li') | list | length", "1"),
+    ("'L' in sn", "true"),
+    ("'L' in sn | list", "false"),
+    ("'Li' in sn | list", "true"),
     // Tests.
     ("manages is boolean", "true"),
     ("sn is containing 'i'", "true"),
