@@ -112,6 +112,7 @@ fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
         for kind in Kind::ALL {
             names.extend(target.mapping.in_use(kind));
         }
+        names.extend(target.scope.attributes());
         names.extend(target.rules.rehire_key.clone());
     }
     names

@@ -88,6 +88,7 @@ scenarios! {
     returned
     scope_group_missing
     scope_group_renamed
+    scope_when
     secret_missing
     source_fails_other_goes_on
     stale
@@ -95,12 +96,16 @@ scenarios! {
     stale_is_no_probable_leaver
     state_lost
     suspended_at_target
+    switch_and_lookup
     take_over
     target_down_mid_apply
     target_unreachable
+    template_error_names_record
+    template_types
     throttled
     token_refused
     two_targets_one_source
+    undeclared_name_hint
     unknown_member
     unknown_member_appears
     unlinked

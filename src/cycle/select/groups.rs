@@ -91,8 +91,8 @@ impl Selector<'_> {
                 continue;
             };
             let row = view.row(Kind::User, &person.id)?;
-            let present = row.is_some_and(|row| row.gone_since.is_none());
-            if present && self.judge(&person) == Verdict::In {
+            let living = row.filter(|row| row.gone_since.is_none());
+            if living.is_some_and(|row| self.judge(&person, Some(&row.attributes)) == Verdict::In) {
                 members.insert(person);
             }
         }
@@ -113,7 +113,7 @@ impl Selector<'_> {
             };
             if let Some(record) = record {
                 edge.unknown = self.unreadable(&record.source).is_some()
-                    || matches!(self.judge(&record), Verdict::Unknown(_));
+                    || matches!(self.judge_unread(&record)?, Verdict::Unknown(_));
                 edge.protected = self.protected(&record, &resource)?;
             }
             owned.insert(resource, edge);

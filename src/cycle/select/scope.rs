@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use provisor_connectors::{Kind, MemberKey, RecordKey, SourceId};
+use provisor_connectors::{Attributes, Kind, MemberKey, RecordKey, SourceId};
 
 use super::{Selector, key};
 use crate::scim::path::AttributePath;
@@ -80,11 +80,7 @@ impl Selector<'_> {
         Ok(ScopeGroup::Resolved(group))
     }
 
-    fn display_name(
-        &self,
-        id: &SourceId,
-        attributes: &provisor_connectors::Attributes,
-    ) -> Option<String> {
+    fn display_name(&self, id: &SourceId, attributes: &Attributes) -> Option<String> {
         let mapped = self
             .target
             .mapping
@@ -151,13 +147,26 @@ impl Selector<'_> {
         Ok(found)
     }
 
-    pub(super) fn judge(&self, record: &RecordKey) -> Verdict {
+    /// Judges a person by scope groups, and by these attributes where there is a condition.
+    pub(super) fn judge(&self, record: &RecordKey, attributes: Option<&Attributes>) -> Verdict {
         let memberships = self
             .scope_members
             .iter()
             .filter(|(_, members)| members.contains(record))
             .map(|(group, _)| group.clone())
             .collect();
-        self.target.scope.judge(&self.scope_groups, &memberships)
+        self.target
+            .scope
+            .judge(&self.scope_groups, &memberships, attributes)
+    }
+
+    /// The same for somebody whose row was not read yet; it is only read for a condition.
+    pub(super) fn judge_unread(&self, record: &RecordKey) -> Result<Verdict, SnapshotError> {
+        let row = match (&self.target.scope.when, self.view(&record.source)) {
+            (Some(_), Some(view)) => view.row(record.kind, &record.id)?,
+            _ => None,
+        };
+        let living = row.filter(|row| row.gone_since.is_none());
+        Ok(self.judge(record, living.as_ref().map(|row| &row.attributes)))
     }
 }
