@@ -144,6 +144,13 @@ async fn read_source(
              check the export or the search base",
         ));
     }
+    if staged.lost_lifecycle() {
+        return Err(refuse(
+            "the source does not say any more who is active, and everyone would count as \
+             active: the column or attribute is missing; the source is frozen until it is back. \
+             If it is meant so for a CSV file, set `active_column = \"\"`",
+        ));
+    }
     let vanished: Vec<String> = staged
         .vanished()
         .into_iter()

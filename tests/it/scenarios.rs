@@ -22,6 +22,7 @@ macro_rules! scenarios {
 
 scenarios! {
     abort_before_membership
+    active_column_vanishes
     adopt_by_email
     adopt_existing
     adopt_inactive
