@@ -8,6 +8,7 @@ use super::{Selector, key};
 use crate::scim::path::AttributePath;
 use crate::scope::{ScopeGroup, Verdict};
 use crate::snapshot::SnapshotError;
+use crate::spelling;
 
 impl Selector<'_> {
     /// Resolves the configured scope groups, by pin first, and flattens their members.
@@ -63,9 +64,14 @@ impl Selector<'_> {
             }
         }
         let unresolved = |why: String| Ok(ScopeGroup::Unresolved(why));
-        let mut hits = hits.into_iter();
-        let (Some(group), None) = (hits.next(), hits.next()) else {
-            return unresolved(format!("the scope group `{name}` is not exactly one group"));
+        let found = hits.len();
+        let (Some(group), 1) = (hits.into_iter().next(), found) else {
+            return unresolved(match found {
+                0 => self.no_such_group(name)?,
+                _ => format!(
+                    "{found} groups are called `{name}`: name the scope group by its source id"
+                ),
+            });
         };
         if let Some(why) = self.unreadable(&group.source) {
             return unresolved(why);
@@ -78,6 +84,21 @@ impl Selector<'_> {
         }
         self.scope_members.insert(group.clone(), members);
         Ok(ScopeGroup::Resolved(group))
+    }
+
+    fn no_such_group(&self, name: &str) -> Result<String, SnapshotError> {
+        let mut names = BTreeSet::new();
+        for view in self.views() {
+            for row in view.rows(Kind::Group) {
+                let row = row?;
+                names.extend(self.display_name(&row.id, &row.attributes));
+            }
+        }
+        let nearest = spelling::closest(name, names.iter().map(String::as_str));
+        let hint = nearest.map_or_else(String::new, |nearest| {
+            format!("; did you mean `{nearest}`?")
+        });
+        Ok(format!("there is no group `{name}` for the scope{hint}"))
     }
 
     fn display_name(&self, id: &SourceId, attributes: &Attributes) -> Option<String> {
