@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) users: BTreeMap<ResourceId, TargetUser>,
     pub(super) shells: BTreeMap<ResourceId, TargetGroup>,
+    /// How many resources the target has made: it never gives an id twice.
+    pub(super) created: usize,
 }
 
 /// A person in the source, and what the snapshot knows of them.
@@ -106,6 +108,7 @@ impl World {
             groups: BTreeMap::new(),
             users: BTreeMap::new(),
             shells: BTreeMap::new(),
+            created: 0,
         }
     }
 
