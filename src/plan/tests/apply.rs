@@ -82,11 +82,11 @@ impl World {
                 remove,
             } => {
                 self.patch(action, *active, operations, add, remove)?;
-                let unlinked = self
-                    .record(action)
-                    .is_some_and(|record| record.link.is_none());
-                if unlinked && action.adoption.is_some() {
-                    self.link_adopted(action);
+                if let Some(adoption) = &action.adoption {
+                    let link = self.record(action).and_then(|record| record.link.as_ref());
+                    if link.is_none_or(|link| link.resource != adoption.resource) {
+                        self.link_adopted(action);
+                    }
                 }
             }
             Write::Delete => {
@@ -107,7 +107,8 @@ impl World {
         attributes: &AttributeMap,
         members: &[Reference],
     ) -> Result<ResourceId, Refused> {
-        let count = self.users.len() + self.shells.len();
+        self.created += 1;
+        let count = self.created;
         let id = action.subject.record.as_ref().unwrap().id.as_str();
         let resource = ResourceId(format!("{id}-{count}"));
         let attributes = attributes.clone();

@@ -3,11 +3,15 @@
 //! A person `ana` has the source id `ana`, and by default the userName `ana@example.com` and
 //! the resource `u-ana`; a group `eng` the resource `g-eng`.
 
+mod sentences;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::{Value, json};
+
+use sentences::{GroupOf, PersonOf};
 
 use crate::mapping::MappingError;
 use crate::plan::action::{Limit, Subject};
@@ -32,6 +36,8 @@ pub(super) struct World {
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) users: BTreeMap<ResourceId, TargetUser>,
     pub(super) shells: BTreeMap<ResourceId, TargetGroup>,
+    /// How many resources the target has made: it never gives an id twice.
+    pub(super) created: usize,
 }
 
 /// A person in the source, and what the snapshot knows of them.
@@ -106,6 +112,7 @@ impl World {
             groups: BTreeMap::new(),
             users: BTreeMap::new(),
             shells: BTreeMap::new(),
+            created: 0,
         }
     }
 
@@ -387,247 +394,5 @@ pub(super) fn deactivation() -> Deactivation {
     Deactivation {
         reason: "DisabledAtSource".to_owned(),
         at: now(),
-    }
-}
-
-/// Changes one person; every step is a sentence about them.
-pub(super) struct PersonOf<'w> {
-    world: &'w mut World,
-    id: String,
-}
-
-impl PersonOf<'_> {
-    fn the(&mut self) -> &mut Person {
-        self.world.people.get_mut(&self.id).unwrap()
-    }
-
-    fn resource(&self) -> ResourceId {
-        let linked = self.world.people[&self.id].link.as_ref();
-        linked.map_or(ResourceId(format!("u-{}", self.id)), |link| {
-            link.resource.clone()
-        })
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Self {
-        let desired = self.the().desired.as_mut().expect("it can be mapped");
-        desired.insert(path(name), json!(value));
-        self
-    }
-
-    pub(super) fn titled(self, title: &str) -> Self {
-        self.with("title", title)
-    }
-
-    pub(super) fn named(self, name: &str) -> Self {
-        self.with("userName", &format!("{name}@example.com"))
-    }
-
-    pub(super) fn with_nick(self, name: &str) -> Self {
-        self.with("nickName", name)
-    }
-
-    pub(super) fn mailed(self, address: &str) -> Self {
-        self.with(r#"emails[type eq "work"].value"#, address)
-    }
-
-    pub(super) fn without(mut self, name: &str) -> Self {
-        let desired = self.the().desired.as_mut().expect("it can be mapped");
-        desired.remove(&path(name));
-        self
-    }
-
-    /// The mapping works again; it gives nothing but what any person of this id has.
-    pub(super) fn without_error(mut self, id: &str) -> Self {
-        if self.the().desired.is_err() {
-            let external_id = (path("externalId"), json!(id));
-            self.the().desired = Ok([external_id].into());
-        }
-        self
-    }
-
-    pub(super) fn unmappable(mut self) -> Self {
-        self.the().desired = Err(MappingError {
-            path: Box::new(path("title")),
-            problem: "it has several values".to_owned(),
-        });
-        self
-    }
-
-    pub(super) fn stands(mut self, standing: Standing) -> Self {
-        self.the().standing = standing;
-        self
-    }
-
-    pub(super) fn disabled(self) -> Self {
-        self.stands(Standing::Disabled)
-    }
-
-    pub(super) fn gone(self) -> Self {
-        self.stands(Standing::Gone)
-    }
-
-    pub(super) fn unknown(self) -> Self {
-        self.stands(Standing::Unknown("not read".to_owned()))
-    }
-
-    pub(super) fn rehire_key(mut self, value: &str) -> Self {
-        self.the().rehire_key = Some(value.to_owned());
-        self
-    }
-
-    pub(super) fn backing_off(mut self) -> Self {
-        self.the().due = false;
-        self
-    }
-
-    /// A create was sent so many seconds ago, and its answer was lost.
-    pub(super) fn in_doubt(mut self, seconds: i64) -> Self {
-        let attributes = self.the().mapped();
-        let at = now() - Duration::seconds(seconds);
-        self.the().intent = Some(Intent { at, attributes });
-        self
-    }
-
-    /// At the target as they are now, without a link.
-    pub(super) fn at_target(mut self) -> Self {
-        let attributes = self.the().mapped();
-        let user = TargetUser {
-            attributes,
-            active: true,
-        };
-        self.world.users.insert(self.resource(), user);
-        self
-    }
-
-    /// At the target as they are now, and created there by us.
-    pub(super) fn linked(self) -> Self {
-        let mut person = self.at_target();
-        let acknowledged = person.the().mapped();
-        person.the().link = Some(new_link(person.resource(), acknowledged));
-        person
-    }
-
-    /// Switched off by us.
-    pub(super) fn deactivated(mut self) -> Self {
-        let link = self.the().link.as_mut().expect("linked");
-        link.active = false;
-        link.deactivated = Some(deactivation());
-        self.inactive()
-    }
-
-    /// Switched off at the target.
-    pub(super) fn inactive(self) -> Self {
-        let resource = self.resource();
-        self.world.users.get_mut(&resource).unwrap().active = false;
-        self
-    }
-
-    /// Switched on at the target.
-    pub(super) fn active(self) -> Self {
-        let resource = self.resource();
-        self.world.users.get_mut(&resource).unwrap().active = true;
-        self
-    }
-
-    /// Deleted at the target.
-    pub(super) fn vanished(self) -> Self {
-        let resource = self.resource();
-        self.world.users.remove(&resource);
-        self
-    }
-
-    pub(super) fn foreign_external_id(mut self, value: &str) -> Self {
-        let link = self.the().link.as_mut().expect("linked");
-        link.foreign_external_id = Some(value.to_owned());
-        link.acknowledged.remove(&path("externalId"));
-        let resource = self.resource();
-        let user = self.world.users.get_mut(&resource).unwrap();
-        user.attributes.insert(path("externalId"), json!(value));
-        self
-    }
-}
-
-/// Changes one group.
-pub(super) struct GroupOf<'w> {
-    world: &'w mut World,
-    id: String,
-}
-
-impl GroupOf<'_> {
-    fn the(&mut self) -> &mut Group {
-        self.world.groups.get_mut(&self.id).unwrap()
-    }
-
-    fn resource(&self) -> ResourceId {
-        ResourceId(format!("g-{}", self.id))
-    }
-
-    /// Exactly these people are in it.
-    pub(super) fn of(mut self, members: &[&str]) -> Self {
-        self.the().members = members.iter().map(|&id| id.to_owned()).collect();
-        self
-    }
-
-    pub(super) fn named(mut self, name: &str) -> Self {
-        let desired = self
-            .the()
-            .person
-            .desired
-            .as_mut()
-            .expect("it can be mapped");
-        desired.insert(path("displayName"), json!(name));
-        self
-    }
-
-    pub(super) fn stands(mut self, standing: Standing) -> Self {
-        self.the().person.standing = standing;
-        self
-    }
-
-    /// At the target with these resources as members, without a link.
-    pub(super) fn at_target(mut self, members: &[&str]) -> Self {
-        let attributes = self.the().person.mapped();
-        let members = members
-            .iter()
-            .map(|&id| ResourceId(id.to_owned()))
-            .collect();
-        let shell = TargetGroup {
-            attributes,
-            members,
-        };
-        self.world.shells.insert(self.resource(), shell);
-        self
-    }
-
-    /// At the target with the members it has, created and filled by us.
-    pub(super) fn linked(mut self) -> Self {
-        let people = self.the().members.clone();
-        let resources: Vec<String> = people
-            .iter()
-            .filter_map(|id| Some(self.world.people[id].link.as_ref()?.resource.0.clone()))
-            .collect();
-        let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
-        let mut group = self.at_target(&resources);
-        let resource = group.resource();
-        let acknowledged = group.the().person.mapped();
-        group.the().person.link = Some(new_link(resource, acknowledged));
-        group.the().owned = resources
-            .iter()
-            .map(|&id| ResourceId(id.to_owned()))
-            .collect();
-        group
-    }
-
-    pub(super) fn adopted(mut self) -> Self {
-        let link = self.the().person.link.as_mut().expect("linked");
-        link.origin = Origin::Adopted;
-        self
-    }
-
-    /// Deleted at the target.
-    pub(super) fn vanished(self) -> Self {
-        let resource = self.resource();
-        self.world.shells.remove(&resource);
-        self
     }
 }
