@@ -97,7 +97,7 @@ fn what_was_spent_in_the_window_counts() {
     world.window.spent.insert(Limit::Deactivations, 2);
     assert_eq!(counts(&world), (1, 0));
     world.window.spent.insert(Limit::Deactivations, 3);
-    insta::assert_snapshot!(rendered(&world.plan()), @"! deactivate p1 (u-p1) OverLimit deactivations: 3 allows; 3 were spent in the last 24 hours");
+    insta::assert_snapshot!(rendered(&world.plan()), @"! deactivate p1 (u-p1) OverLimit deactivations: 3 allows, of which 3 are spent");
 }
 
 #[test]

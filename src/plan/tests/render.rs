@@ -8,7 +8,12 @@ pub(super) fn rendered(planned: &Planned) -> String {
     let mut lines: Vec<String> = plan.actions.iter().map(action).collect();
     for held in &plan.held {
         let limit = held.limit.map_or("", |limit| limit.name());
-        let detail = held.detail.trim_start_matches("more than the limit of ");
+        // The limit's own words, shortened: every line of a table would say them.
+        let detail = held
+            .detail
+            .replace("the limit is 0: never without an approval", "0 allows")
+            .replace("more than the ", "")
+            .replace(" that the limit allows in 24 hours", " allows");
         let reason = format!("{:?} {limit}", held.reason);
         lines.push(format!(
             "! {} {} {}: {detail}",
