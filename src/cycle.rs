@@ -140,6 +140,7 @@ pub async fn plan_target(
     let release = release.map(|release| window::release(release, state));
     let planned = crate::plan::plan(&input, &window, release.as_ref());
 
+    let warnings = prepared::backing_off(&known.open().map_err(failed)?, &looked_at);
     Ok(Prepared::new(prepared::Parts {
         planned,
         looked_at,
@@ -157,8 +158,20 @@ pub async fn plan_target(
         capabilities: seen.capabilities,
         listed: seen.listed,
         partial: seen.partial,
+        warnings,
         in_force: window.in_force,
     }))
+}
+
+/// Notes why a target came to no plan, for `status`. What it has is left as it is.
+pub fn note_failure(store: &Store, target: &str, failure: &Failure) -> Result<(), Failure> {
+    let target = store.target(target);
+    let mut progress = target.progress().map_err(failed)?;
+    progress.last_error = Some(failure.chain.join(": "));
+    let change = TargetChange::PutProgress(Box::new(progress));
+    target.commit(vec![change]).map_err(failed)?;
+    store.flush().map_err(failed)?;
+    Ok(())
 }
 
 /// Notes, durably, that the snapshot was lost: every target is rebuilt by adoption.

@@ -4,9 +4,11 @@
 //! whether its plan will be applied.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use chrono::Utc;
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, SyncArguments};
 use super::exit::{self, Exit};
@@ -30,6 +32,18 @@ pub(super) struct Order<'a> {
     pub(super) full: bool,
     pub(super) release: Option<Release>,
     pub(super) format: Format,
+}
+
+impl Order<'_> {
+    /// A release that freed nothing is shown as what it came to: a preview.
+    fn mode_of(&self, report: &TargetReport) -> Mode {
+        let nothing_done = self.release.is_some() && report.outcomes.is_empty();
+        if nothing_done {
+            Mode::Preview
+        } else {
+            self.mode
+        }
+    }
 }
 
 /// Runs `provisor sync`.
@@ -85,11 +99,14 @@ pub(super) async fn execute(
         config,
         reports: Vec::new(),
         exit: Exit::Done,
+        stop: CancellationToken::new(),
     };
+    let stop = run.stop.clone();
     let ended = tokio::select! {
         ended = run.cycle(terminal) => ended,
-        () = super::interrupted() => Err(Stop::failed(anyhow!("interrupted"))
-            .hint("nothing is lost: the next run goes on from what was acknowledged")),
+        () = interrupted_for_long(&stop) => Err(Stop::failed(anyhow!("interrupted"))
+            .hint("nothing is lost: the next run goes on from what was acknowledged; what was \
+                   under way is looked for first")),
     };
     if let Err(stop) = ended {
         run.exit = run.exit.and(terminal.stop(&stop));
@@ -109,12 +126,28 @@ pub(super) async fn execute(
             .targets
             .iter()
             .zip(&run.reports)
-            .map(|(target, report)| json::target(report, &target.target.profile, order.mode))
+            .map(|(target, report)| {
+                json::target(report, &target.target.profile, order.mode_of(report))
+            })
             .collect();
         print_document(order.format, targets, terminal);
     }
     (run.exit, run.reports)
 }
+
+/// Asks the run to stop between two calls when the process is told to end; ends when that
+/// takes longer than anyone waits, or at the second time of telling.
+async fn interrupted_for_long(stop: &CancellationToken) {
+    super::interrupted().await;
+    stop.cancel();
+    tokio::select! {
+        () = super::interrupted() => {}
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+}
+
+/// How long calls under way may take to end after the process is told to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prints the document, if one was asked for: there is one whenever the configuration loaded.
 pub(super) fn print_document(
@@ -146,6 +179,8 @@ struct Run<'a> {
     config: &'a Config,
     reports: Vec<TargetReport>,
     exit: Exit,
+    /// Cancelled when the process is told to end.
+    stop: CancellationToken,
 }
 
 impl Run<'_> {
@@ -234,11 +269,30 @@ impl Run<'_> {
         )
         .await;
         match (prepared, self.order.mode) {
-            (Err(failure), _) => failed(target, failure),
+            (Err(failure), Mode::Preview) => failed(target, failure),
+            (Err(failure), Mode::Applied) => {
+                let name = &target.target.name;
+                // The failure itself is what matters; that it could not be noted is one more.
+                if let Err(unnoted) = cycle::note_failure(&session.store, name, &failure) {
+                    tracing::warn!("cannot note the failure of {name}: {:?}", unnoted.chain);
+                }
+                failed(target, failure)
+            }
             (Ok(prepared), Mode::Preview) => prepared.into_preview(),
+            // A release that frees nothing was meant for something else: nothing is done.
+            (Ok(prepared), Mode::Applied)
+                if self.order.release.is_some() && !prepared.releases_something() =>
+            {
+                prepared.into_preview()
+            }
             (Ok(prepared), Mode::Applied) => {
                 prepared
-                    .apply(&session.audit, self.config.audit_values, progress)
+                    .apply(
+                        &session.audit,
+                        self.config.audit_values,
+                        &self.stop,
+                        progress,
+                    )
                     .await
             }
         }
@@ -267,7 +321,7 @@ impl Run<'_> {
         }
         if self.order.format == Format::Text {
             let look = Look {
-                mode: self.order.mode,
+                mode: self.order.mode_of(report),
                 colour: terminal.colour,
                 requests_per_second: target.pace.requests_per_second,
             };

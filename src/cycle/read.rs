@@ -112,6 +112,7 @@ fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
         for kind in Kind::ALL {
             names.extend(target.mapping.in_use(kind));
         }
+        names.extend(target.scope.attributes());
         names.extend(target.rules.rehire_key.clone());
     }
     names
@@ -141,6 +142,13 @@ async fn read_source(
         return Err(refuse(
             "the source is empty: it has no people at all, and nothing is done on its word; \
              check the export or the search base",
+        ));
+    }
+    if staged.lost_lifecycle() {
+        return Err(refuse(
+            "the source does not say any more who is active, and everyone would count as \
+             active: the column or attribute is missing; the source is frozen until it is back. \
+             If it is meant so for a CSV file, set `active_column = \"\"`",
         ));
     }
     let vanished: Vec<String> = staged

@@ -284,7 +284,7 @@ impl Selector<'_> {
         });
         let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
         let verdict = match record.kind {
-            Kind::User => self.judge(record),
+            Kind::User => self.judge(record, attributes.filter(|_| !gone)),
             Kind::Group => self.judge_pushed(record, &desired, link.as_ref()),
         };
         let rehire_key = self

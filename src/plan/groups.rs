@@ -180,7 +180,8 @@ impl<'a> Table<'a> {
         }
         let again = group.group.link.is_some();
         let mut action = build::create(subject, desired.clone(), again, Phase::Groups);
-        members::put_into_create(&mut action, self.wanted(group), self.members_per_request());
+        let wanted = self.wanted(group);
+        members::put_into_create(&mut action, group, wanted, self.members_per_request());
         self.groups.actions.push(action);
     }
 
@@ -267,7 +268,8 @@ impl<'a> Table<'a> {
             action.costs.push(cost);
         }
         members::put_into(&mut action, add, remove, self.members_per_request());
-        if !action.requests.is_empty() {
+        if let Some(request) = action.requests.first_mut() {
+            request.acknowledge.members_removed.extend(self.lost(group));
             self.groups.actions.push(action);
         }
     }

@@ -1,3 +1,14 @@
-//! The planning core, tested as a whole.
+//! The planning core: rows of the table, guards, userNames, groups, and what always holds.
 
+mod apply;
+mod groups;
+mod guard;
+mod properties;
 mod references;
+mod releases;
+mod render;
+mod table;
+mod world;
+
+use render::rendered;
+use world::World;

@@ -22,6 +22,7 @@ macro_rules! scenarios {
 
 scenarios! {
     abort_before_membership
+    active_column_vanishes
     adopt_by_email
     adopt_existing
     adopt_inactive
@@ -95,6 +96,7 @@ scenarios! {
     returned
     scope_group_missing
     scope_group_renamed
+    scope_when
     secret_missing
     source_fails_other_goes_on
     stale
@@ -102,12 +104,16 @@ scenarios! {
     stale_is_no_probable_leaver
     state_lost
     suspended_at_target
+    switch_and_lookup
     take_over
     target_down_mid_apply
     target_unreachable
+    template_error_names_record
+    template_types
     throttled
     token_refused
     two_targets_one_source
+    undeclared_name_hint
     unknown_member
     unknown_member_appears
     unlinked

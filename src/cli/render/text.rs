@@ -167,13 +167,18 @@ fn held_lines(text: &mut String, plan: &Plan, look: Look) {
             reason,
             limit,
             detail,
-            action: _,
+            action,
         } = held;
         let limit = limit
             .map(Limit::name)
             .map_or_else(String::new, |name| format!(" ({name})"));
         let why = format!("held: {}{limit}: {}", word_of(reason), printable(detail));
         push_styled(text, &subject_line('!', subject, &why), style, look.colour);
+        // What a person is asked to release has to be seen.
+        if let Some(action) = action {
+            difference_lines(text, action);
+            members_line(text, action);
+        }
     }
     rest_line(text, plan.held.len());
     if let Some(held_id) = &plan.held_id {

@@ -9,7 +9,7 @@ use crate::plan::input::{GroupCandidate, OwnedEdge, Standing};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
 use crate::scope::Verdict;
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{Link, SnapshotError};
 
 impl Selector<'_> {
     /// Groups whose membership at the target may change because a person's place there does.
@@ -52,6 +52,10 @@ impl Selector<'_> {
             let Some(mut group) = self.candidate(&record)? else {
                 continue;
             };
+            // Nobody can be told to be in scope, so nothing can be told of a new group either.
+            if let (Some(why), None) = (self.selection.unresolved.first(), &group.link) {
+                group.standing = Standing::Unknown(why.clone());
+            }
             let pushed = group.standing.is_entitled();
             if group.link.is_none() && group.intent.is_none() && !pushed && !self.full {
                 continue;
@@ -67,8 +71,12 @@ impl Selector<'_> {
                 }
             }
             let mut member_resources = BTreeMap::new();
+            // Where deactivation ends memberships, they come back with the person.
+            let dropped = self.target.profile.deactivation_drops_memberships;
             for member in &members {
-                if let Some(link) = self.known.link(member)?.filter(|link| !link.missing) {
+                let link = self.known.link(member)?;
+                let there = |link: &Link| !link.missing && (link.active || !dropped);
+                if let Some(link) = link.filter(there) {
                     member_resources.insert(member.clone(), link.resource);
                 }
             }
@@ -91,8 +99,8 @@ impl Selector<'_> {
                 continue;
             };
             let row = view.row(Kind::User, &person.id)?;
-            let present = row.is_some_and(|row| row.gone_since.is_none());
-            if present && self.judge(&person) == Verdict::In {
+            let living = row.filter(|row| row.gone_since.is_none());
+            if living.is_some_and(|row| self.judge(&person, Some(&row.attributes)) == Verdict::In) {
                 members.insert(person);
             }
         }
@@ -113,7 +121,7 @@ impl Selector<'_> {
             };
             if let Some(record) = record {
                 edge.unknown = self.unreadable(&record.source).is_some()
-                    || matches!(self.judge(&record), Verdict::Unknown(_));
+                    || matches!(self.judge_unread(&record)?, Verdict::Unknown(_));
                 edge.protected = self.protected(&record, &resource)?;
             }
             owned.insert(resource, edge);

@@ -64,9 +64,10 @@ impl Selector<'_> {
             None => None,
         };
         let gone = row.as_ref().is_none_or(|row| row.gone_since.is_some());
-        let lifecycle = row.map_or(Lifecycle::Active, |row| row.lifecycle);
+        let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
+        let verdict = self.judge(record, row.as_ref().map(|row| &row.attributes));
         let unreadable = self.unreadable(&record.source);
-        let standing = Standing::settle(lifecycle, gone, unreadable.as_deref(), self.judge(record));
+        let standing = Standing::settle(lifecycle, gone, unreadable.as_deref(), verdict);
         Ok(standing.is_entitled() || standing.is_unknown())
     }
 
