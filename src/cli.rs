@@ -8,6 +8,7 @@ mod approve;
 mod args;
 mod check;
 pub mod exit;
+mod history;
 mod progress;
 mod render;
 mod sandbox;
@@ -84,6 +85,7 @@ async fn dispatch(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit
         Command::Sync(sync) => sync::run(sync, &config, terminal).await,
         Command::Status(status) => status::run(status, &config, terminal),
         Command::Approve(approve) => approve::run(approve, &config, terminal).await,
+        Command::History(history) => history::run(history, &config, terminal),
         Command::Sandbox(_) => unreachable!("served above, because it needs no configuration"),
     }
 }

@@ -29,6 +29,7 @@ scenarios! {
     approve_changed
     approve_only_one
     attribute_vanishes
+    audit_tampered
     cleared_attribute
     config_typo
     cut_row
