@@ -8,10 +8,12 @@ mod approve;
 mod args;
 mod check;
 pub mod exit;
+mod generate;
 mod history;
 mod progress;
 mod render;
 mod sandbox;
+mod schema;
 mod session;
 mod status;
 mod sync;
@@ -72,8 +74,10 @@ fn execute(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Stop>
 }
 
 async fn dispatch(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Stop> {
-    if let Command::Sandbox(sandbox) = &arguments.command {
-        return sandbox::run(sandbox, terminal).await;
+    match &arguments.command {
+        Command::Sandbox(sandbox) => return sandbox::run(sandbox, terminal).await,
+        Command::Generate(generate) => return generate::run(generate, terminal),
+        _ => {}
     }
     let path = Config::find(arguments.config.as_deref());
     let config = Config::load(&path).map_err(|error| Stop::configuration(&error))?;
@@ -86,7 +90,9 @@ async fn dispatch(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit
         Command::Status(status) => status::run(status, &config, terminal),
         Command::Approve(approve) => approve::run(approve, &config, terminal).await,
         Command::History(history) => history::run(history, &config, terminal),
-        Command::Sandbox(_) => unreachable!("served above, because it needs no configuration"),
+        Command::Sandbox(_) | Command::Generate(_) => {
+            unreachable!("served above, because they need no configuration")
+        }
     }
 }
 

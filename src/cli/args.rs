@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::sandbox::{Fault, FaultHelp};
 
@@ -58,6 +59,8 @@ pub(super) enum Command {
     History(HistoryArguments),
     /// Serve the embedded SCIM service provider, to try things out
     Sandbox(SandboxArguments),
+    /// Print manual pages, shell completions, the configuration's schema, or a preset
+    Generate(GenerateArguments),
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +164,34 @@ pub(super) struct SandboxArguments {
     pub(super) seed: u64,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct GenerateArguments {
+    #[command(subcommand)]
+    pub(super) what: Generated,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Generated {
+    /// The manual page
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// The JSON Schema of the configuration, for editors
+    Schema,
+    /// A preset as it is shipped
+    Preset {
+        /// Its name
+        name: String,
+    },
+}
+
 /// How results are printed on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -223,7 +254,7 @@ pub(super) fn parse(
 }
 
 /// The command line with the parts that are only known at run time.
-fn command() -> clap::Command {
+pub(super) fn command() -> clap::Command {
     Arguments::command().mut_subcommand("sandbox", |sandbox| {
         sandbox.after_help(list_faults(Fault::ALL))
     })
