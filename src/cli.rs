@@ -8,6 +8,7 @@ mod approve;
 mod args;
 mod check;
 pub mod exit;
+mod explain;
 mod generate;
 mod history;
 mod progress;
@@ -89,6 +90,7 @@ async fn dispatch(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit
         Command::Sync(sync) => sync::run(sync, &config, terminal).await,
         Command::Status(status) => status::run(status, &config, terminal),
         Command::Approve(approve) => approve::run(approve, &config, terminal).await,
+        Command::Explain(explain) => explain::run(explain, &config, terminal),
         Command::History(history) => history::run(history, &config, terminal),
         Command::Sandbox(_) | Command::Generate(_) => {
             unreachable!("served above, because they need no configuration")

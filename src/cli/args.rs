@@ -55,6 +55,8 @@ pub(super) enum Command {
     Status(StatusArguments),
     /// Release what a target holds, if it is still planned exactly so
     Approve(ApproveArguments),
+    /// Show everything known about one person, why, and what would be sent now
+    Explain(ExplainArguments),
     /// Show the audit log, or check that nobody changed it
     History(HistoryArguments),
     /// Serve the embedded SCIM service provider, to try things out
@@ -77,6 +79,10 @@ pub(super) struct SyncArguments {
     /// Read and list everything on both sides, whatever the schedule says
     #[arg(long)]
     pub(super) full: bool,
+    /// One person, now, with every step: a source id, SOURCE/ID, a userName, an e-mail address
+    /// or a resource id
+    #[arg(long, value_name = "KEY", conflicts_with = "full")]
+    pub(super) user: Option<String>,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
@@ -98,6 +104,18 @@ pub(super) struct ApproveArguments {
     /// Release one person or group only: a source id, a resource id, or a name
     #[arg(long, value_name = "KEY")]
     pub(super) only: Option<String>,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// A source id, SOURCE/ID, a userName, an e-mail address or a resource id
+    pub(super) person: String,
+    /// Only at this target
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,

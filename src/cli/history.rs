@@ -212,7 +212,7 @@ impl<'a> Printer<'a> {
 
 /// One record in JSON. Every key is always present.
 #[derive(Debug, Serialize)]
-struct Shown<'a> {
+pub(super) struct Shown<'a> {
     seq: u64,
     time: Option<String>,
     target: Option<&'a str>,
@@ -233,7 +233,7 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(record: &'a Record) -> Self {
+    pub(super) fn new(record: &'a Record) -> Self {
         let (entry, note) = match &record.content {
             Content::Entry(entry) => (Some(entry.as_ref()), None),
             Content::Note(note) => (None, Some(note.as_str())),

@@ -30,8 +30,13 @@ pub struct Prepared {
 pub(super) struct LookedAt(pub(super) BTreeMap<RecordKey, bool>);
 
 impl LookedAt {
-    /// `forgotten` are open rows of records that are no more.
-    pub(super) fn new(input: &Input<'_>, forgotten: BTreeSet<RecordKey>) -> Self {
+    /// `forgotten` are open rows of records that are no more. With `only`, the others are
+    /// known but were not looked at.
+    pub(super) fn new(
+        input: &Input<'_>,
+        forgotten: BTreeSet<RecordKey>,
+        only: Option<&RecordKey>,
+    ) -> Self {
         let people = input
             .people
             .iter()
@@ -41,7 +46,12 @@ impl LookedAt {
             .iter()
             .map(|(key, group)| (key.clone(), group.group.due));
         let forgotten = forgotten.into_iter().map(|key| (key, true));
-        Self(people.chain(groups).chain(forgotten).collect())
+        let everybody = people.chain(groups).chain(forgotten);
+        Self(
+            everybody
+                .filter(|(record, _)| only.is_none_or(|only| only == record))
+                .collect(),
+        )
     }
 
     fn acted_on(&self, record: &RecordKey) -> bool {
@@ -57,6 +67,8 @@ pub(super) struct Parts {
     pub(super) target: Target,
     pub(super) client: Client,
     pub(super) full: bool,
+    /// For the sake of one person: the target's position stays where it is.
+    pub(super) only: bool,
     /// The snapshot is of another target, or was lost.
     pub(super) rebuilding: bool,
     pub(super) now: DateTime<Utc>,
@@ -155,6 +167,11 @@ impl Parts {
 
     /// Keeps showing what is held until the next full cycle looks again.
     fn carry_held(&mut self) {
+        if self.only {
+            // It would name a set of one; the set that can be released is a whole cycle's.
+            self.planned.plan.held_id = None;
+            return;
+        }
         if self.full {
             return;
         }

@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cycle",
         &[
-            "apply", "audit", "mapping", "plan", "scim", "scope", "snapshot", "target",
+            "apply", "audit", "mapping", "plan", "scim", "scope", "snapshot", "spelling", "target",
         ],
     ),
     (

@@ -40,6 +40,8 @@ scenarios! {
     duplicate_key
     empty_group
     empty_source
+    explain_in_scope
+    explain_out_of_scope
     explicit_deactivations
     foreign_external_id
     group_adopt_existing
@@ -83,6 +85,7 @@ scenarios! {
     stale_deactivated
     state_lost
     suspended_at_target
+    sync_one_person
     take_over
     target_down_mid_apply
     target_unreachable

@@ -72,7 +72,7 @@ impl Selector<'_> {
         Ok(ScopeGroup::Resolved(group))
     }
 
-    fn display_name(
+    pub(super) fn display_name(
         &self,
         id: &SourceId,
         attributes: &provisor_connectors::Attributes,
