@@ -4,6 +4,7 @@
 //! preview is. Must not decide anything about people: it calls `cycle` and shows what came
 //! back.
 
+mod accounts;
 mod approve;
 mod args;
 mod check;
@@ -91,6 +92,7 @@ async fn dispatch(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit
         Command::Status(status) => status::run(status, &config, terminal),
         Command::Approve(approve) => approve::run(approve, &config, terminal).await,
         Command::Explain(explain) => explain::run(explain, &config, terminal),
+        Command::Accounts(accounts) => accounts::run(accounts, &config, terminal).await,
         Command::History(history) => history::run(history, &config, terminal),
         Command::Sandbox(_) | Command::Generate(_) => {
             unreachable!("served above, because they need no configuration")

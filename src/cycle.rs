@@ -5,6 +5,7 @@
 //! nothing is published and nothing is committed before [`Readings::publish`] and
 //! [`Prepared::apply`].
 
+pub mod accounts;
 mod closing;
 pub mod explain;
 mod known;
@@ -86,6 +87,7 @@ pub async fn plan_target(
     progress: &dyn Progress,
 ) -> Result<Prepared, Failure> {
     let known = Known::new(store.target(&target.name), &target.fingerprint).map_err(failed)?;
+    let target = &*accounts::protecting(target, &known);
     let state = known.progress();
     // What was held may rest on a listing, so a release looks at everything as well.
     let full =
@@ -124,6 +126,7 @@ pub async fn plan_one(
     progress: &dyn Progress,
 ) -> Result<Prepared, Failure> {
     let known = Known::new(store.target(&target.name), &target.fingerprint).map_err(failed)?;
+    let target = &*accounts::protecting(target, &known);
     if known.progress().rebuilding {
         return Err(Failure {
             kind: FailureKind::Failed,

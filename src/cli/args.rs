@@ -1,15 +1,18 @@
 //! What can be typed. Only shapes and help texts; what the commands do is in their modules.
 
+mod asking;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(super) use asking::{
+    AccountsArguments, AccountsCommand, ExplainArguments, HistoryArguments, Listing,
+};
 
 use crate::sandbox::{Fault, FaultHelp};
 
@@ -57,6 +60,8 @@ pub(super) enum Command {
     Approve(ApproveArguments),
     /// Show everything known about one person, why, and what would be sent now
     Explain(ExplainArguments),
+    /// List who is at a target and whose they are, or do something about chosen ones
+    Accounts(AccountsArguments),
     /// Show the audit log, or check that nobody changed it
     History(HistoryArguments),
     /// Serve the embedded SCIM service provider, to try things out
@@ -108,60 +113,6 @@ pub(super) struct ApproveArguments {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
 }
-
-#[derive(Debug, Args)]
-pub(super) struct ExplainArguments {
-    /// A source id, SOURCE/ID, a userName, an e-mail address or a resource id
-    pub(super) person: String,
-    /// Only at this target
-    #[arg(long, value_name = "NAME")]
-    pub(super) target: Option<String>,
-    /// How to print
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) format: Format,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct HistoryArguments {
-    /// Only this target's
-    #[arg(long, value_name = "NAME")]
-    pub(super) target: Option<String>,
-    /// Only about this person or group: a source id or a resource id
-    #[arg(long, value_name = "KEY")]
-    pub(super) person: Option<String>,
-    /// Not before: a moment (2026-11-21T09:30:00Z), or how long ago (2h, 7d)
-    #[arg(long, value_name = "WHEN")]
-    pub(super) since: Option<Moment>,
-    /// Before: a moment, or how long ago
-    #[arg(long, value_name = "WHEN")]
-    pub(super) until: Option<Moment>,
-    /// Only this change
-    #[arg(long, value_name = "CHANGE", value_parser = CHANGES)]
-    pub(super) change: Option<String>,
-    /// Only what was not done: failed, or in doubt
-    #[arg(long)]
-    pub(super) failed: bool,
-    /// Check every line and the chain that joins them, and show nothing else
-    #[arg(long, conflicts_with_all = ["target", "person", "since", "until", "change", "failed"])]
-    pub(super) verify: bool,
-    /// How to print
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) format: Format,
-}
-
-/// The changes that an audit record can be about: those of a plan, and what a person does
-/// with `accounts apply`.
-const CHANGES: [&str; 9] = [
-    "create",
-    "adopt",
-    "patch",
-    "deactivate",
-    "reactivate",
-    "delete",
-    "link",
-    "unlink",
-    "protect",
-];
 
 #[derive(Debug, Args)]
 pub(super) struct SandboxArguments {
@@ -226,41 +177,6 @@ pub(super) enum Color {
     Auto,
     Always,
     Never,
-}
-
-/// A moment as somebody types it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
-    /// A date and time with its zone.
-    At(DateTime<Utc>),
-    /// So long ago.
-    Ago(Duration),
-}
-
-impl Moment {
-    /// When that was, seen from `now`. What is too long ago to say is the beginning of time.
-    pub(super) fn seen_from(self, now: DateTime<Utc>) -> DateTime<Utc> {
-        match self {
-            Moment::At(moment) => moment,
-            Moment::Ago(duration) => chrono::Duration::from_std(duration)
-                .ok()
-                .and_then(|duration| now.checked_sub_signed(duration))
-                .unwrap_or(DateTime::<Utc>::MIN_UTC),
-        }
-    }
-}
-
-impl FromStr for Moment {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Moment::At(moment.with_timezone(&Utc)));
-        }
-        humantime::parse_duration(text)
-            .map(Moment::Ago)
-            .map_err(|_| "write a moment such as 2026-11-21T09:30:00Z, or how long ago: 2h, 7d")
-    }
 }
 
 /// Reads the arguments. The error is also how `clap` hands over help and version.
@@ -341,27 +257,6 @@ mod tests {
         for fault in Fault::ALL {
             assert!(help.contains(fault.usage), "{help}");
         }
-    }
-
-    #[test]
-    fn a_moment_is_a_time_with_its_zone_or_how_long_ago() {
-        let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
-        let table = [
-            ("2026-11-21T09:30:00+01:00", "2026-11-21T08:30:00Z"),
-            ("2h", "2026-11-21T10:00:00Z"),
-            ("1d 1h", "2026-11-20T11:00:00Z"),
-        ];
-        for (typed, meant) in table {
-            let moment: Moment = typed.parse().unwrap();
-            let meant: DateTime<Utc> = meant.parse().unwrap();
-            assert_eq!(moment.seen_from(now), meant, "{typed}");
-        }
-        // Without a zone it could be any of twenty-four moments.
-        for typed in ["2026-11-21 09:30:00", "yesterday", "2"] {
-            assert!(typed.parse::<Moment>().is_err(), "{typed}");
-        }
-        let ages: Moment = "999999999y".parse().unwrap();
-        assert!(ages.seen_from(now) < now);
     }
 
     #[test]

@@ -4,28 +4,28 @@
 //! Reads the mirror and the links, and sends nothing. Decides nothing of its own: scope,
 //! mapping and plan are those of a cycle, for one person.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod find;
+mod mapped;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{Attributes, Kind, Lifecycle, RecordKey, SourceId, Value};
+use provisor_connectors::{Kind, Lifecycle, RecordKey, Value};
 
+use super::accounts::protecting;
 use super::known::Known;
 use super::read::{Readings, failed};
 use super::select::one::{One, select_one};
 use super::{Target, is_overdue, window};
 use crate::apply::report::Failure;
-use crate::mapping::{Expression, MappingError};
+use crate::mapping::MappingError;
 use crate::plan::action::{Change, Plan, Subject};
 use crate::plan::input::{Candidate, Input, Observed, Standing};
-use crate::plan::matching::key_values;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::scope::Verdict;
 use crate::snapshot::{Intent, Link, MirrorRow, Open, SnapshotError, Store};
-use crate::spelling;
-
-/// How many similar names are kept of a search that found nobody.
-const NEAR: usize = 5;
+pub use find::find_person;
+use mapped::mapped;
 
 /// What looking for a person came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,125 +117,6 @@ pub struct Mapped {
     pub result: Option<serde_json::Value>,
 }
 
-/// Finds people by source id, `SOURCE/ID`, resource id, userName or e-mail, whatever the
-/// case. Blocking; looks at everybody once.
-pub fn find_person(
-    store: &Store,
-    readings: &Readings,
-    targets: &[Target],
-    wanted: &str,
-) -> Result<Search, Failure> {
-    search(store, readings, targets, wanted.trim()).map_err(failed)
-}
-
-fn search(
-    store: &Store,
-    readings: &Readings,
-    targets: &[Target],
-    wanted: &str,
-) -> Result<Search, SnapshotError> {
-    let mut search = Search::default();
-    let sources: BTreeSet<&String> = targets.iter().flat_map(|target| &target.sources).collect();
-    for source in sources {
-        let users = targets
-            .iter()
-            .filter(|target| target.sources.contains(source));
-        let Some(view) = readings.view(source) else {
-            continue;
-        };
-        for row in view.rows(Kind::User) {
-            let row = row?;
-            let mut names = Vec::new();
-            for target in users.clone() {
-                let mapped = target.mapping.apply(Kind::User, &row.id, &row.attributes);
-                names.extend(mapped.iter().flat_map(names_in));
-            }
-            let record = RecordKey {
-                source: source.clone(),
-                kind: Kind::User,
-                id: row.id,
-            };
-            let name = names.first().cloned();
-            let name = name.unwrap_or_else(|| record.id.to_string());
-            let by_name = names.iter().any(|name| same(name, wanted));
-            if by_name || is_id(&record, wanted) {
-                search.found.insert(record, name);
-            } else if search.near.len() < NEAR
-                && spelling::closest(wanted, names.iter().map(String::as_str)).is_some()
-            {
-                search.near.insert(record, name);
-            }
-        }
-    }
-    for target in targets {
-        let known = Known::new(store.target(&target.name), &target.fingerprint)?;
-        for record in linked_as(&known, target, wanted)? {
-            let link = known.link(&record)?;
-            let name = link.and_then(|link| names_in(&link.acknowledged).into_iter().next());
-            let name = name.unwrap_or_else(|| record.id.to_string());
-            search.found.entry(record).or_insert(name);
-        }
-    }
-    if !search.found.is_empty() {
-        search.near.clear();
-    }
-    Ok(search)
-}
-
-/// Records whose links carry the key: people whom the source may have forgotten.
-fn linked_as(
-    known: &Known,
-    target: &Target,
-    wanted: &str,
-) -> Result<BTreeSet<RecordKey>, SnapshotError> {
-    let mut records = BTreeSet::new();
-    let work = AttributePath {
-        selector: Some(crate::scim::path::Selector {
-            attribute: "type".to_owned(),
-            value: "work".to_owned(),
-        }),
-        sub: Some("value".to_owned()),
-        ..AttributePath::core("emails")
-    };
-    for path in [AttributePath::user_name(), work] {
-        let folded = fold(&path, &serde_json::Value::String(wanted.to_owned()));
-        records.extend(known.owners_of(Kind::User, &path, &folded)?);
-    }
-    records.extend(known.owner(Kind::User, &ResourceId(wanted.to_owned()))?);
-    for source in &target.sources {
-        let record = RecordKey {
-            source: source.clone(),
-            kind: Kind::User,
-            id: SourceId::new(wanted),
-        };
-        if known.link(&record)?.is_some() {
-            records.insert(record);
-        }
-    }
-    Ok(records)
-}
-
-/// userName first, then addresses.
-fn names_in(mapped: &AttributeMap) -> Vec<String> {
-    let user_name = AttributePath::user_name();
-    [user_name, AttributePath::core("emails")]
-        .iter()
-        .flat_map(|path| key_values(mapped, path))
-        .filter_map(|value| value.as_str().map(str::to_owned))
-        .collect()
-}
-
-fn is_id(record: &RecordKey, wanted: &str) -> bool {
-    same(record.id.as_str(), wanted)
-        || wanted
-            .split_once('/')
-            .is_some_and(|(source, id)| source == record.source && same(record.id.as_str(), id))
-}
-
-fn same(left: &str, right: &str) -> bool {
-    left.to_lowercase() == right.to_lowercase()
-}
-
 /// The record as the mirror has it; tombstones included. Blocking.
 pub fn record_of(readings: &Readings, record: &RecordKey) -> Result<Option<MirrorRow>, Failure> {
     match readings.view(&record.source) {
@@ -263,6 +144,7 @@ fn explain_from(
     now: DateTime<Utc>,
 ) -> Result<Explained, SnapshotError> {
     let known = Known::new(store.target(&target.name), &target.fingerprint)?;
+    let target = &*protecting(target, &known);
     let state = known.progress();
     let resettled = state.settings_digest != target.settings_digest;
     let one = select_one(&known, readings, target, record, resettled, now)?;
@@ -389,77 +271,6 @@ fn unsaid(plan: &mut Plan, candidate: Option<&Candidate>, record: &RecordKey) ->
     let leaving = !candidate.standing.is_unknown();
     leaving
         .then(|| "not linked: only a full cycle can find them at the target, as `Stale`".to_owned())
-}
-
-/// Every path that is configured or that the defaults fill, in the order of the paths.
-fn mapped(target: &Target, record: &RecordKey, attributes: &Attributes) -> Vec<Mapped> {
-    let mapping = &target.mapping;
-    let results = mapping.apply(record.kind, &record.id, attributes);
-    let result_at = |path: &AttributePath| results.as_ref().ok()?.get(path).cloned();
-    let mut found: BTreeMap<AttributePath, Mapped> = BTreeMap::new();
-    for (path, expression) in &mapping.entries {
-        let (from, names) = match expression {
-            Some(expression) => describe(expression),
-            None => ("false".to_owned(), Vec::new()),
-        };
-        let inputs = names
-            .into_iter()
-            .map(|name| {
-                let values = attributes.values(&name).to_vec();
-                (name, values)
-            })
-            .collect();
-        let mapped = Mapped {
-            path: path.clone(),
-            from,
-            default: false,
-            inputs,
-            result: result_at(path),
-        };
-        found.insert(path.clone(), mapped);
-    }
-    // Defaults are seen by what each attribute alone is mapped to.
-    for (name, values) in &attributes.0 {
-        let alone = Attributes(BTreeMap::from([(name.clone(), values.clone())]));
-        let Ok(alone) = mapping.apply(record.kind, &record.id, &alone) else {
-            continue;
-        };
-        for (path, value) in alone {
-            if path == AttributePath::external_id() {
-                continue;
-            }
-            let result = result_at(&path);
-            if result.as_ref() == Some(&value) && !found.contains_key(&path) {
-                let mapped = Mapped {
-                    path: path.clone(),
-                    from: name.clone(),
-                    default: true,
-                    inputs: BTreeMap::from([(name.clone(), values.clone())]),
-                    result,
-                };
-                found.insert(path, mapped);
-            }
-        }
-    }
-    let external_id = AttributePath::external_id();
-    if let (false, Some(result)) = (found.contains_key(&external_id), result_at(&external_id)) {
-        let mapped = Mapped {
-            path: external_id.clone(),
-            from: "the source's id".to_owned(),
-            default: true,
-            inputs: BTreeMap::new(),
-            result: Some(result),
-        };
-        found.insert(external_id, mapped);
-    }
-    found.into_values().collect()
-}
-
-/// An expression as it was written, and the attributes it takes.
-fn describe(expression: &Expression) -> (String, Vec<String>) {
-    match expression {
-        Expression::Attribute(name) => (name.clone(), vec![name.clone()]),
-    }
 }
 
 /// What a source says about a life, in words.

@@ -21,6 +21,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    accounts_apply
     adopt_by_email
     adopt_existing
     adopt_inactive

@@ -114,7 +114,7 @@ impl Story {
             }
         }
         for (name, text) in &step.files {
-            self.write(name, text);
+            self.write(name, &self.resolve(text, &self.ids));
         }
         for name in &step.remove {
             self.remove(name);
