@@ -260,6 +260,34 @@ mod tests {
     }
 
     #[test]
+    fn accounts_lists_a_target_or_applies_a_file() {
+        let listed = parse_line("provisor accounts demo --stale --format csv").unwrap();
+        assert!(matches!(
+            listed.command,
+            Command::Accounts(AccountsArguments {
+                command: None,
+                stale: true,
+                ..
+            })
+        ));
+        let applied = parse_line("provisor accounts apply rows.csv --dry-run").unwrap();
+        assert!(matches!(
+            applied.command,
+            Command::Accounts(AccountsArguments {
+                command: Some(AccountsCommand::Apply { dry_run: true, .. }),
+                ..
+            })
+        ));
+        assert_eq!(parse_line("provisor accounts").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn one_person_is_not_everybody() {
+        let error = parse_line("provisor sync --user ana --full").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
     fn a_check_of_the_whole_log_is_not_filtered() {
         let error = parse_line("provisor history --verify --target demo").unwrap_err();
         assert_eq!(error.exit_code(), 2);
