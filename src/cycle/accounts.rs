@@ -76,7 +76,7 @@ impl State {
 
 /// Everybody at a target.
 pub struct Survey {
-    /// In the order of the resource ids; the missing last.
+    /// In the order of their names.
     pub residents: Vec<Resident>,
     known: Known,
     target: Target,
@@ -210,6 +210,8 @@ fn residents(
             });
         }
     }
+    residents
+        .sort_by(|left, right| (&left.name, &left.resource).cmp(&(&right.name, &right.resource)));
     residents
 }
 

@@ -136,7 +136,10 @@ fn link_lines(block: &mut Block, explained: &Explained) {
         );
     }
     if let Some(key) = &explained.protected {
-        block.line("protected", &format!("`protect` names {key}"));
+        block.line(
+            "protected",
+            &format!("by `protect` or `accounts apply`, which names {key}"),
+        );
     }
 }
 
