@@ -32,8 +32,8 @@ pub struct Prepared {
 pub(super) struct LookedAt(pub(super) BTreeMap<RecordKey, bool>);
 
 impl LookedAt {
-    /// `forgotten` are open rows of records that are no more.
-    pub(super) fn new(selection: &Selection) -> Self {
+    /// With `only`, the others are known but were not looked at.
+    pub(super) fn new(selection: &Selection, only: Option<&RecordKey>) -> Self {
         // What is unknown was looked at, and nothing was learnt: whatever waits goes on waiting.
         let could_act = |candidate: &Candidate| candidate.due && !candidate.standing.is_unknown();
         let people = selection
@@ -44,8 +44,14 @@ impl LookedAt {
             .groups
             .iter()
             .map(|(key, group)| (key.clone(), could_act(&group.group)));
+        // Open rows of records that are no more are closed.
         let forgotten = selection.forgotten.iter().map(|key| (key.clone(), true));
-        Self(people.chain(groups).chain(forgotten).collect())
+        let everybody = people.chain(groups).chain(forgotten);
+        Self(
+            everybody
+                .filter(|(record, _)| only.is_none_or(|only| only == record))
+                .collect(),
+        )
     }
 
     /// Held items that a full cycle has to judge again: of those who were not judged now.
@@ -72,6 +78,8 @@ pub(super) struct Parts {
     pub(super) target: Target,
     pub(super) client: Client,
     pub(super) full: bool,
+    /// For the sake of one person: the target's position stays where it is.
+    pub(super) only: bool,
     /// The snapshot is of another target, or was lost.
     pub(super) rebuilding: bool,
     pub(super) now: DateTime<Utc>,

@@ -70,6 +70,24 @@ pub async fn read_sources(
 }
 
 impl Readings {
+    /// What was published last, without reading any source again.
+    pub fn published<'a>(
+        store: &Store,
+        sources: impl Iterator<Item = &'a String>,
+    ) -> Result<Self, Failure> {
+        let mut readings = Self {
+            sources: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+        };
+        for source in sources {
+            let view = store.view(source).map_err(failed)?;
+            let reading = Reading { view, staged: None };
+            readings.sources.insert(source.clone(), reading);
+        }
+        Ok(readings)
+    }
+
     /// Why sources could not be read, by name.
     pub fn failures(&self) -> &BTreeMap<String, Failure> {
         &self.failures
