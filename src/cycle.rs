@@ -242,6 +242,16 @@ impl Chosen<'_> {
             planned.plan.held_id = None;
         }
 
+        tracing::info!(
+            target_name = target.name,
+            full,
+            people = input.people.len(),
+            groups = input.groups.len(),
+            seen = input.observed_users.resources.len() + input.observed_groups.resources.len(),
+            actions = planned.plan.actions.len(),
+            held = planned.plan.held.len(),
+            "planned a target"
+        );
         let warnings = prepared::backing_off(&known.open().map_err(failed)?, &looked_at);
         Ok(Prepared::new(prepared::Parts {
             planned,

@@ -45,6 +45,13 @@ pub async fn read_sources(
         let in_use = attributes_in_use(name, targets);
         match read_source(store, name, source.as_ref(), in_use, now, progress).await {
             Ok((staged, batch)) => {
+                tracing::info!(
+                    source = name,
+                    people = staged.living(Kind::User),
+                    groups = staged.living(Kind::Group),
+                    generation = staged.generation(),
+                    "read a source"
+                );
                 let warnings = batch
                     .warnings
                     .into_iter()
