@@ -32,6 +32,7 @@ pub(super) async fn run(
         mode: Mode::Applied,
         changes_matter: false,
         full: false,
+        user: None,
         release: Some(Release {
             held_id: arguments.held_id.clone(),
             only: arguments.only.clone(),

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use chrono::Utc;
+use provisor_connectors::RecordKey;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, SyncArguments};
 use super::exit::{self, Exit};
+use super::explain;
 use super::progress::Bars;
 use super::render::text::Look;
 use super::render::{Mode, json, text};
@@ -30,6 +32,8 @@ pub(super) struct Order<'a> {
     /// `--check`: an action is worth an exit code of its own.
     pub(super) changes_matter: bool,
     pub(super) full: bool,
+    /// One person only, by any of their keys.
+    pub(super) user: Option<String>,
     pub(super) release: Option<Release>,
     pub(super) format: Format,
 }
@@ -82,6 +86,7 @@ pub(super) async fn run(
         },
         changes_matter: arguments.check,
         full: arguments.full,
+        user: arguments.user.clone(),
         release: None,
         format: arguments.format,
     };
@@ -223,11 +228,19 @@ impl Run<'_> {
                 .map_err(|failure| Stop::from(&failure))?;
         }
 
+        let person = match &order.user {
+            Some(wanted) => Some(self.find_person(wanted, &session, &readings, terminal)?),
+            None => None,
+        };
         for target in &order.targets {
+            let only = person.as_ref().map(|(record, _)| record);
+            if let Some((record, name)) = &person {
+                self.show_steps(record, name, target, &session, &readings, terminal)?;
+            }
             let report = match connections.remove(target.target.name.as_str()) {
                 Some(Ok(connected)) => {
                     let report = self
-                        .one_target(target, &session, &readings, &connected, now, &bars)
+                        .one_target(target, &session, &readings, &connected, only, now, &bars)
                         .await;
                     close(connected, report).await
                 }
@@ -248,26 +261,48 @@ impl Run<'_> {
         Ok(())
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a cycle, named at the one call"
+    )]
     async fn one_target(
         &self,
         target: &TargetConfig,
         session: &Session,
         readings: &Readings,
         connected: &Connected,
+        only: Option<&RecordKey>,
         now: chrono::DateTime<Utc>,
         progress: &dyn Progress,
     ) -> TargetReport {
-        let prepared = cycle::plan_target(
-            &session.store,
-            readings,
-            &target.target,
-            &connected.client,
-            self.order.full,
-            self.order.release.as_ref(),
-            now,
-            progress,
-        )
-        .await;
+        let (store, client) = (&session.store, &connected.client);
+        let prepared = match only {
+            Some(record) => {
+                cycle::plan_one(
+                    store,
+                    readings,
+                    &target.target,
+                    client,
+                    record,
+                    now,
+                    progress,
+                )
+                .await
+            }
+            None => {
+                cycle::plan_target(
+                    store,
+                    readings,
+                    &target.target,
+                    client,
+                    self.order.full,
+                    self.order.release.as_ref(),
+                    now,
+                    progress,
+                )
+                .await
+            }
+        };
         match (prepared, self.order.mode) {
             (Err(failure), Mode::Preview) => failed(target, failure),
             (Err(failure), Mode::Applied) => {
@@ -296,6 +331,70 @@ impl Run<'_> {
                     .await
             }
         }
+    }
+
+    /// The one person that was asked for, as the sources were just read, with their name.
+    fn find_person(
+        &self,
+        wanted: &str,
+        session: &Session,
+        readings: &Readings,
+        terminal: &mut Terminal,
+    ) -> Result<(RecordKey, String), Stop> {
+        let targets: Vec<_> = self
+            .order
+            .targets
+            .iter()
+            .map(|target| target.target.clone())
+            .collect();
+        let search = tokio::task::block_in_place(|| {
+            cycle::explain::find_person(&session.store, readings, &targets, wanted)
+        })
+        .map_err(|failure| Stop::from(&failure))?;
+        match explain::one_of(&search, wanted) {
+            Ok(record) => {
+                let name = search.found[&record].clone();
+                Ok((record, name))
+            }
+            Err(stop) => {
+                if self.order.format == Format::Text {
+                    explain::show_others(&search, Format::Text, terminal);
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    /// Shows how one person comes to their plan at a target that reads their source.
+    fn show_steps(
+        &self,
+        record: &RecordKey,
+        name: &str,
+        target: &TargetConfig,
+        session: &Session,
+        readings: &Readings,
+        terminal: &mut Terminal,
+    ) -> Result<(), Stop> {
+        let built = &target.target;
+        if self.order.format == Format::Json || !built.sources.contains(&record.source) {
+            return Ok(());
+        }
+        let steps = tokio::task::block_in_place(|| {
+            let row = cycle::explain::record_of(readings, record)?;
+            let now = Utc::now();
+            let explained = cycle::explain::explain(&session.store, readings, built, record, now)?;
+            let match_on = &built.rules.match_on;
+            Ok(explain::text::steps(
+                name,
+                record,
+                row.as_ref(),
+                &explained,
+                match_on,
+            ))
+        })
+        .map_err(|failure: Failure| Stop::from(&failure))?;
+        terminal.print(&format!("{steps}\n"));
+        Ok(())
     }
 
     fn show_readings(&mut self, readings: &Readings, terminal: &mut Terminal) {

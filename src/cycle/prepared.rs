@@ -36,8 +36,8 @@ pub(super) struct LookedAt {
 }
 
 impl LookedAt {
-    /// `forgotten` are open rows of records that are no more.
-    pub(super) fn new(selection: &Selection) -> Self {
+    /// With `only`, the others are known but were not looked at.
+    pub(super) fn new(selection: &Selection, only: Option<&RecordKey>) -> Self {
         // What is unknown was looked at, and nothing was learnt: whatever waits goes on waiting.
         let could_act = |candidate: &Candidate| candidate.due && !candidate.standing.is_unknown();
         let people = selection
@@ -48,14 +48,18 @@ impl LookedAt {
             .groups
             .iter()
             .map(|(key, group)| (key.clone(), could_act(&group.group)));
+        // Open rows of records that are no more are closed.
         let forgotten = selection.forgotten.iter().map(|key| (key.clone(), true));
         let managers = selection.people.iter().filter_map(|(key, person)| {
             let manager = person.manager.as_ref()?;
             let entitled = person.standing.is_entitled();
             entitled.then(|| (key.clone(), manager.record.clone()))
         });
+        let everybody = people.chain(groups).chain(forgotten);
         Self {
-            acted_on: people.chain(groups).chain(forgotten).collect(),
+            acted_on: everybody
+                .filter(|(record, _)| only.is_none_or(|only| only == record))
+                .collect(),
             managers: managers.collect(),
         }
     }
@@ -84,6 +88,8 @@ pub(super) struct Parts {
     pub(super) target: Target,
     pub(super) client: Client,
     pub(super) full: bool,
+    /// For the sake of one person: the target's position stays where it is.
+    pub(super) only: bool,
     /// The snapshot is of another target, or was lost.
     pub(super) rebuilding: bool,
     pub(super) now: DateTime<Utc>,

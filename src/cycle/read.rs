@@ -45,6 +45,13 @@ pub async fn read_sources(
         let in_use = attributes_in_use(name, targets);
         match read_source(store, name, source.as_ref(), in_use, now, progress).await {
             Ok((staged, batch)) => {
+                tracing::info!(
+                    source = name,
+                    people = staged.living(Kind::User),
+                    groups = staged.living(Kind::Group),
+                    generation = staged.generation(),
+                    "read a source"
+                );
                 let warnings = batch
                     .warnings
                     .into_iter()
@@ -70,6 +77,24 @@ pub async fn read_sources(
 }
 
 impl Readings {
+    /// What was published last, without reading any source again.
+    pub fn published<'a>(
+        store: &Store,
+        sources: impl Iterator<Item = &'a String>,
+    ) -> Result<Self, Failure> {
+        let mut readings = Self {
+            sources: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+        };
+        for source in sources {
+            let view = store.view(source).map_err(failed)?;
+            let reading = Reading { view, staged: None };
+            readings.sources.insert(source.clone(), reading);
+        }
+        Ok(readings)
+    }
+
     /// Why sources could not be read, by name.
     pub fn failures(&self) -> &BTreeMap<String, Failure> {
         &self.failures

@@ -5,6 +5,7 @@
 //! than `seen`, open rows, and what a changed edge, key or verdict touches.
 
 mod groups;
+pub(super) mod one;
 mod references;
 mod scope;
 

@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cycle",
         &[
-            "apply", "audit", "mapping", "plan", "scim", "scope", "snapshot", "target",
+            "apply", "audit", "mapping", "plan", "scim", "scope", "snapshot", "spelling", "target",
         ],
     ),
     (

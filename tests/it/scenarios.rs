@@ -23,6 +23,7 @@ macro_rules! scenarios {
 scenarios! {
     abort_before_membership
     active_column_vanishes
+    accounts_apply
     adopt_by_email
     adopt_existing
     adopt_inactive
@@ -32,6 +33,7 @@ scenarios! {
     approve_only_one
     approved_removals_once
     attribute_vanishes
+    audit_tampered
     cleared_attribute
     config_typo
     cut_row
@@ -43,6 +45,8 @@ scenarios! {
     duplicate_key
     empty_group
     empty_source
+    explain_in_scope
+    explain_out_of_scope
     explicit_deactivations
     foreign_external_id
     group_adopt_existing
@@ -105,6 +109,7 @@ scenarios! {
     state_lost
     suspended_at_target
     switch_and_lookup
+    sync_one_person
     take_over
     target_down_mid_apply
     target_unreachable

@@ -51,6 +51,17 @@ pub(in crate::cli) fn target(report: &TargetReport, look: Look) -> String {
     text
 }
 
+/// Only what is planned, held and listed, a line each; empty when that is nothing.
+pub(in crate::cli) fn plan_lines(report: &TargetReport, look: Look) -> String {
+    let mut text = String::new();
+    if let Some(plan) = &report.plan {
+        action_lines(&mut text, report, plan, look);
+        held_lines(&mut text, plan, look);
+        listed_lines(&mut text, plan, look);
+    }
+    text
+}
+
 /// Text from elsewhere (a directory, a server) with everything escaped that could steer a
 /// terminal: control characters, and the marks that turn the direction of writing.
 pub(in crate::cli) fn printable(text: &str) -> String {

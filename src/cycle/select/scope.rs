@@ -101,7 +101,7 @@ impl Selector<'_> {
         Ok(format!("there is no group `{name}` for the scope{hint}"))
     }
 
-    fn display_name(&self, id: &SourceId, attributes: &Attributes) -> Option<String> {
+    pub(super) fn display_name(&self, id: &SourceId, attributes: &Attributes) -> Option<String> {
         let mapped = self
             .target
             .mapping
