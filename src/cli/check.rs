@@ -104,7 +104,7 @@ async fn discover(target: &TargetConfig) -> Result<Capabilities, Failure> {
 }
 
 fn pushes_groups(target: &TargetConfig) -> bool {
-    target.target.rules.groups.push.is_some()
+    target.target.rules.groups.any()
 }
 
 fn describe_preset(target: &TargetConfig) -> String {
