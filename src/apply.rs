@@ -6,6 +6,7 @@
 //! either the acknowledgement, or an intent in doubt, or a patch to send again.
 
 mod log;
+mod order;
 mod record;
 pub mod report;
 mod run;
@@ -72,7 +73,8 @@ impl Applier<'_> {
         run.finish(None)
     }
 
-    /// Requests of one phase, side by side, a group of them between two flushes.
+    /// Requests of one phase, side by side as far as they do not refer to each other, a group
+    /// of them between two flushes.
     async fn run_phase(
         &self,
         plan: &Plan,
@@ -86,7 +88,8 @@ impl Applier<'_> {
             .going()
             .filter(|index| plan.actions.get(*index).is_some_and(due))
             .collect();
-        for group in work.chunks(GROUP) {
+        let waves = order::waves(plan, work, phase);
+        for group in waves.iter().flat_map(|wave| wave.chunks(GROUP)) {
             self.open_intents(plan, group, phase).await?;
             // After a target-wide failure what is under way ends by itself, and nothing new
             // is started.
