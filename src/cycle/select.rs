@@ -97,8 +97,7 @@ pub(super) fn select(
         .filter(|key| key.kind == Kind::Group)
         .collect();
     groups.extend(selector.groups_touched()?);
-    selector.take_groups(&groups)?;
-    selector.take_made_groups(&groups)?;
+    selector.take_groups(groups)?;
     selector.forget();
     Ok(selector.selection)
 }

@@ -74,9 +74,6 @@ fn the_example_has_every_setting_there_is() {
                 "when",
                 "ou",
                 "filter",
-                "group_by",
-                "fallback",
-                "rename",
             ]
             .contains(&key);
             assert_eq!(mentioned, !later, "{table} {key}");

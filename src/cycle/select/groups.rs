@@ -57,7 +57,28 @@ impl Selector<'_> {
         Ok(row.is_some_and(|row| self.is_new(record, &row)))
     }
 
-    pub(super) fn take_groups(&mut self, keys: &BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
+    /// Judges groups, and then whoever owns a name that one of them wants.
+    pub(super) fn take_groups(&mut self, keys: BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
+        let mut keys = keys;
+        let mut asked = BTreeSet::new();
+        // Once even without any: people alone may be reason to make one.
+        loop {
+            self.take_read_groups(&keys)?;
+            self.take_made_groups(&keys)?;
+            let mut owners = BTreeSet::new();
+            for (record, group) in &self.selection.groups {
+                owners.extend(self.rivals(record, &group.group)?);
+            }
+            let is_known = |owner: &RecordKey| self.selection.groups.contains_key(owner);
+            owners.retain(|owner| !is_known(owner) && asked.insert(owner.clone()));
+            if owners.is_empty() {
+                return Ok(());
+            }
+            keys = owners;
+        }
+    }
+
+    fn take_read_groups(&mut self, keys: &BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
         for record in keys.iter().filter(|record| !is_made(record)) {
             let Some(mut group) = self.candidate(record)? else {
                 continue;

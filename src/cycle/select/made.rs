@@ -66,7 +66,7 @@ impl Selector<'_> {
             if link.is_none() && intent.is_none() && !wanted {
                 continue;
             }
-            wanted |= link.is_some() && !people.is_empty();
+            wanted |= link.is_some() && (!people.is_empty() || self.is_fallback(&record));
             let unknown = owned.values().any(|edge| edge.unknown);
             let desired = self.made_values(&record);
             let group = Candidate {
@@ -181,6 +181,17 @@ impl Selector<'_> {
             None if rest.is_empty() => group_by.fallback.as_deref(),
             None => None,
         }
+    }
+
+    /// Whether this is the group of those without a value. It does not vanish with the last
+    /// of them: the next one may come at any time.
+    fn is_fallback(&self, record: &RecordKey) -> bool {
+        let rules = &self.target.rules.groups;
+        let group_by = rules.group_by.as_ref();
+        self.made_name(record).is_some()
+            && group_by.is_some_and(|group_by| {
+                record.id.as_str().strip_prefix(PREFIX) == Some(group_by.attribute.as_str())
+            })
     }
 
     /// What a made group is to be: mapped like one that was read.
