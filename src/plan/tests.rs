@@ -1,1 +1,3 @@
+//! The planning core, against values that a cycle would give it.
 
+mod group_options;
