@@ -48,6 +48,7 @@ scenarios! {
     explicit_deactivations
     foreign_external_id
     group_adopt_existing
+    group_by_failed_source
     group_by_fallback
     group_delete_protected
     group_gone
