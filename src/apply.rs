@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::Utc;
 use futures_util::stream::{self, StreamExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::plan::action::{Action, Phase, Plan, Release, Write};
@@ -24,9 +25,6 @@ use crate::target::{Client, Profile};
 use report::{Failure, FailureKind, Progress};
 pub(crate) use run::Applied;
 use run::{Ending, Run};
-
-/// How many requests share one flush: what a crash may leave in doubt or send again.
-const GROUP: usize = 128;
 
 const PHASES: [Phase; 9] = [
     Phase::Leavers,
@@ -47,6 +45,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) profile: &'a Profile,
     pub(crate) audit: &'a tokio::sync::Mutex<Audit>,
     pub(crate) audit_values: bool,
+    /// Cancelled when somebody asks to stop: nothing new is started then.
+    pub(crate) stop: &'a CancellationToken,
     /// The store's last flushed generation, which every audit record names.
     pub(crate) generation: AtomicU64,
 }
@@ -89,25 +89,30 @@ impl Applier<'_> {
             .filter(|index| plan.actions.get(*index).is_some_and(due))
             .collect();
         let waves = order::waves(plan, work, phase);
-        for group in waves.iter().flat_map(|wave| wave.chunks(GROUP)) {
+        let size = self.group_size();
+        for group in waves.iter().flat_map(|wave| wave.chunks(size)) {
             self.open_intents(plan, group, phase).await?;
-            // After a target-wide failure what is under way ends by itself, and nothing new
-            // is started.
+            // After a target-wide failure, or when asked to stop, what is under way ends by
+            // itself, and nothing new is started.
             let stopped = AtomicBool::new(false);
             let mut endings = stream::iter(group.iter().copied())
                 .map(|index| {
                     let stopped = &stopped;
                     async move {
-                        if stopped.load(Ordering::Relaxed) {
-                            return None;
+                        if stopped.load(Ordering::Relaxed) || self.stop.is_cancelled() {
+                            return (index, None);
                         }
-                        Some((index, self.run_requests(&plan.actions[index], phase).await))
+                        let ending = self.run_requests(&plan.actions[index], phase).await;
+                        (index, Some(ending))
                     }
                 })
                 .buffer_unordered(self.client.concurrency());
             let mut aborted = None;
-            while let Some(ending) = endings.next().await {
-                let Some((index, (acknowledged, ending))) = ending else {
+            while let Some((index, ending)) = endings.next().await {
+                let Some((acknowledged, ending)) = ending else {
+                    // Never sent: there is nothing to be in doubt about.
+                    self.close_intent(&plan.actions[index])
+                        .map_err(|error| failed(&error))?;
                     continue;
                 };
                 aborted = aborted.or(run.note(index, acknowledged, ending));
@@ -119,8 +124,26 @@ impl Applier<'_> {
             if let Some(failure) = aborted {
                 return Err(failure);
             }
+            self.go_on()?;
         }
         Ok(())
+    }
+
+    /// Whether the next call may be made, or somebody asked to stop between two calls.
+    fn go_on(&self) -> Result<(), Failure> {
+        if self.stop.is_cancelled() {
+            return Err(Failure {
+                kind: FailureKind::Failed,
+                chain: vec!["stopped between two calls; the next run goes on from here".to_owned()],
+            });
+        }
+        Ok(())
+    }
+
+    /// How many requests share one flush: as many as a crash may leave in doubt or to be sent
+    /// again. Small, but enough that no connection waits for the disk.
+    fn group_size(&self) -> usize {
+        (8 * self.client.concurrency()).max(16)
     }
 
     /// userNames change hands one after another, in the plan's order.
@@ -145,6 +168,7 @@ impl Applier<'_> {
                 requests.next()
             };
             let Some(request) = request else { continue };
+            self.go_on()?;
             let ending = self.run_request(action, request).await;
             let acknowledged = usize::from(matches!(ending, Ending::Acknowledged));
             let aborted = run.note(index, acknowledged, ending);

@@ -19,15 +19,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 mod chain;
+mod read;
 #[cfg(test)]
 mod tests;
 
 pub use chain::{AuditProblem, Verified, verify};
+pub use read::{Content, Filter, Record, records};
 
 /// What the first line names as the hash of the line before it.
 const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// The note about a last line that a crash cut short.
 const TORN: &str = "torn tail set aside";
+/// The log's name in the state directory.
+pub const FILE_NAME: &str = "audit.jsonl";
 /// How much of the end is read at a time, to find the last line.
 const TAIL: u64 = 64 * 1024;
 
@@ -109,7 +113,7 @@ impl Audit {
     /// short by a crash is set aside as `audit.torn-<seq>`, noted in the chain, and not an
     /// error. Reads only the end of the file: [`verify`] checks all of it.
     pub fn open(state_dir: &Path) -> Result<Self, AuditError> {
-        let path = state_dir.join("audit.jsonl");
+        let path = state_dir.join(FILE_NAME);
         let file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -4,13 +4,18 @@
 //! preview is. Must not decide anything about people: it calls `cycle` and shows what came
 //! back.
 
+mod accounts;
 mod approve;
 mod args;
 mod check;
 pub mod exit;
+mod explain;
+mod generate;
+mod history;
 mod progress;
 mod render;
 mod sandbox;
+mod schema;
 mod session;
 mod status;
 mod sync;
@@ -71,8 +76,10 @@ fn execute(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Stop>
 }
 
 async fn dispatch(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit, Stop> {
-    if let Command::Sandbox(sandbox) = &arguments.command {
-        return sandbox::run(sandbox, terminal).await;
+    match &arguments.command {
+        Command::Sandbox(sandbox) => return sandbox::run(sandbox, terminal).await,
+        Command::Generate(generate) => return generate::run(generate, terminal),
+        _ => {}
     }
     let path = Config::find(arguments.config.as_deref());
     let config = Config::load(&path).map_err(|error| Stop::configuration(&error))?;
@@ -84,7 +91,12 @@ async fn dispatch(arguments: &Arguments, terminal: &mut Terminal) -> Result<Exit
         Command::Sync(sync) => sync::run(sync, &config, terminal).await,
         Command::Status(status) => status::run(status, &config, terminal),
         Command::Approve(approve) => approve::run(approve, &config, terminal).await,
-        Command::Sandbox(_) => unreachable!("served above, because it needs no configuration"),
+        Command::Explain(explain) => explain::run(explain, &config, terminal),
+        Command::Accounts(accounts) => accounts::run(accounts, &config, terminal).await,
+        Command::History(history) => history::run(history, &config, terminal),
+        Command::Sandbox(_) | Command::Generate(_) => {
+            unreachable!("served above, because they need no configuration")
+        }
     }
 }
 

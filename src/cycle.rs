@@ -5,7 +5,9 @@
 //! nothing is published and nothing is committed before [`Readings::publish`] and
 //! [`Prepared::apply`].
 
+pub mod accounts;
 mod closing;
+pub mod explain;
 mod known;
 mod observe;
 mod prepared;
@@ -18,9 +20,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use provisor_connectors::RecordKey;
 
-use crate::apply::report::Failure;
 pub use crate::apply::report::Progress;
+use crate::apply::report::{Failure, FailureKind};
 use crate::mapping::Mapping;
 use crate::plan::input::Input;
 use crate::plan::rules::{Rules, Stale};
@@ -84,6 +87,7 @@ pub async fn plan_target(
     progress: &dyn Progress,
 ) -> Result<Prepared, Failure> {
     let known = Known::new(store.target(&target.name), &target.fingerprint).map_err(failed)?;
+    let target = &*accounts::protecting(target, &known);
     let state = known.progress();
     // What was held may rest on a listing, so a release looks at everything as well.
     let owed = state.full_owed && every_source_readable(readings, target);
@@ -95,70 +99,193 @@ pub async fn plan_target(
     let resettled = state.settings_digest != target.settings_digest;
     let everything = full || resettled;
 
-    let mut selection = tokio::task::block_in_place(|| {
+    let selection = tokio::task::block_in_place(|| {
         select::select(&known, readings, target, everything, full, now)
     })
     .map_err(failed)?;
-    let seen = observe::observe(
-        &known,
-        readings,
-        target,
-        client,
-        &mut selection,
-        full,
-        progress,
-    )
-    .await?;
-
-    selection.forget_edges_of_the_missing();
-    let looked_at = prepared::LookedAt::new(&selection);
-
-    let mut rules = target.rules.clone();
-    let rebuilding = state.rebuilding || known.is_void();
-    if rebuilding {
-        // Nobody is deactivated on the word of a snapshot that is being rebuilt.
-        rules.stale = Stale::List;
-    }
-    let totals = known.totals().map_err(failed)?;
-    let input = Input {
-        target: &target.name,
-        now,
-        rules: &rules,
-        profile: &target.profile,
-        keep_when_empty: &target.mapping.keep_when_empty,
-        people: selection.people,
-        groups: selection.groups,
-        observed_users: seen.users,
-        observed_groups: seen.groups,
-        linked: totals.users + totals.groups,
-        snapshot_lost: rebuilding || state.lost,
-        full,
-    };
-    let halve = state.halve_limits || rebuilding || resettled && !state.settings_digest.is_empty();
-    let carried = looked_at.still_held(&state.held_until_full, full);
-    let window = window::window(&known, carried, halve, now).map_err(failed)?;
-    let release = release.map(|release| window::release(release, state));
-    let planned = crate::plan::plan(&input, &window, release.as_ref());
-
-    Ok(Prepared::new(prepared::Parts {
-        planned,
-        looked_at,
+    let chosen = Chosen {
         known,
-        target: target.clone(),
-        client: client.clone(),
+        selection,
         full,
-        rebuilding,
+        only: None,
+        release,
         now,
-        generations: prepared::generations(readings, target),
-        complete: every_source_readable(readings, target),
-        unreadable: prepared::unreadable(readings, target),
-        pins: selection.pins,
-        unresolved: selection.unresolved,
-        capabilities: seen.capabilities,
-        listed: seen.listed,
-        partial: seen.partial,
-        in_force: window.in_force,
-    }))
+    };
+    chosen.plan(readings, target, client, progress).await
+}
+
+/// Plans one person at one target, now: what a whole cycle would do for them, under the same
+/// guards. Of the others, only somebody who leaves and has a key that they want may be acted
+/// on; in groups, nobody else is. The target's position does not move: the next cycle looks
+/// at everything that it would have looked at.
+///
+/// Fails while the snapshot is being rebuilt, which only a whole cycle can do.
+pub async fn plan_one(
+    store: &Store,
+    readings: &Readings,
+    target: &Target,
+    client: &Client,
+    record: &RecordKey,
+    now: DateTime<Utc>,
+    progress: &dyn Progress,
+) -> Result<Prepared, Failure> {
+    let known = Known::new(store.target(&target.name), &target.fingerprint).map_err(failed)?;
+    let target = &*accounts::protecting(target, &known);
+    if known.progress().rebuilding {
+        return Err(Failure {
+            kind: FailureKind::Failed,
+            chain: vec![
+                "the snapshot is being rebuilt, which takes a whole cycle: run `provisor sync`"
+                    .to_owned(),
+            ],
+        });
+    }
+    // Whoever asks for one person does not want to hear that it is not their turn yet.
+    let one = tokio::task::block_in_place(|| {
+        select::one::select_one(&known, readings, target, record, true, now)
+    })
+    .map_err(failed)?;
+    let chosen = Chosen {
+        known,
+        selection: one.selection,
+        full: false,
+        only: Some(record),
+        release: None,
+        now,
+    };
+    chosen.plan(readings, target, client, progress).await
+}
+
+/// What a cycle looks at, and how.
+struct Chosen<'a> {
+    known: Known,
+    selection: select::Selection,
+    full: bool,
+    /// A cycle for the sake of one person.
+    only: Option<&'a RecordKey>,
+    release: Option<&'a Release>,
+    now: DateTime<Utc>,
+}
+
+impl Chosen<'_> {
+    /// Looks at the target as far as that is needed, and plans.
+    async fn plan(
+        self,
+        readings: &Readings,
+        target: &Target,
+        client: &Client,
+        progress: &dyn Progress,
+    ) -> Result<Prepared, Failure> {
+        let Chosen {
+            known,
+            mut selection,
+            full,
+            only,
+            release,
+            now,
+        } = self;
+        let state = known.progress();
+        let resettled = state.settings_digest != target.settings_digest;
+        let seen = observe::observe(
+            &known,
+            readings,
+            target,
+            client,
+            &mut selection,
+            full,
+            progress,
+        )
+        .await?;
+
+        selection.forget_edges_of_the_missing();
+        let looked_at = prepared::LookedAt::new(&selection, only);
+
+        let mut rules = target.rules.clone();
+        let rebuilding = state.rebuilding || known.is_void();
+        if rebuilding {
+            // Nobody is deactivated on the word of a snapshot that is being rebuilt.
+            rules.stale = Stale::List;
+        }
+        let totals = known.totals().map_err(failed)?;
+        let input = Input {
+            target: &target.name,
+            now,
+            rules: &rules,
+            profile: &target.profile,
+            keep_when_empty: &target.mapping.keep_when_empty,
+            people: selection.people,
+            groups: selection.groups,
+            observed_users: seen.users,
+            observed_groups: seen.groups,
+            linked: totals.users + totals.groups,
+            // Whoever is left over is not what one person's cycle is about.
+            snapshot_lost: only.is_none() && (rebuilding || state.lost),
+            full,
+        };
+        let halve =
+            state.halve_limits || rebuilding || resettled && !state.settings_digest.is_empty();
+        // One person's cycle says nothing of what is held of others.
+        let carried = match only {
+            Some(_) => Vec::new(),
+            None => looked_at.still_held(&state.held_until_full, full),
+        };
+        let window = window::window(&known, carried, halve, now).map_err(failed)?;
+        let release = release.map(|release| window::release(release, state));
+        let mut planned = crate::plan::plan(&input, &window, release.as_ref());
+        if only.is_some() {
+            // A listing that one person needed shows everybody.
+            planned
+                .plan
+                .listed
+                .retain(|listed| listed.subject.record.as_ref() == only);
+            // It would name a set of one; the set that can be released is a whole cycle's.
+            planned.plan.held_id = None;
+        }
+
+        tracing::info!(
+            target_name = target.name,
+            full,
+            people = input.people.len(),
+            groups = input.groups.len(),
+            seen = input.observed_users.resources.len() + input.observed_groups.resources.len(),
+            actions = planned.plan.actions.len(),
+            held = planned.plan.held.len(),
+            "planned a target"
+        );
+        let warnings = prepared::backing_off(&known.open().map_err(failed)?, &looked_at);
+        Ok(Prepared::new(prepared::Parts {
+            planned,
+            looked_at,
+            known,
+            target: target.clone(),
+            client: client.clone(),
+            full,
+            rebuilding,
+            now,
+            generations: prepared::generations(readings, target),
+            only: only.is_some(),
+            complete: every_source_readable(readings, target),
+            unreadable: prepared::unreadable(readings, target),
+            pins: selection.pins,
+            unresolved: selection.unresolved,
+            capabilities: seen.capabilities,
+            listed: seen.listed,
+            partial: seen.partial,
+            warnings,
+            in_force: window.in_force,
+        }))
+    }
+}
+
+/// Notes why a target came to no plan, for `status`. What it has is left as it is.
+pub fn note_failure(store: &Store, target: &str, failure: &Failure) -> Result<(), Failure> {
+    let target = store.target(target);
+    let mut progress = target.progress().map_err(failed)?;
+    progress.last_error = Some(failure.chain.join(": "));
+    let change = TargetChange::PutProgress(Box::new(progress));
+    target.commit(vec![change]).map_err(failed)?;
+    store.flush().map_err(failed)?;
+    Ok(())
 }
 
 /// Notes, durably, that the snapshot was lost: every target is rebuilt by adoption.

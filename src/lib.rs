@@ -18,3 +18,4 @@ pub mod snapshot;
 mod spelling;
 pub mod target;
 pub mod telemetry;
+pub mod template;

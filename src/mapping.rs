@@ -1,7 +1,7 @@
 //! Mapping: a record's attributes to SCIM attribute paths. Pure.
 //!
-//! Compiled once from the configuration, applied to each record. Must not know links,
-//! targets' answers or time. Whether a required attribute is missing is the planner's
+//! Compiled once from the configuration, applied to each record; templates come compiled
+//! from `template`. Must not know links, targets' answers or time. Whether a required attribute is missing is the planner's
 //! question; here an attribute without a value just maps to nothing.
 
 mod default;
@@ -12,12 +12,14 @@ mod value;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use provisor_connectors::{Attributes, Kind, Record, SourceId};
 use serde_json::Value;
 
 use crate::scim::path::AttributePath;
 use crate::scim::resource::AttributeMap;
+use crate::template::{Language, Template};
 
 pub use default::default_attributes;
 pub use key::expand_key;
@@ -37,9 +39,12 @@ pub struct Mapping {
 pub enum Expression {
     /// A bare attribute name.
     Attribute(String),
+    /// A template over the record's attributes.
+    Template(Template),
 }
 
-/// Why one record cannot be mapped. Names the attribute, never its value.
+/// Why one record cannot be mapped. Names the path, the source attribute or the template and
+/// the place in it, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}`: {problem}")]
 pub struct MappingError {
@@ -57,6 +62,8 @@ pub struct MappingConfigError {
     pub key: String,
     /// What is wrong and what would be right.
     pub problem: String,
+    /// Where in the entry's value, in bytes, if it is one place in a template.
+    pub place: Option<Range<usize>>,
 }
 
 /// One entry as configured: a value, or `false`.
@@ -69,10 +76,19 @@ pub enum Entry {
 }
 
 impl Mapping {
-    /// Compiles configured entries (the preset's first, then the target's over them).
-    /// Short keys expand: `emails` is the work e-mail, `department` the enterprise one.
-    /// A value with `{{` is refused for now.
+    /// Compiles configured entries (the preset's first, then the target's over them), without
+    /// lookup tables. Short keys expand: `emails` is the work e-mail, `department` the
+    /// enterprise one. Values with `{{` or `{%` are templates.
     pub fn compile(
+        entries: &[(String, Entry)],
+        keep_when_empty: &[String],
+    ) -> Result<Self, MappingConfigError> {
+        Self::compile_in(&Language::default(), entries, keep_when_empty)
+    }
+
+    /// The same with the lookup tables of this language.
+    pub fn compile_in(
+        language: &Language,
         entries: &[(String, Entry)],
         keep_when_empty: &[String],
     ) -> Result<Self, MappingConfigError> {
@@ -87,14 +103,7 @@ impl Mapping {
             }
             let path = expand_key(key)?;
             let expression = match entry {
-                Entry::Value(text) => {
-                    Some(
-                        Expression::parse(text).map_err(|problem| MappingConfigError {
-                            key: key.clone(),
-                            problem,
-                        })?,
-                    )
-                }
+                Entry::Value(text) => Some(Expression::parse(text, key, language)?),
                 Entry::Drop if path == AttributePath::user_name() => {
                     return Err(MappingConfigError {
                         key: key.clone(),
@@ -102,6 +111,7 @@ impl Mapping {
                                   (RFC 7643 §4.1.1); map it from the attribute that people \
                                   sign in with"
                             .to_owned(),
+                        place: None,
                     });
                 }
                 Entry::Drop => None,
@@ -119,7 +129,8 @@ impl Mapping {
         self.entries
             .values()
             .flatten()
-            .map(|Expression::Attribute(name)| name.clone())
+            .flat_map(Expression::attributes)
+            .map(str::to_owned)
             .collect()
     }
 
@@ -182,10 +193,14 @@ impl Mapping {
             }
         }
         for (path, expression) in explicit.into_iter().flatten() {
-            let Some(Expression::Attribute(name)) = expression else {
-                continue;
+            let found = match expression {
+                Some(Expression::Attribute(name)) => value::single(path, name, attributes)?,
+                Some(Expression::Template(template)) => {
+                    value::rendered(path, template, attributes)?
+                }
+                None => None,
             };
-            if let Some(found) = value::single(path, name, attributes)? {
+            if let Some(found) = found {
                 mapped.insert(path.clone(), found);
             }
         }
@@ -199,17 +214,37 @@ impl Mapping {
 }
 
 impl Expression {
+    /// The source attributes that it is about.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        let (bare, uses) = match self {
+            Self::Attribute(name) => (Some(name.as_str()), &[][..]),
+            Self::Template(template) => (None, template.uses()),
+        };
+        bare.into_iter()
+            .chain(uses.iter().map(|used| used.name.as_str()))
+    }
+
     /// Reads a configured value. The error says what would be right.
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, key: &str, language: &Language) -> Result<Self, MappingConfigError> {
+        if Template::is_one(text) {
+            return language
+                .template(text)
+                .map(Self::Template)
+                .map_err(|error| MappingConfigError {
+                    key: key.to_owned(),
+                    problem: error.problem,
+                    place: error.place,
+                });
+        }
         let name = text.trim();
         if name.is_empty() {
-            return Err(
-                "an attribute name is missing; write `false` to map nothing here".to_owned(),
-            );
+            return Err(MappingConfigError {
+                key: key.to_owned(),
+                problem: "an attribute name is missing; write `false` to map nothing here"
+                    .to_owned(),
+                place: None,
+            });
         }
-        if ["{{", "{%", "{#"].iter().any(|mark| name.contains(mark)) {
-            return Err("templates are not supported yet; use a bare attribute name".to_owned());
-        }
-        Ok(Expression::Attribute(name.to_owned()))
+        Ok(Self::Attribute(name.to_owned()))
     }
 }

@@ -1,11 +1,18 @@
 //! Scope: which records a target should have. Pure.
 //!
 //! In, Out or Unknown, and nothing happens to the unknown. Must not read anything itself: it
-//! is given the resolved scope groups and the groups a record is in.
+//! is given the resolved scope groups, the groups a record is in, and its attributes.
+
+mod condition;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
-use provisor_connectors::RecordKey;
+use provisor_connectors::{Attributes, RecordKey};
+
+pub use condition::Condition;
 
 /// A target's scope as configured. The parts are joined by AND; none at all is everyone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +20,8 @@ pub struct Scope {
     /// Exact names or source ids of groups; a member of any of them is in. Empty: no such
     /// condition.
     pub groups: Vec<String>,
+    /// What must be true of a record's attributes.
+    pub when: Option<Condition>,
 }
 
 /// Whether a target should have a record.
@@ -38,8 +47,29 @@ pub enum ScopeGroup {
 
 impl Scope {
     /// Judges one person. `groups` are the configured groups as resolved; `memberships` are
-    /// all groups the person is in, directly or through nested groups.
-    pub fn judge(&self, groups: &[ScopeGroup], memberships: &BTreeSet<RecordKey>) -> Verdict {
+    /// all groups the person is in, directly or through nested groups. `attributes` are the
+    /// person's, or `None` for who is gone: of them the condition is not asked.
+    pub fn judge(
+        &self,
+        groups: &[ScopeGroup],
+        memberships: &BTreeSet<RecordKey>,
+        attributes: Option<&Attributes>,
+    ) -> Verdict {
+        let by_groups = self.judge_groups(groups, memberships);
+        match (&self.when, attributes) {
+            (Some(when), Some(attributes)) if by_groups != Verdict::Out => {
+                and(by_groups, when.judge(attributes))
+            }
+            _ => by_groups,
+        }
+    }
+
+    /// Source attribute names that the condition looks at.
+    pub fn attributes(&self) -> BTreeSet<String> {
+        self.when.iter().flat_map(Condition::attributes).collect()
+    }
+
+    fn judge_groups(&self, groups: &[ScopeGroup], memberships: &BTreeSet<RecordKey>) -> Verdict {
         if self.groups.is_empty() {
             return Verdict::In;
         }
@@ -55,64 +85,11 @@ impl Scope {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use provisor_connectors::{Kind, SourceId};
-
-    use super::*;
-
-    fn key(id: &str) -> RecordKey {
-        RecordKey {
-            source: "staff".to_owned(),
-            kind: Kind::Group,
-            id: SourceId::new(id),
-        }
-    }
-
-    #[test]
-    fn members_of_any_group_are_in_and_a_missing_group_makes_the_rest_unknown() {
-        let found = || ScopeGroup::Resolved(key("a"));
-        let missing = || ScopeGroup::Unresolved("no group `b`".to_owned());
-        let unknown = || Verdict::Unknown("no group `b`".to_owned());
-        let table = [
-            (vec![found()], vec!["a"], Verdict::In),
-            (vec![found()], vec!["c"], Verdict::Out),
-            (vec![found()], vec![], Verdict::Out),
-            (vec![missing(), found()], vec!["a", "c"], Verdict::In),
-            (vec![missing(), found()], vec!["c"], unknown()),
-            (vec![missing()], vec![], unknown()),
-        ];
-        let scope = Scope {
-            groups: vec!["a".to_owned(), "b".to_owned()],
-        };
-        for (groups, memberships, verdict) in table {
-            let memberships: BTreeSet<_> = memberships.into_iter().map(key).collect();
-            assert_eq!(
-                scope.judge(&groups, &memberships),
-                verdict,
-                "{groups:?} {memberships:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_scope_without_groups_is_everyone() {
-        assert_eq!(Scope::default().judge(&[], &BTreeSet::new()), Verdict::In);
-    }
-
-    #[test]
-    fn a_group_is_its_source_and_its_id() {
-        let scope = Scope {
-            groups: vec!["a".to_owned()],
-        };
-        let elsewhere = RecordKey {
-            source: "contractors".to_owned(),
-            ..key("a")
-        };
-        let verdict = scope.judge(
-            &[ScopeGroup::Resolved(key("a"))],
-            &BTreeSet::from([elsewhere]),
-        );
-        assert_eq!(verdict, Verdict::Out);
+/// Both conditions: who is out by one of them is out, whatever the other says.
+fn and(left: Verdict, right: Verdict) -> Verdict {
+    match (left, right) {
+        (Verdict::Out, _) | (_, Verdict::Out) => Verdict::Out,
+        (Verdict::Unknown(why), _) | (_, Verdict::Unknown(why)) => Verdict::Unknown(why),
+        (Verdict::In, Verdict::In) => Verdict::In,
     }
 }

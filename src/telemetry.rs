@@ -14,9 +14,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The variable that replaces the level given by `-q` and `-v`: `provisor=debug`.
 pub const FILTER_VARIABLE: &str = "PROVISOR_LOG";
 
-/// Libraries that write headers and bodies, and so secrets, below `info`. Whatever the
+/// Libraries that write headers, bodies or stored values, and so secrets, below `info`. Whatever the
 /// variable says, that is never shown.
-const TELL_TOO_MUCH: [&str; 6] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tower"];
+const TELL_TOO_MUCH: [&str; 7] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "rustls",
+    "sled",
+    "tower",
+];
 
 /// How much is logged when the variable does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

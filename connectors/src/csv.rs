@@ -109,7 +109,9 @@ impl Files {
         }
         let mut warnings = Vec::new();
         // Whoever names a column expects it; only the default may silently be absent.
-        if !users.has_active_column() && self.config.active_column != DEFAULT_ACTIVE_COLUMN {
+        let named = &self.config.active_column;
+        let tells_lifecycle = users.has_active_column() || named.is_empty();
+        if !tells_lifecycle && named != DEFAULT_ACTIVE_COLUMN {
             warnings.push(Warning(self.all_active()));
         }
         let users = users.finish()?;
@@ -133,6 +135,7 @@ impl Files {
         outbox.flush()?;
         Ok(Batch {
             coverage,
+            tells_lifecycle,
             cursor: None,
             warnings,
         })
@@ -156,7 +159,7 @@ impl Files {
         let people = count(people, "person", "people");
         let more = if ended { "" } else { " or more" };
         facts.lines.push(format!("{columns}, {people}{more}"));
-        if !users.has_active_column() {
+        if !users.has_active_column() && !self.config.active_column.is_empty() {
             facts.lines.push(self.all_active());
         }
         if ended {

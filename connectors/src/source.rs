@@ -213,6 +213,9 @@ pub struct Warning(pub String);
 pub struct Batch {
     /// The collections this source has. One that is not listed was not read: its mirror stands.
     pub coverage: BTreeMap<Kind, Coverage>,
+    /// Whether this read could tell who is active (there is such a column, or attribute). A
+    /// source that could once and cannot any more is not believed that everyone is.
+    pub tells_lifecycle: bool,
     /// Where the next read of only changes starts, if the source can do that.
     pub cursor: Option<Cursor>,
     /// What an operator should see.

@@ -72,7 +72,12 @@ impl Applier<'_> {
             }
             Write::Patch { active, .. } => {
                 let mut link = self.store.link(record)?;
-                if link.is_none() && switches_on(action) {
+                let adopts = action.adoption.as_ref().is_some_and(|adoption| {
+                    // A link to a resource that is missing gives way to what was found.
+                    let of_another = |link: &Link| link.resource != adoption.resource;
+                    link.as_ref().is_none_or(of_another)
+                });
+                if adopts && switches_on(action) {
                     let adopted = adoption_changes(action);
                     link = adopted.iter().find_map(|change| match change {
                         TargetChange::PutLink(_, link) => Some((**link).clone()),

@@ -112,4 +112,4 @@ impl<'a> Run<'a> {
     }
 }
 
-const NOT_TRIED: &str = "not tried: the target is out of reach";
+const NOT_TRIED: &str = "not tried in this run";

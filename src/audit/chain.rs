@@ -3,14 +3,14 @@
 //! Needs no key: it shows that a log was changed, not that somebody forged all of it. Reads
 //! line by line; a log may be larger than memory.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::{Map, Value};
 
 use super::BEGINNING;
+use super::read::Lines;
 
 /// What stands between a line's other fields and its hash.
 const HASH_NAME: &str = ",\"hash\":\"";
@@ -50,36 +50,25 @@ pub enum AuditProblem {
 
 /// Checks the whole log: every number, every link of the chain, every hash.
 pub fn verify(path: &Path) -> Result<Verified, AuditProblem> {
-    let io_error = |source| AuditProblem::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut reader = BufReader::new(File::open(path).map_err(io_error)?);
+    let mut lines = Lines::open(path)?;
     let mut prev = BEGINNING.to_owned();
     let mut records = 0;
-    let mut text = Vec::new();
     loop {
-        text.clear();
-        if reader.read_until(b'\n', &mut text).map_err(io_error)? == 0 {
-            return Ok(Verified { records });
-        }
-        let number = records + 1;
-        let broken = |problem| AuditProblem::Broken {
-            path: path.to_owned(),
-            line: number,
-            problem,
+        let line = match lines.next_line()? {
+            None => return Ok(Verified { records }),
+            Some(line) if line.whole => parse(line.text),
+            Some(_) => Err("the line is cut short"),
         };
-        if text.pop() != Some(b'\n') {
-            return Err(broken("the line is cut short"));
-        }
-        let line = parse(&text).map_err(broken)?;
+        let number = records + 1;
+        let line = line.map_err(|problem| lines.broken(number, problem))?;
         if line.seq != number {
-            return Err(broken(
+            return Err(lines.broken(
+                number,
                 "the number is not the one that follows: lines are missing or were added",
             ));
         }
         if line.prev != prev {
-            return Err(broken("it does not continue the line before it"));
+            return Err(lines.broken(number, "it does not continue the line before it"));
         }
         prev = line.hash;
         records = number;

@@ -176,3 +176,142 @@ fn a_last_line_longer_than_one_read_of_the_tail_is_found() {
     audit.append(now(), entry("u3", 3)).unwrap();
     assert_eq!(verify(&path).unwrap(), Verified { records: 3 });
 }
+
+fn shown(path: &Path, filter: &Filter) -> Vec<u64> {
+    records(path)
+        .unwrap()
+        .map(|record| record.unwrap())
+        .filter(|record| filter.takes(record))
+        .map(|record| record.seq)
+        .collect()
+}
+
+/// Four records, an hour apart: two at `demo`, one of which failed; then two at `wiki`.
+fn mixed_log() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut audit = Audit::open(folder.path()).unwrap();
+    let mut failed = entry("u2", 1);
+    failed.outcome = "failed".to_owned();
+    let mut elsewhere = entry("u1", 2);
+    elsewhere.target = "wiki".to_owned();
+    elsewhere.resource_id = Some("r7".to_owned());
+    let mut patched = elsewhere.clone();
+    patched.change = "patch".to_owned();
+    for (hour, entry) in [entry("u1", 1), failed, elsewhere, patched]
+        .into_iter()
+        .enumerate()
+    {
+        let later = chrono::Duration::hours(i64::try_from(hour).unwrap());
+        audit.append(now() + later, entry).unwrap();
+    }
+    let path = folder.path().join(FILE_NAME);
+    (folder, path)
+}
+
+#[test]
+fn filters_join_by_and() {
+    let (_folder, path) = mixed_log();
+    let none = Filter::default();
+    let text = |text: &str| Some(text.to_owned());
+    let hour = |hour| Some(now() + chrono::Duration::hours(hour));
+    let table = [
+        (none.clone(), vec![1, 2, 3, 4]),
+        (
+            Filter {
+                target: text("wiki"),
+                ..none.clone()
+            },
+            vec![3, 4],
+        ),
+        (
+            Filter {
+                subject: text("u1"),
+                ..none.clone()
+            },
+            vec![1, 3, 4],
+        ),
+        (
+            Filter {
+                subject: text("r7"),
+                ..none.clone()
+            },
+            vec![3, 4],
+        ),
+        (
+            Filter {
+                subject: text("u"),
+                ..none.clone()
+            },
+            vec![],
+        ),
+        (
+            Filter {
+                change: text("patch"),
+                ..none.clone()
+            },
+            vec![4],
+        ),
+        (
+            Filter {
+                failed: true,
+                ..none.clone()
+            },
+            vec![2],
+        ),
+        (
+            Filter {
+                since: hour(1),
+                until: hour(3),
+                ..none.clone()
+            },
+            vec![2, 3],
+        ),
+        (
+            Filter {
+                since: hour(1),
+                subject: text("u1"),
+                target: text("wiki"),
+                ..none
+            },
+            vec![3, 4],
+        ),
+    ];
+    for (filter, expected) in table {
+        assert_eq!(shown(&path, &filter), expected, "{filter:?}");
+    }
+}
+
+#[test]
+fn a_line_that_is_being_written_is_left_out_and_a_broken_one_does_not_hide_the_rest() {
+    let (_folder, path) = mixed_log();
+    let mut text = fs::read_to_string(&path).unwrap();
+    let second = text.match_indices('\n').nth(1).unwrap().0;
+    let first = text.find('\n').unwrap();
+    text.replace_range(first + 1..second, "{\"seq\":2}");
+    text.push_str("{\"seq\":5,\"ta");
+    fs::write(&path, text).unwrap();
+    let read: Vec<Result<u64, u64>> = records(&path)
+        .unwrap()
+        .map(|record| match record {
+            Ok(record) => Ok(record.seq),
+            Err(AuditProblem::Broken { line, .. }) => Err(line),
+            Err(other) => panic!("{other}"),
+        })
+        .collect();
+    assert_eq!(read, [Ok(1), Err(2), Ok(3), Ok(4)]);
+}
+
+#[test]
+fn a_note_is_shown_only_where_nothing_was_asked_for() {
+    let (folder, path) = log_of(1);
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("{\"half");
+    fs::write(&path, text).unwrap();
+    drop(Audit::open(folder.path()).unwrap());
+    assert_eq!(shown(&path, &Filter::default()), [1, 2]);
+    let at_demo = Filter {
+        target: Some("demo".to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(shown(&path, &at_demo), [1]);
+}

@@ -32,6 +32,7 @@ pub(super) async fn run(
         mode: Mode::Applied,
         changes_matter: false,
         full: false,
+        user: None,
         release: Some(Release {
             held_id: arguments.held_id.clone(),
             only: arguments.only.clone(),
@@ -39,36 +40,62 @@ pub(super) async fn run(
         format: arguments.format,
     };
     let (exit, reports) = sync::execute(&order, config, terminal).await;
-    let held_now = reports
-        .first()
-        .and_then(|report| report.plan.as_ref())
+    let Some(report) = reports.first().filter(|report| report.plan.is_some()) else {
+        return Ok(exit);
+    };
+    let held_now = report
+        .plan
+        .as_ref()
         .and_then(|plan| plan.held_id.as_deref());
-    if let Some(warning) = explain(arguments, held_now) {
-        terminal.warn(&warning);
+    let released = !report.outcomes.is_empty();
+    match explain(arguments, held_now, released) {
+        Explanation::Nothing => Ok(exit),
+        Explanation::Warning(warning) => {
+            terminal.warn(&warning);
+            Ok(exit)
+        }
+        Explanation::NoSuchThing(problem) => {
+            Err(Stop::usage(anyhow::anyhow!(problem)).hint("nothing was sent"))
+        }
     }
-    Ok(exit)
 }
 
-/// What to say when something is still held after a release.
-fn explain(arguments: &ApproveArguments, held_now: Option<&str>) -> Option<String> {
+/// What to say of a release that left something held, or freed nothing.
+#[derive(Debug, PartialEq)]
+enum Explanation {
+    Nothing,
+    Warning(String),
+    NoSuchThing(String),
+}
+
+fn explain(arguments: &ApproveArguments, held_now: Option<&str>, released: bool) -> Explanation {
     let ApproveArguments {
         target,
         held_id,
         only,
         format: _,
     } = arguments;
-    let held_now = held_now?;
-    if let Some(key) = only {
-        return Some(format!(
-            "`{target}` still holds the rest, apart from what was released for `{key}`, as `{held_now}`"
+    let Some(held_now) = held_now else {
+        return if released {
+            Explanation::Nothing
+        } else {
+            Explanation::NoSuchThing(format!("`{target}` holds nothing that could be released"))
+        };
+    };
+    if let Some(key) = only.as_ref().filter(|_| !released) {
+        return Explanation::NoSuchThing(format!(
+            "nobody that `{target}` holds as `{held_now}` is called `{key}`: name a source id, \
+             a resource id or a name"
         ));
     }
-    Some(if held_now == held_id {
-        format!("`{target}` still holds `{held_id}`: nothing of it could be released")
+    Explanation::Warning(if !released {
+        format!("`{held_id}` is not what `{target}` holds: look at `{held_now}`; nothing was sent")
+    } else if let Some(key) = only {
+        format!("`{key}` is released; `{target}` still holds the rest, as `{held_now}`")
     } else {
         format!(
-            "what `{target}` holds has changed since `{held_id}`: only what is still planned as \
-             it was then is released; look at `{held_now}` before releasing the rest"
+            "what `{target}` holds has changed since `{held_id}`: what is still planned as it \
+             was then is released; look at `{held_now}` before releasing the rest"
         )
     })
 }
@@ -87,20 +114,38 @@ mod tests {
         }
     }
 
+    fn warning(only: Option<&str>, held_now: &str, released: bool) -> String {
+        match explain(&arguments(only), Some(held_now), released) {
+            Explanation::Warning(said) => said,
+            other => panic!("no warning: {other:?}"),
+        }
+    }
+
     #[test]
     fn a_changed_set_is_named_and_never_released_blindly() {
-        let said = explain(&arguments(None), Some("bbbb")).unwrap();
-        assert!(said.contains("aaaa") && said.contains("bbbb"), "{said}");
+        for released in [true, false] {
+            let said = warning(None, "bbbb", released);
+            assert!(said.contains("aaaa") && said.contains("bbbb"), "{said}");
+        }
+        assert!(warning(None, "bbbb", false).contains("nothing was sent"));
     }
 
     #[test]
     fn a_complete_release_needs_no_words() {
-        assert_eq!(explain(&arguments(None), None), None);
+        assert_eq!(explain(&arguments(None), None, true), Explanation::Nothing);
     }
 
     #[test]
     fn the_rest_of_a_partly_released_set_is_named() {
-        let said = explain(&arguments(Some("s-1")), Some("bbbb")).unwrap();
+        let said = warning(Some("s-1"), "bbbb", true);
         assert!(said.contains("s-1") && said.contains("bbbb"), "{said}");
+    }
+
+    #[test]
+    fn what_nobody_holds_cannot_be_released() {
+        for (only, held_now) in [(None, None), (Some("nobody"), Some("bbbb"))] {
+            let said = explain(&arguments(only), held_now, false);
+            assert!(matches!(said, Explanation::NoSuchThing(_)), "{said:?}");
+        }
     }
 }

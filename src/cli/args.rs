@@ -1,11 +1,18 @@
 //! What can be typed. Only shapes and help texts; what the commands do is in their modules.
 
+mod asking;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(super) use asking::{
+    AccountsArguments, AccountsCommand, ExplainArguments, HistoryArguments, Listing,
+};
 
 use crate::sandbox::{Fault, FaultHelp};
 
@@ -51,8 +58,16 @@ pub(super) enum Command {
     Status(StatusArguments),
     /// Release what a target holds, if it is still planned exactly so
     Approve(ApproveArguments),
+    /// Show everything known about one person, why, and what would be sent now
+    Explain(ExplainArguments),
+    /// List who is at a target and whose they are, or do something about chosen ones
+    Accounts(AccountsArguments),
+    /// Show the audit log, or check that nobody changed it
+    History(HistoryArguments),
     /// Serve the embedded SCIM service provider, to try things out
     Sandbox(SandboxArguments),
+    /// Print manual pages, shell completions, the configuration's schema, or a preset
+    Generate(GenerateArguments),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +84,10 @@ pub(super) struct SyncArguments {
     /// Read and list everything on both sides, whatever the schedule says
     #[arg(long)]
     pub(super) full: bool,
+    /// One person, now, with every step: a source id, SOURCE/ID, a userName, an e-mail address
+    /// or a resource id
+    #[arg(long, value_name = "KEY", conflicts_with = "full")]
+    pub(super) user: Option<String>,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
@@ -114,6 +133,34 @@ pub(super) struct SandboxArguments {
     pub(super) seed: u64,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct GenerateArguments {
+    #[command(subcommand)]
+    pub(super) what: Generated,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Generated {
+    /// The manual page
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// The JSON Schema of the configuration, for editors
+    Schema,
+    /// A preset as it is shipped
+    Preset {
+        /// Its name
+        name: String,
+    },
+}
+
 /// How results are printed on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -141,7 +188,7 @@ pub(super) fn parse(
 }
 
 /// The command line with the parts that are only known at run time.
-fn command() -> clap::Command {
+pub(super) fn command() -> clap::Command {
     Arguments::command().mut_subcommand("sandbox", |sandbox| {
         sandbox.after_help(list_faults(Fault::ALL))
     })
@@ -210,6 +257,40 @@ mod tests {
         for fault in Fault::ALL {
             assert!(help.contains(fault.usage), "{help}");
         }
+    }
+
+    #[test]
+    fn accounts_lists_a_target_or_applies_a_file() {
+        let listed = parse_line("provisor accounts demo --stale --format csv").unwrap();
+        assert!(matches!(
+            listed.command,
+            Command::Accounts(AccountsArguments {
+                command: None,
+                stale: true,
+                ..
+            })
+        ));
+        let applied = parse_line("provisor accounts apply rows.csv --dry-run").unwrap();
+        assert!(matches!(
+            applied.command,
+            Command::Accounts(AccountsArguments {
+                command: Some(AccountsCommand::Apply { dry_run: true, .. }),
+                ..
+            })
+        ));
+        assert_eq!(parse_line("provisor accounts").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn one_person_is_not_everybody() {
+        let error = parse_line("provisor sync --user ana --full").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_check_of_the_whole_log_is_not_filtered() {
+        let error = parse_line("provisor history --verify --target demo").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Progress for Bars {
             return;
         };
         if bar.is_none() && worth_drawing(began.elapsed(), done, total) {
-            *bar = Some(draw(name, total));
+            *bar = Some(draw(name, total.filter(|total| *total > 0)));
         }
         if let Some(bar) = bar {
             if let Some(total) = total {

@@ -13,7 +13,7 @@ use provisor_connectors::{Source, SourceFacts};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::terminal::Stop;
+use super::terminal::{Stop, Terminal};
 use crate::apply::report::{Failure, FailureKind};
 use crate::audit::Audit;
 use crate::config::{self, Config, Endpoint, TargetConfig};
@@ -56,6 +56,24 @@ impl Session {
             warnings,
         })
     }
+}
+
+/// Opens the store; `None` before the first run, because asking must not create anything.
+pub(super) fn open_to_read(
+    config: &Config,
+    terminal: &mut Terminal,
+) -> Result<Option<Store>, Stop> {
+    if !config.state_dir.exists() {
+        return Ok(None);
+    }
+    let lock = Store::lock(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
+    let audit = Audit::open(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
+    let opened =
+        Store::open(lock, audit.last_generation()).map_err(|error| Stop::failed(error.into()))?;
+    if let Condition::Lost(why) = &opened.condition {
+        terminal.warn(&format!("the snapshot was lost: {why}"));
+    }
+    Ok(Some(opened.store))
 }
 
 /// Builds the sources that these targets use. Opens nothing yet.

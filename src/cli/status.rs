@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::args::{Format, StatusArguments};
 use super::exit::Exit;
 use super::render::text::printable;
+use super::session;
 use super::terminal::{Stop, Terminal};
-use crate::audit::Audit;
 use crate::config::{Config, TargetConfig};
-use crate::snapshot::{Condition, Due, SnapshotError, Store};
+use crate::snapshot::{Due, SnapshotError, Store};
 
 /// How many failing people are named in text.
 const SHOWN: usize = 20;
@@ -76,7 +76,7 @@ pub(super) fn run(
     config: &Config,
     terminal: &mut Terminal,
 ) -> Result<Exit, Stop> {
-    let store = open(config, terminal)?;
+    let store = session::open_to_read(config, terminal)?;
     let now = Utc::now();
     let targets = config
         .targets
@@ -100,21 +100,6 @@ pub(super) fn run(
         }
     }
     Ok(Exit::Done)
-}
-
-/// Opens the store; `None` before the first run, because asking must not create anything.
-fn open(config: &Config, terminal: &mut Terminal) -> Result<Option<Store>, Stop> {
-    if !config.state_dir.exists() {
-        return Ok(None);
-    }
-    let lock = Store::lock(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
-    let audit = Audit::open(&config.state_dir).map_err(|error| Stop::failed(error.into()))?;
-    let opened =
-        Store::open(lock, audit.last_generation()).map_err(|error| Stop::failed(error.into()))?;
-    if let Condition::Lost(why) = &opened.condition {
-        terminal.warn(&format!("the snapshot was lost: {why}"));
-    }
-    Ok(Some(opened.store))
 }
 
 fn read(

@@ -4,12 +4,16 @@
 //! whether its plan will be applied.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use chrono::Utc;
+use provisor_connectors::RecordKey;
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, SyncArguments};
 use super::exit::{self, Exit};
+use super::explain;
 use super::progress::Bars;
 use super::render::text::Look;
 use super::render::{Mode, json, text};
@@ -28,8 +32,22 @@ pub(super) struct Order<'a> {
     /// `--check`: an action is worth an exit code of its own.
     pub(super) changes_matter: bool,
     pub(super) full: bool,
+    /// One person only, by any of their keys.
+    pub(super) user: Option<String>,
     pub(super) release: Option<Release>,
     pub(super) format: Format,
+}
+
+impl Order<'_> {
+    /// A release that freed nothing is shown as what it came to: a preview.
+    fn mode_of(&self, report: &TargetReport) -> Mode {
+        let nothing_done = self.release.is_some() && report.outcomes.is_empty();
+        if nothing_done {
+            Mode::Preview
+        } else {
+            self.mode
+        }
+    }
 }
 
 /// Runs `provisor sync`.
@@ -68,6 +86,7 @@ pub(super) async fn run(
         },
         changes_matter: arguments.check,
         full: arguments.full,
+        user: arguments.user.clone(),
         release: None,
         format: arguments.format,
     };
@@ -85,11 +104,14 @@ pub(super) async fn execute(
         config,
         reports: Vec::new(),
         exit: Exit::Done,
+        stop: CancellationToken::new(),
     };
+    let stop = run.stop.clone();
     let ended = tokio::select! {
         ended = run.cycle(terminal) => ended,
-        () = super::interrupted() => Err(Stop::failed(anyhow!("interrupted"))
-            .hint("nothing is lost: the next run goes on from what was acknowledged")),
+        () = interrupted_for_long(&stop) => Err(Stop::failed(anyhow!("interrupted"))
+            .hint("nothing is lost: the next run goes on from what was acknowledged; what was \
+                   under way is looked for first")),
     };
     if let Err(stop) = ended {
         run.exit = run.exit.and(terminal.stop(&stop));
@@ -109,12 +131,28 @@ pub(super) async fn execute(
             .targets
             .iter()
             .zip(&run.reports)
-            .map(|(target, report)| json::target(report, &target.target.profile, order.mode))
+            .map(|(target, report)| {
+                json::target(report, &target.target.profile, order.mode_of(report))
+            })
             .collect();
         print_document(order.format, targets, terminal);
     }
     (run.exit, run.reports)
 }
+
+/// Asks the run to stop between two calls when the process is told to end; ends when that
+/// takes longer than anyone waits, or at the second time of telling.
+async fn interrupted_for_long(stop: &CancellationToken) {
+    super::interrupted().await;
+    stop.cancel();
+    tokio::select! {
+        () = super::interrupted() => {}
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+}
+
+/// How long calls under way may take to end after the process is told to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prints the document, if one was asked for: there is one whenever the configuration loaded.
 pub(super) fn print_document(
@@ -146,6 +184,8 @@ struct Run<'a> {
     config: &'a Config,
     reports: Vec<TargetReport>,
     exit: Exit,
+    /// Cancelled when the process is told to end.
+    stop: CancellationToken,
 }
 
 impl Run<'_> {
@@ -188,11 +228,19 @@ impl Run<'_> {
                 .map_err(|failure| Stop::from(&failure))?;
         }
 
+        let person = match &order.user {
+            Some(wanted) => Some(self.find_person(wanted, &session, &readings, terminal)?),
+            None => None,
+        };
         for target in &order.targets {
+            let only = person.as_ref().map(|(record, _)| record);
+            if let Some((record, name)) = &person {
+                self.show_steps(record, name, target, &session, &readings, terminal)?;
+            }
             let report = match connections.remove(target.target.name.as_str()) {
                 Some(Ok(connected)) => {
                     let report = self
-                        .one_target(target, &session, &readings, &connected, now, &bars)
+                        .one_target(target, &session, &readings, &connected, only, now, &bars)
                         .await;
                     close(connected, report).await
                 }
@@ -213,35 +261,140 @@ impl Run<'_> {
         Ok(())
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a cycle, named at the one call"
+    )]
     async fn one_target(
         &self,
         target: &TargetConfig,
         session: &Session,
         readings: &Readings,
         connected: &Connected,
+        only: Option<&RecordKey>,
         now: chrono::DateTime<Utc>,
         progress: &dyn Progress,
     ) -> TargetReport {
-        let prepared = cycle::plan_target(
-            &session.store,
-            readings,
-            &target.target,
-            &connected.client,
-            self.order.full,
-            self.order.release.as_ref(),
-            now,
-            progress,
-        )
-        .await;
+        let (store, client) = (&session.store, &connected.client);
+        let prepared = match only {
+            Some(record) => {
+                cycle::plan_one(
+                    store,
+                    readings,
+                    &target.target,
+                    client,
+                    record,
+                    now,
+                    progress,
+                )
+                .await
+            }
+            None => {
+                cycle::plan_target(
+                    store,
+                    readings,
+                    &target.target,
+                    client,
+                    self.order.full,
+                    self.order.release.as_ref(),
+                    now,
+                    progress,
+                )
+                .await
+            }
+        };
         match (prepared, self.order.mode) {
-            (Err(failure), _) => failed(target, failure),
+            (Err(failure), Mode::Preview) => failed(target, failure),
+            (Err(failure), Mode::Applied) => {
+                let name = &target.target.name;
+                // The failure itself is what matters; that it could not be noted is one more.
+                if let Err(unnoted) = cycle::note_failure(&session.store, name, &failure) {
+                    tracing::warn!("cannot note the failure of {name}: {:?}", unnoted.chain);
+                }
+                failed(target, failure)
+            }
             (Ok(prepared), Mode::Preview) => prepared.into_preview(),
+            // A release that frees nothing was meant for something else: nothing is done.
+            (Ok(prepared), Mode::Applied)
+                if self.order.release.is_some() && !prepared.releases_something() =>
+            {
+                prepared.into_preview()
+            }
             (Ok(prepared), Mode::Applied) => {
                 prepared
-                    .apply(&session.audit, self.config.audit_values, progress)
+                    .apply(
+                        &session.audit,
+                        self.config.audit_values,
+                        &self.stop,
+                        progress,
+                    )
                     .await
             }
         }
+    }
+
+    /// The one person that was asked for, as the sources were just read, with their name.
+    fn find_person(
+        &self,
+        wanted: &str,
+        session: &Session,
+        readings: &Readings,
+        terminal: &mut Terminal,
+    ) -> Result<(RecordKey, String), Stop> {
+        let targets: Vec<_> = self
+            .order
+            .targets
+            .iter()
+            .map(|target| target.target.clone())
+            .collect();
+        let search = tokio::task::block_in_place(|| {
+            cycle::explain::find_person(&session.store, readings, &targets, wanted)
+        })
+        .map_err(|failure| Stop::from(&failure))?;
+        match explain::one_of(&search, wanted) {
+            Ok(record) => {
+                let name = search.found[&record].clone();
+                Ok((record, name))
+            }
+            Err(stop) => {
+                if self.order.format == Format::Text {
+                    explain::show_others(&search, Format::Text, terminal);
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    /// Shows how one person comes to their plan at a target that reads their source.
+    fn show_steps(
+        &self,
+        record: &RecordKey,
+        name: &str,
+        target: &TargetConfig,
+        session: &Session,
+        readings: &Readings,
+        terminal: &mut Terminal,
+    ) -> Result<(), Stop> {
+        let built = &target.target;
+        if self.order.format == Format::Json || !built.sources.contains(&record.source) {
+            return Ok(());
+        }
+        let steps = tokio::task::block_in_place(|| {
+            let row = cycle::explain::record_of(readings, record)?;
+            let now = Utc::now();
+            let explained = cycle::explain::explain(&session.store, readings, built, record, now)?;
+            let match_on = &built.rules.match_on;
+            Ok(explain::text::steps(
+                name,
+                record,
+                row.as_ref(),
+                &explained,
+                match_on,
+            ))
+        })
+        .map_err(|failure: Failure| Stop::from(&failure))?;
+        terminal.print(&format!("{steps}\n"));
+        Ok(())
     }
 
     fn show_readings(&mut self, readings: &Readings, terminal: &mut Terminal) {
@@ -267,7 +420,7 @@ impl Run<'_> {
         }
         if self.order.format == Format::Text {
             let look = Look {
-                mode: self.order.mode,
+                mode: self.order.mode_of(report),
                 colour: terminal.colour,
                 requests_per_second: target.pace.requests_per_second,
             };

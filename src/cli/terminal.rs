@@ -144,6 +144,11 @@ impl Terminal {
         }
     }
 
+    /// Whether what is printed still arrives somewhere. A long listing ends when it does not.
+    pub(super) fn is_read(&self) -> bool {
+        !self.closed && !self.broken
+    }
+
     /// Prints a warning, unless quiet.
     pub(super) fn warn(&mut self, text: &str) {
         if !self.quiet {

@@ -2,12 +2,13 @@
 //! every record is looked at again.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::mapping::{Expression, Mapping};
 use crate::plan::rules::{AdoptInactive, GroupBy, GroupRules, Nested, Rules, Stale, WhenGone};
 use crate::scope::Scope;
 use crate::target::Profile;
+use crate::template::Template;
 
 /// Hex SHA-256 over a canonical text of the settings and of this version of the engine.
 /// `globs` are the pushed groups' patterns as written.
@@ -25,12 +26,7 @@ pub(super) fn settings_digest(
     let entries: Vec<_> = mapping
         .entries
         .iter()
-        .map(|(path, expression)| {
-            let expression = expression
-                .as_ref()
-                .map(|Expression::Attribute(name)| name.as_str());
-            json!([path, expression])
-        })
+        .map(|(path, expression)| json!([path, expression.as_ref().map(canonical)]))
         .collect();
     let Rules {
         match_on,
@@ -61,6 +57,7 @@ pub(super) fn settings_digest(
         env!("CARGO_PKG_VERSION"),
         sources,
         scope.groups,
+        scope.when.as_ref().map(|when| template(when.template())),
         entries,
         mapping.keep_when_empty,
         match_on,
@@ -97,4 +94,16 @@ pub(super) fn settings_digest(
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+fn canonical(expression: &Expression) -> Value {
+    match expression {
+        Expression::Attribute(name) => json!(name),
+        Expression::Template(found) => template(found),
+    }
+}
+
+/// A template and the rows of the lookup tables that it names: both decide what it gives.
+fn template(template: &Template) -> Value {
+    json!([template.source(), template.lookups()])
 }

@@ -90,6 +90,34 @@ impl Document {
         }
     }
 
+    /// The place of a part of a text's value, where `span` is the text with its quotation
+    /// marks. The whole text where it has escapes, which make the two differ.
+    pub(super) fn inside(&self, span: Range<usize>, part: Range<usize>) -> Range<usize> {
+        let Some(written) = self.text.get(span.clone()) else {
+            return span;
+        };
+        let marks = ["\"\"\"", "'''", "\"", "'"];
+        let Some(mark) = marks.into_iter().find(|mark| written.starts_with(mark)) else {
+            return span;
+        };
+        let literal = mark.starts_with('\'');
+        let mut start = mark.len();
+        if mark.len() == 3 {
+            // A line break right behind the opening marks is not part of the text.
+            let rest = &written[start..];
+            let after = rest.strip_prefix('\r').unwrap_or(rest);
+            let after = after.strip_prefix('\n').unwrap_or(rest);
+            start = written.len() - after.len();
+        }
+        let before = written.get(start..start + part.end);
+        match before {
+            Some(before) if literal || !before.contains('\\') => {
+                span.start + start + part.start..span.start + start + part.end
+            }
+            _ => span,
+        }
+    }
+
     /// A mistake of the file as a whole.
     pub(super) fn error_without_place(&self, problem: &str, help: &str) -> ConfigError {
         without_place(&self.path, problem, help)

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::document::Document;
 use super::target::{RawTarget, Surroundings};
 use super::{Config, ConfigError};
+use crate::template::{Language, Lookups};
 
 /// The file as written.
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,8 @@ struct RawFile {
     sources: BTreeMap<Spanned<String>, Spanned<SourceConfig>>,
     #[serde(default)]
     targets: BTreeMap<Spanned<String>, Spanned<RawTarget>>,
+    #[serde(default)]
+    lookups: BTreeMap<Spanned<String>, BTreeMap<String, String>>,
 }
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/provisor";
@@ -87,12 +90,20 @@ pub(super) fn build(
         sources.insert(name.into_inner(), source.into_inner());
     }
 
+    let mut lookups = Lookups::new();
+    for (name, rows) in raw.lookups {
+        check_name(&name, "lookup table", &document)?;
+        lookups.insert(name.into_inner(), rows);
+    }
+    let language = Language::new(lookups);
+
     let names: BTreeSet<String> = sources.keys().cloned().collect();
     let around = Surroundings {
         document: &document,
         base: &base,
         state_dir: &state_dir,
         sources: &names,
+        language: &language,
     };
     let mut warnings = Vec::new();
     let mut targets = BTreeMap::new();

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use provisor_connectors::{Kind, SourceFacts};
@@ -15,7 +16,8 @@ use toml::Spanned;
 use super::ConfigError;
 use super::document::Document;
 use super::explain::{suggest, with_help};
-use crate::mapping::{Entry, Mapping, expand_key};
+use crate::mapping::{Entry, Expression, Mapping, expand_key};
+use crate::template::{Language, Template, Use};
 
 /// `[targets.NAME.mapping]`.
 pub(super) type RawMapping = BTreeMap<Spanned<String>, Spanned<RawEntry>>;
@@ -31,11 +33,41 @@ pub(super) struct Written {
     pub(super) name: Spanned<String>,
 }
 
+impl Written {
+    /// What a mapping's value in this range names.
+    fn all_of(expression: &Expression, span: Range<usize>, document: &Arc<Document>) -> Vec<Self> {
+        match expression {
+            Expression::Attribute(name) => vec![Self {
+                document: Arc::clone(document),
+                name: Spanned::new(span, name.clone()),
+            }],
+            Expression::Template(template) => Self::in_template(template, span, document),
+        }
+    }
+
+    /// What a template in this range names.
+    pub(super) fn in_template(
+        template: &Template,
+        span: Range<usize>,
+        document: &Arc<Document>,
+    ) -> Vec<Self> {
+        let written = |used: &Use| Self {
+            document: Arc::clone(document),
+            name: Spanned::new(
+                document.inside(span.clone(), used.place.clone()),
+                used.name.clone(),
+            ),
+        };
+        template.uses().iter().map(written).collect()
+    }
+}
+
 /// Compiles the preset's entries and the target's over them.
 pub(super) fn check(
     preset: &[(String, Entry)],
     raw: RawMapping,
     keep_when_empty: Vec<Spanned<String>>,
+    language: &Language,
     document: &Arc<Document>,
 ) -> Result<(Mapping, Vec<Written>), ConfigError> {
     let mut entries = preset.to_vec();
@@ -44,11 +76,19 @@ pub(super) fn check(
     for (key, entry) in raw {
         let pair = (key.get_ref().clone(), entry.get_ref().0.clone());
         // Compiled alone first, so that an error is about this line.
-        if let Err(error) = Mapping::compile(std::slice::from_ref(&pair), &[]) {
-            let at_value = matches!(pair.1, Entry::Value(_)) && expand_key(&pair.0).is_ok();
-            let span = if at_value { entry.span() } else { key.span() };
-            return Err(refuse(document, span, &error.problem));
-        }
+        let alone = Mapping::compile_in(language, std::slice::from_ref(&pair), &[]);
+        let compiled = match alone {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                let at_value = matches!(pair.1, Entry::Value(_)) && expand_key(&pair.0).is_ok();
+                let span = match error.place {
+                    Some(place) => document.inside(entry.span(), place),
+                    None if at_value => entry.span(),
+                    None => key.span(),
+                };
+                return Err(refuse(document, span, &error.problem));
+            }
+        };
         if let Ok(path) = expand_key(&pair.0)
             && let Some(other) = paths.insert(path.clone(), pair.0.clone())
         {
@@ -58,11 +98,8 @@ pub(super) fn check(
                 "keep one of them",
             ));
         }
-        if let Entry::Value(name) = &pair.1 {
-            written.push(Written {
-                document: Arc::clone(document),
-                name: Spanned::new(entry.span(), name.trim().to_owned()),
-            });
+        for expression in compiled.entries.values().flatten() {
+            written.extend(Written::all_of(expression, entry.span(), document));
         }
         entries.push(pair);
     }
@@ -73,7 +110,7 @@ pub(super) fn check(
         }
         kept.push(key.into_inner());
     }
-    let mapping = Mapping::compile(&entries, &kept)
+    let mapping = Mapping::compile_in(language, &entries, &kept)
         .map_err(|error| document.error_without_place(&error.problem, "correct the preset"))?;
     Ok((mapping, written))
 }
@@ -103,19 +140,32 @@ pub(super) fn check_names(
                     "no source of this target has an attribute `{}`",
                     name.get_ref()
                 ),
-                &suggest(
-                    name.get_ref(),
-                    known.iter().map(|name| name.as_str()),
-                    "the attributes are",
-                ),
+                &suggest_attribute(name.get_ref(), &known),
             ));
         }
     }
     Ok(())
 }
 
+/// The attribute that was probably meant. In a template, a name like `msDS-x` reads as a
+/// difference, and only its beginning was taken for the name.
+fn suggest_attribute(name: &str, known: &BTreeSet<&String>) -> String {
+    let longer = known.iter().find(|known| {
+        let rest = known.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(|c: char| !c.is_alphanumeric() && c != '_'))
+    });
+    match longer {
+        Some(longer) => format!("in a template, write record['{longer}'] for `{longer}`"),
+        None => suggest(
+            name,
+            known.iter().map(|known| known.as_str()),
+            "the attributes are",
+        ),
+    }
+}
+
 /// An error of the mapping: its words carry problem and advice in one.
-fn refuse(document: &Document, span: std::ops::Range<usize>, problem: &str) -> ConfigError {
+pub(super) fn refuse(document: &Document, span: Range<usize>, problem: &str) -> ConfigError {
     match problem
         .find("; ")
         .into_iter()

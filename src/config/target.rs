@@ -25,6 +25,7 @@ use crate::cycle::{Target, sandbox_folder};
 use crate::mapping::expand_key;
 use crate::plan::rules::{AdoptInactive, Rules, Stale};
 use crate::scim::path::AttributePath;
+use crate::template::Language;
 
 const DEFAULT_FULL_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(30);
@@ -95,6 +96,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) base: &'a Path,
     pub(super) state_dir: &'a Path,
     pub(super) sources: &'a BTreeSet<String>,
+    pub(super) language: &'a Language,
 }
 
 /// A built target, and what comparing it with the others needs.
@@ -118,13 +120,15 @@ impl RawTarget {
         self.refuse_later(document)?;
         let mut preset = preset::find(self.preset.as_ref(), document)?;
         let sources = sources::check(self.source, table.clone(), document, around.sources)?;
-        let scope = self.scope.check(document)?;
+        let (scope, in_scope) = self.scope.check(around.language, document)?;
         let (mapping, mut written) = mapping::check(
             &preset.mapping,
             self.mapping,
             self.keep_when_empty,
+            around.language,
             document,
         )?;
+        written.extend(in_scope);
         if let Some(rehire_key) = &self.rehire_key {
             written.push(Written {
                 document: Arc::clone(document),

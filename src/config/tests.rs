@@ -2,6 +2,7 @@
 //! they say.
 
 mod built;
+mod cookbook;
 mod example;
 mod mistakes;
 mod reaching;

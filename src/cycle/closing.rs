@@ -129,6 +129,11 @@ impl Parts {
         let plan = &self.planned.plan;
         let mut progress = self.known.progress().clone();
         progress.fingerprint.clone_from(&self.target.fingerprint);
+        if self.only {
+            // Everything else is as unseen as it was.
+            progress.approvals = self.approvals_after(applied);
+            return Ok(progress);
+        }
         let whole = applied.aborted.is_none() && self.partial.is_none();
         let settled = whole && self.unresolved.is_empty();
         if settled {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
+use tokio_util::sync::CancellationToken;
 
 use super::Target;
 use super::known::Known;
@@ -19,7 +20,7 @@ use crate::plan::Planned;
 use crate::plan::action::{Held, Limit, Plan};
 use crate::plan::input::Candidate;
 use crate::scim::message::Capabilities;
-use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
+use crate::snapshot::{Open, SnapshotError, TargetChange, TargetStore};
 use crate::target::Client;
 
 /// A target's plan, with what applying it needs.
@@ -31,8 +32,8 @@ pub struct Prepared {
 pub(super) struct LookedAt(pub(super) BTreeMap<RecordKey, bool>);
 
 impl LookedAt {
-    /// `forgotten` are open rows of records that are no more.
-    pub(super) fn new(selection: &Selection) -> Self {
+    /// With `only`, the others are known but were not looked at.
+    pub(super) fn new(selection: &Selection, only: Option<&RecordKey>) -> Self {
         // What is unknown was looked at, and nothing was learnt: whatever waits goes on waiting.
         let could_act = |candidate: &Candidate| candidate.due && !candidate.standing.is_unknown();
         let people = selection
@@ -43,8 +44,14 @@ impl LookedAt {
             .groups
             .iter()
             .map(|(key, group)| (key.clone(), could_act(&group.group)));
+        // Open rows of records that are no more are closed.
         let forgotten = selection.forgotten.iter().map(|key| (key.clone(), true));
-        Self(people.chain(groups).chain(forgotten).collect())
+        let everybody = people.chain(groups).chain(forgotten);
+        Self(
+            everybody
+                .filter(|(record, _)| only.is_none_or(|only| only == record))
+                .collect(),
+        )
     }
 
     /// Held items that a full cycle has to judge again: of those who were not judged now.
@@ -71,6 +78,8 @@ pub(super) struct Parts {
     pub(super) target: Target,
     pub(super) client: Client,
     pub(super) full: bool,
+    /// For the sake of one person: the target's position stays where it is.
+    pub(super) only: bool,
     /// The snapshot is of another target, or was lost.
     pub(super) rebuilding: bool,
     pub(super) now: DateTime<Utc>,
@@ -85,6 +94,8 @@ pub(super) struct Parts {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) listed: BTreeMap<Kind, u64>,
     pub(super) partial: Option<Failure>,
+    /// What an operator should see although nothing failed in this cycle.
+    pub(super) warnings: Vec<String>,
     /// Limits in force before this cycle.
     pub(super) in_force: BTreeMap<Limit, u64>,
     /// Whether every source of the target could be read.
@@ -99,6 +110,20 @@ pub(super) fn generations(readings: &Readings, target: &Target) -> BTreeMap<Stri
         .filter(|source| !readings.failures().contains_key(*source))
         .filter_map(|source| Some((source.clone(), readings.view(source)?.generation())))
         .collect()
+}
+
+/// What to say of those who failed before and are not tried again yet.
+pub(super) fn backing_off(open: &BTreeMap<RecordKey, Open>, looked_at: &LookedAt) -> Vec<String> {
+    let resting = |(record, open): &(&RecordKey, &Open)| open.failed && !looked_at.acted_on(record);
+    match open.iter().filter(resting).count() {
+        0 => Vec::new(),
+        1 => vec![
+            "1 change failed before and is tried again later; see `provisor status`".to_owned(),
+        ],
+        count => vec![format!(
+            "{count} changes failed before and are tried again later; see `provisor status`"
+        )],
+    }
 }
 
 /// What to say of the sources of a target that could not be read.
@@ -120,6 +145,11 @@ impl Prepared {
         &self.parts.planned.plan
     }
 
+    /// Whether the release that was given frees anything.
+    pub fn releases_something(&self) -> bool {
+        !self.parts.planned.judged.released.is_empty()
+    }
+
     /// The report of a preview: the plan, and nothing done.
     pub fn into_preview(self) -> TargetReport {
         let error = self.parts.shortcoming();
@@ -127,11 +157,13 @@ impl Prepared {
     }
 
     /// Applies the plan, records every acknowledged call, writes the audit log, and moves
-    /// the target's position. A failed call is in the report, not an error.
+    /// the target's position. A failed call is in the report, not an error. Once `stop` is
+    /// cancelled nothing new is sent; what is under way is waited for.
     pub async fn apply(
         self,
         audit: &tokio::sync::Mutex<Audit>,
         audit_values: bool,
+        stop: &CancellationToken,
         progress: &dyn Progress,
     ) -> TargetReport {
         let parts = self.parts;
@@ -146,6 +178,7 @@ impl Prepared {
             profile: &parts.target.profile,
             audit,
             audit_values,
+            stop,
             generation: AtomicU64::new(generation),
         };
         let applied = applier.apply(&parts.planned.plan, progress).await;
@@ -163,7 +196,7 @@ impl Parts {
             error,
             plan: Some(self.planned.plan),
             outcomes,
-            warnings: Vec::new(),
+            warnings: self.warnings,
         }
     }
 

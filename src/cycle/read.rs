@@ -45,6 +45,13 @@ pub async fn read_sources(
         let in_use = attributes_in_use(name, targets);
         match read_source(store, name, source.as_ref(), in_use, now, progress).await {
             Ok((staged, batch)) => {
+                tracing::info!(
+                    source = name,
+                    people = staged.living(Kind::User),
+                    groups = staged.living(Kind::Group),
+                    generation = staged.generation(),
+                    "read a source"
+                );
                 let warnings = batch
                     .warnings
                     .into_iter()
@@ -70,6 +77,24 @@ pub async fn read_sources(
 }
 
 impl Readings {
+    /// What was published last, without reading any source again.
+    pub fn published<'a>(
+        store: &Store,
+        sources: impl Iterator<Item = &'a String>,
+    ) -> Result<Self, Failure> {
+        let mut readings = Self {
+            sources: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+        };
+        for source in sources {
+            let view = store.view(source).map_err(failed)?;
+            let reading = Reading { view, staged: None };
+            readings.sources.insert(source.clone(), reading);
+        }
+        Ok(readings)
+    }
+
     /// Why sources could not be read, by name.
     pub fn failures(&self) -> &BTreeMap<String, Failure> {
         &self.failures
@@ -112,6 +137,7 @@ fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
         for kind in Kind::ALL {
             names.extend(target.mapping.in_use(kind));
         }
+        names.extend(target.scope.attributes());
         names.extend(target.rules.rehire_key.clone());
         let group_by = target.rules.groups.group_by.as_ref();
         names.extend(group_by.map(|group_by| group_by.attribute.clone()));
@@ -143,6 +169,13 @@ async fn read_source(
         return Err(refuse(
             "the source is empty: it has no people at all, and nothing is done on its word; \
              check the export or the search base",
+        ));
+    }
+    if staged.lost_lifecycle() {
+        return Err(refuse(
+            "the source does not say any more who is active, and everyone would count as \
+             active: the column or attribute is missing; the source is frozen until it is back. \
+             If it is meant so for a CSV file, set `active_column = \"\"`",
         ));
     }
     let vanished: Vec<String> = staged

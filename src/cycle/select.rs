@@ -6,6 +6,7 @@
 
 mod groups;
 mod made;
+pub(super) mod one;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -270,7 +271,7 @@ impl Selector<'_> {
         });
         let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
         let verdict = match record.kind {
-            Kind::User => self.judge(record),
+            Kind::User => self.judge(record, attributes.filter(|_| !gone)),
             Kind::Group => self.judge_pushed(record, &desired, link.as_ref()),
         };
         let rehire_key = self

@@ -15,6 +15,7 @@ pub fn expand_key(key: &str) -> Result<AttributePath, MappingConfigError> {
     let refuse = |problem: String| MappingConfigError {
         key: key.to_owned(),
         problem,
+        place: None,
     };
     let name = key.trim();
     if is_manager(name) {

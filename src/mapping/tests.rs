@@ -138,14 +138,74 @@ fn keys_that_cannot_be_mapped_are_refused_with_what_would_be_right() {
 }
 
 #[test]
-fn templates_and_empty_values_are_refused() {
-    for text in ["{{ givenName }}", "x {% if y %}", "{# z #}"] {
-        assert_eq!(
-            refusal("title", Entry::Value(text.to_owned())),
-            "templates are not supported yet; use a bare attribute name"
-        );
-    }
+fn empty_values_and_broken_templates_are_refused() {
     assert!(refusal("title", Entry::Value("  ".to_owned())).contains("`false`"));
+    let broken = ("title".to_owned(), Entry::Value("{{ a b }}".to_owned()));
+    let error = Mapping::compile(&[broken], &[]).unwrap_err();
+    assert!(error.problem.starts_with("syntax error"), "{error}");
+    assert_eq!(error.place, Some(5..6));
+}
+
+#[test]
+fn templates_map_like_attributes() {
+    let mapping = compile(&[
+        ("displayName", "{{ givenName }} {{ sn | upper }}"),
+        ("title", "{{ level }}"),
+        ("urn:example:2.0:User:level", "{{ level }}"),
+        ("urn:example:2.0:User:chief", "{{ level > 2 }}"),
+        ("nickName", "{{ nobody }}"),
+        ("userName", "{{ record['x-id'] }}@example.com"),
+    ]);
+    let typed = Attributes(BTreeMap::from([
+        ("level".to_owned(), vec![SourceValue::Integer(3)]),
+        ("sn".to_owned(), vec![SourceValue::Text("Li".to_owned())]),
+        ("x-id".to_owned(), vec![SourceValue::Text("ana".to_owned())]),
+    ]));
+    let mapped = mapping.apply(Kind::User, &SourceId::new("7"), &typed);
+    insta::assert_snapshot!(render(&mapped.unwrap()), @r#"
+    displayName = "LI"
+    externalId = "7"
+    name.familyName = "Li"
+    title = "3"
+    userName = "ana@example.com"
+    urn:example:2.0:User:chief = true
+    urn:example:2.0:User:level = 3
+    "#);
+    let used = ["givenName", "level", "nobody", "sn", "x-id"];
+    assert_eq!(mapping.attributes().into_iter().collect::<Vec<_>>(), used);
+    let in_use = mapping.in_use(Kind::User);
+    assert!(used.iter().all(|&name| in_use.contains(name)));
+}
+
+#[test]
+fn a_template_that_fails_names_path_place_and_no_value() {
+    let several = vec![
+        SourceValue::Text("a@example.com".to_owned()),
+        SourceValue::Text("b@example.com".to_owned()),
+    ];
+    let record = Attributes(BTreeMap::from([
+        ("mail".to_owned(), several),
+        (
+            "note".to_owned(),
+            vec![SourceValue::Text("L\u{7}i".to_owned())],
+        ),
+    ]));
+    for (template, message) in [
+        (
+            "{{ mail }}",
+            "`title`: it gives several values and this takes one; pick with `first` or `last`, or \
+             put them together with `join` (character 4 of `{{ mail }}`)",
+        ),
+        (
+            "{{ note }}",
+            "`title`: the result of `{{ note }}` contains a control character; correct it in the \
+             source",
+        ),
+    ] {
+        let mapping = compile(&[("title", template), ("emails", "false")]);
+        let error = mapping.apply(Kind::User, &SourceId::new("7"), &record);
+        assert_eq!(error.unwrap_err().to_string(), message);
+    }
 }
 
 #[test]
@@ -320,7 +380,7 @@ fn several_values_for_one_path_are_an_error_that_names_both_ends() {
     assert_eq!(
         error.to_string(),
         "`emails[type eq \"work\"].value`: the source's attribute `mail` has 2 values and this \
-         path takes one; map it from an attribute with a single value"
+         path takes one; pick one, as in {{ mail | first }}"
     );
 }
 

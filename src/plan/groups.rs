@@ -210,8 +210,9 @@ impl<'a> Table<'a> {
             Reference::Pending(inner) => self.second.contains(&(record.clone(), inner.clone())),
             Reference::Linked(_) => false,
         };
-        let (later, now) = self.wanted(group).into_iter().partition(second);
-        members::put_into_create(&mut action, now, later, self.members_per_request());
+        let (later, now): (Vec<_>, Vec<_>) = self.wanted(group).into_iter().partition(second);
+        let limit = self.members_per_request();
+        members::put_into_create(&mut action, group, now, later, limit);
         self.groups.actions.push(action);
     }
 
@@ -276,7 +277,8 @@ impl<'a> Table<'a> {
         let mut action = build::patch(subject.clone(), link, desired)
             .unwrap_or_else(|| bare(subject, Change::Patch, Reason::MembersChanged));
         members::put_into(&mut action, add, remove, self.members_per_request());
-        if !action.requests.is_empty() {
+        if let Some(request) = action.requests.first_mut() {
+            request.acknowledge.members_removed.extend(self.lost(group));
             self.groups.actions.push(action);
         }
     }

@@ -215,10 +215,14 @@ impl Guard<'_> {
 
     fn hold_over(&mut self, action: Action, limit: Limit, allowed: u64) {
         let spent = self.ledger.spent(limit);
-        let mut detail = format!("more than the limit of {allowed} allows");
-        if spent > 0 {
-            detail.push_str(&format!("; {spent} were spent in the last 24 hours"));
-        }
+        let detail = match (allowed, spent) {
+            (0, _) => "the limit is 0: never without an approval".to_owned(),
+            (_, 0) => format!("more than the {allowed} that the limit allows in 24 hours"),
+            _ => format!(
+                "more than the {allowed} that the limit allows in 24 hours, of which {spent} are \
+                 spent"
+            ),
+        };
         self.judged.held.push(over_limit(action, limit, detail));
     }
 }

@@ -10,7 +10,7 @@ use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
 use crate::snapshot::link::Link;
 
 /// The key by which `protect` names somebody, if it does. Compared without regard to case.
-pub(super) fn protected_by(
+pub fn protected_by(
     subject: &Subject,
     acknowledged: &AttributeMap,
     protect: &BTreeSet<String>,

@@ -1,3 +1,14 @@
-//! The planning core, against values that a cycle would give it.
+//! The planning core: rows of the table, guards, userNames, groups, and what always holds.
 
+mod apply;
 mod group_options;
+mod groups;
+mod guard;
+mod properties;
+mod releases;
+mod render;
+mod table;
+mod world;
+
+use render::rendered;
+use world::World;

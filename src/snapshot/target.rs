@@ -72,6 +72,8 @@ pub struct Progress {
     pub limits_in_force: BTreeMap<String, u64>,
     /// What `approve` released, oldest first, as far as it has not been done yet.
     pub approvals: Vec<Approval>,
+    /// Whom an operator protects by `accounts apply`: resource ids, in lower case.
+    pub protected: BTreeSet<String>,
     /// (time, active and linked people, linked member edges) after each cycle in which it
     /// changed: the guards' base. At most 24 hours and one older.
     pub base: Vec<BasePoint>,

@@ -15,8 +15,9 @@ use code::{files_under, mentions, production_code, sources, test_modules};
 const LAYERS: &[(&str, &[&str])] = &[
     ("spelling", &[]),
     ("scim", &[]),
-    ("mapping", &["scim", "spelling"]),
-    ("scope", &["scim"]),
+    ("template", &["spelling"]),
+    ("mapping", &["scim", "spelling", "template"]),
+    ("scope", &["scim", "template"]),
     (
         "plan",
         &[
@@ -34,20 +35,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cycle",
         &[
-            "apply", "audit", "mapping", "plan", "scim", "scope", "snapshot", "target",
+            "apply", "audit", "mapping", "plan", "scim", "scope", "snapshot", "spelling", "target",
         ],
     ),
     (
         "config",
         &[
-            "cycle", "mapping", "plan", "scim", "scope", "spelling", "target",
+            "cycle", "mapping", "plan", "scim", "scope", "spelling", "target", "template",
         ],
     ),
     ("sandbox", &["scim"]),
     ("telemetry", &[]),
 ];
 /// Parts that decide without doing.
-const PURE: &[&str] = &["spelling", "scim", "mapping", "scope", "plan"];
+const PURE: &[&str] = &["spelling", "scim", "template", "mapping", "scope", "plan"];
 /// What the pure parts must not name.
 const IMPURE: &[&str] = &[
     "async",

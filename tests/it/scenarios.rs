@@ -22,6 +22,8 @@ macro_rules! scenarios {
 
 scenarios! {
     abort_before_membership
+    accounts_apply
+    active_column_vanishes
     adopt_by_email
     adopt_existing
     adopt_inactive
@@ -31,6 +33,7 @@ scenarios! {
     approve_only_one
     approved_removals_once
     attribute_vanishes
+    audit_tampered
     authoritative_group
     authoritative_group_held
     big_group_chunked
@@ -45,6 +48,8 @@ scenarios! {
     duplicate_key
     empty_group
     empty_source
+    explain_in_scope
+    explain_out_of_scope
     explicit_deactivations
     foreign_external_id
     group_adopt_existing
@@ -97,6 +102,7 @@ scenarios! {
     returned
     scope_group_missing
     scope_group_renamed
+    scope_when
     secret_missing
     source_fails_other_goes_on
     stale
@@ -104,12 +110,17 @@ scenarios! {
     stale_is_no_probable_leaver
     state_lost
     suspended_at_target
+    switch_and_lookup
+    sync_one_person
     take_over
     target_down_mid_apply
     target_unreachable
+    template_error_names_record
+    template_types
     throttled
     token_refused
     two_targets_one_source
+    undeclared_name_hint
     unknown_member
     unknown_member_appears
     unlinked

@@ -28,7 +28,8 @@ pub struct CsvConfig {
     #[serde(default = "default_id_column")]
     pub id_column: String,
     /// The users column that says who is active: true/false, 1/0 or yes/no in any case.
-    /// A file without that column has only active people. Default: `active`.
+    /// A file that never had that column has only active people; one that loses it is not
+    /// believed. Empty: there is no such column, and everyone is active. Default: `active`.
     #[serde(default = "default_active_column")]
     pub active_column: String,
     /// What stands between two cells. Default: a comma.

@@ -41,7 +41,11 @@ impl<'c> Users<'c> {
         requested: Option<&BTreeSet<String>>,
     ) -> Result<Self, SourceError> {
         let id = table.required_column(&config.id_column, Some("id_column"))?;
-        let active = table.column(&config.active_column, Some("active_column"))?;
+        let active = if config.active_column.is_empty() {
+            None
+        } else {
+            table.column(&config.active_column, Some("active_column"))?
+        };
         let group = match &config.group_column {
             Some(name) => Some(table.required_column(name, Some("group_column"))?),
             None => None,

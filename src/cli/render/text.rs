@@ -51,6 +51,17 @@ pub(in crate::cli) fn target(report: &TargetReport, look: Look) -> String {
     text
 }
 
+/// Only what is planned, held and listed, a line each; empty when that is nothing.
+pub(in crate::cli) fn plan_lines(report: &TargetReport, look: Look) -> String {
+    let mut text = String::new();
+    if let Some(plan) = &report.plan {
+        action_lines(&mut text, report, plan, look);
+        held_lines(&mut text, plan, look);
+        listed_lines(&mut text, plan, look);
+    }
+    text
+}
+
 /// Text from elsewhere (a directory, a server) with everything escaped that could steer a
 /// terminal: control characters, and the marks that turn the direction of writing.
 pub(in crate::cli) fn printable(text: &str) -> String {
@@ -167,13 +178,18 @@ fn held_lines(text: &mut String, plan: &Plan, look: Look) {
             reason,
             limit,
             detail,
-            action: _,
+            action,
         } = held;
         let limit = limit
             .map(Limit::name)
             .map_or_else(String::new, |name| format!(" ({name})"));
         let why = format!("held: {}{limit}: {}", word_of(reason), printable(detail));
         push_styled(text, &subject_line('!', subject, &why), style, look.colour);
+        // What a person is asked to release has to be seen.
+        if let Some(action) = action {
+            difference_lines(text, action);
+            members_line(text, action);
+        }
     }
     rest_line(text, plan.held.len());
     if let Some(held_id) = &plan.held_id {

@@ -33,6 +33,7 @@ impl Known {
         stage.offer(vec![Change::Upsert(person())]).unwrap();
         let batch = Batch {
             coverage: BTreeMap::from([(Kind::User, Coverage::Complete)]),
+            tells_lifecycle: true,
             cursor: None,
             warnings: Vec::new(),
         };

@@ -142,6 +142,7 @@ fn the_settings_digest_moves_with_what_decides_the_outcome_and_nothing_else() {
         "stale = \"list\"",
         "[targets.demo.limits]\ndeactivations = 1",
         "[targets.demo.pace]\nconcurrency = 1",
+        "[lookups.unused]\na = \"1\"",
     ] {
         assert_eq!(digest(lines), plain, "{lines}");
     }
@@ -156,6 +157,13 @@ fn the_settings_digest_moves_with_what_decides_the_outcome_and_nothing_else() {
         "keep_when_empty = [\"title\"]",
         "[targets.demo.mapping]\ntitle = \"x\"",
         "[targets.demo.mapping]\ntitle = false",
+        "[targets.demo.mapping]\ntitle = \"{{ x }}\"",
+        "[targets.demo.mapping]\ntitle = \"{{ x | lookup('t') }}\"\n[lookups.t]\na = \"1\"",
+        "[targets.demo.mapping]\ntitle = \"{{ x | lookup('t') }}\"\n[lookups.t]\na = \"2\"",
+        "[targets.demo.scope]\nwhen = \"x\"",
+        "[targets.demo.scope]\nwhen = \"y\"",
+        "[targets.demo.scope]\nwhen = \"y | lookup('t') == 'z'\"\n[lookups.t]\na = \"1\"",
+        "[targets.demo.scope]\nwhen = \"y | lookup('t') == 'z'\"\n[lookups.t]\na = \"2\"",
         "[targets.demo.scope]\ngroups = [\"x\"]",
         "[targets.demo.groups]\npush = []",
         "[targets.demo.groups]\npush = [\"x\"]",
@@ -197,4 +205,45 @@ fn attribute_names_that_no_source_has_are_pointed_at() {
 
     let error = check_names(target, &facts(&["mial"])).unwrap_err();
     assert_eq!((error.line, error.column), (Some(6), Some(14)), "{error}");
+}
+
+#[test]
+fn names_in_templates_and_conditions_are_pointed_at() {
+    let names = ["mail", "givenName", "sn", "msDS-x"];
+    let table = [
+        (
+            "[targets.demo.mapping]\ntitle = \"{{ givenName }} {{ sm }}\"",
+            (7, 29),
+            "did you mean `sn`?",
+        ),
+        (
+            "[targets.demo.mapping]\ntitle = \"\"\"\n{{ sn }}\n{{ record['msDS-y'] }}\"\"\"",
+            (9, 11),
+            "did you mean `msDS-x`?",
+        ),
+        (
+            "[targets.demo.mapping]\ntitle = \"{{ msDS-x }}\"",
+            (7, 13),
+            "write record['msDS-x']",
+        ),
+        (
+            "[targets.demo.scope]\nwhen = \"sn and mial == 'x'\"",
+            (7, 16),
+            "did you mean `mail`?",
+        ),
+    ];
+    for (lines, place, help) in table {
+        let config = demo(lines).unwrap();
+        check_names(&config.targets["demo"], &BTreeMap::new()).unwrap();
+        let error = check_names(&config.targets["demo"], &facts(&names)).unwrap_err();
+        assert_eq!(
+            (error.line, error.column),
+            (Some(place.0), Some(place.1)),
+            "{error}"
+        );
+        assert!(error.message.contains(help), "{error}");
+    }
+    let good = "[targets.demo.mapping]\ntitle = \"{{ sn[:1] ~ record['msDS-x'] }}\"\n\
+                [targets.demo.scope]\nwhen = \"mail is endingwith '@example.com'\"";
+    check_names(&demo(good).unwrap().targets["demo"], &facts(&names)).unwrap();
 }

@@ -70,14 +70,13 @@ fn the_example_has_every_setting_there_is() {
             let mentioned = EXAMPLE.lines().any(|line| {
                 let line = line.trim_start_matches('#');
                 line.starts_with(&format!("{key} =")) || line.contains(&format!(".{key}]"))
-            }) || ["sources", "targets"].contains(&key);
+            }) || ["sources", "targets", "lookups"].contains(&key);
             let later = [
                 "delete_after",
                 "forget_after",
                 "join_key",
                 "drift",
                 "assigned_to",
-                "when",
                 "ou",
                 "filter",
             ]

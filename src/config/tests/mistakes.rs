@@ -158,6 +158,32 @@ fn mistakes_in_a_target_are_pointed_at() {
             &["exact name"],
         ),
         (
+            "[targets.demo.scope]\nwhen = \"{{ x }}\"",
+            7,
+            8,
+            &["an expression stands here", "write it without braces"],
+        ),
+        (
+            "[targets.demo.scope]\nwhen = \"x ==\"",
+            7,
+            11,
+            &["syntax error, unexpected end"],
+        ),
+        (
+            "[targets.demo.scope]\nwhen = '''\nx and\ny | uper '''",
+            9,
+            5,
+            &["did you mean `upper`?"],
+        ),
+        (
+            "[targets.demo.scope]\nwhen = true",
+            7,
+            8,
+            &["quotation marks"],
+        ),
+        ("[lookups.t]\na = 1", 7, 5, &["quotation marks"]),
+        ("[lookups.\"t t\"]\na = \"1\"", 6, 10, &["letters, digits"]),
+        (
             "[targets.demo.groups]\npush = [\"eng-[\"]",
             7,
             9,
@@ -290,9 +316,30 @@ fn mistakes_in_a_mapping_are_pointed_at() {
         ("title = true", 9, &["`false` to drop"]),
         ("title = 5", 9, &["an attribute's name, or false"]),
         (
-            "title = \"{{ x }}\"",
+            "title = \"{{ x y }}\"",
+            15,
+            &["syntax error, unexpected identifier", "docs/mapping.md"],
+        ),
+        (
+            "title = '{{ x | lwoer }}'",
+            17,
+            &["there is no filter `lwoer`", "did you mean `lower`?"],
+        ),
+        (
+            "title = \"ä {{ x | lwoer }}\"",
+            19,
+            &["did you mean `lower`?"],
+        ),
+        (
+            // An escape moves what follows, so the whole value is shown.
+            "title = \"\\u0041 {{ x | lwoer }}\"",
             9,
-            &["templates are not supported yet", "bare attribute name"],
+            &["did you mean `lower`?"],
+        ),
+        (
+            "title = \"{{ x | lookup('y') }}\"",
+            17,
+            &["there is no lookup table `y`", "add [lookups.y]"],
         ),
         ("title = \"\"", 9, &["`false` to map nothing"]),
         (
@@ -326,7 +373,6 @@ fn settings_of_later_versions_are_refused_and_never_ignored() {
         ("join_key = \"mail\"", 6, 12),
         ("drift = \"report\"", 6, 9),
         ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
-        ("[targets.demo.scope]\nwhen = \"true\"", 7, 8),
         ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
         ("[targets.demo.scope]\nfilter = \"(x=y)\"", 7, 10),
     ];

@@ -83,6 +83,10 @@ impl Selector<'_> {
             let Some(mut group) = self.candidate(record)? else {
                 continue;
             };
+            // Nobody can be told to be in scope, so nothing can be told of a new group either.
+            if let (Some(why), None) = (self.selection.unresolved.first(), &group.link) {
+                group.standing = Standing::Unknown(why.clone());
+            }
             let pushed = group.standing.is_entitled();
             if group.link.is_none() && group.intent.is_none() && !pushed && !self.full {
                 continue;
@@ -115,8 +119,11 @@ impl Selector<'_> {
         owned: BTreeMap<ResourceId, OwnedEdge>,
     ) -> Result<(), SnapshotError> {
         let mut member_resources = BTreeMap::new();
+        // Where deactivation ends memberships, they come back with the person.
+        let dropped = self.target.profile.deactivation_drops_memberships;
+        let there = |link: &Link| !link.missing && (link.active || !dropped);
         for member in &members {
-            if let Some(link) = self.known.link(member)?.filter(|link| !link.missing) {
+            if let Some(link) = self.known.link(member)?.filter(there) {
                 member_resources.insert(member.clone(), link.resource);
             }
         }
@@ -227,8 +234,8 @@ impl Selector<'_> {
             return Ok(false);
         };
         let row = view.row(Kind::User, &person.id)?;
-        let present = row.is_some_and(|row| row.gone_since.is_none());
-        Ok(present && self.judge(person) == Verdict::In)
+        let living = row.filter(|row| row.gone_since.is_none());
+        Ok(living.is_some_and(|row| self.judge(person, Some(&row.attributes)) == Verdict::In))
     }
 
     pub(super) fn owned_edges(
@@ -250,7 +257,9 @@ impl Selector<'_> {
             if let Some(record) = record {
                 edge.unknown = self.unreadable(&record.source).is_some()
                     || match record.kind {
-                        Kind::User => matches!(self.judge(&record), Verdict::Unknown(_)),
+                        Kind::User => {
+                            matches!(self.judge_unread(&record)?, Verdict::Unknown(_))
+                        }
                         Kind::Group => self
                             .candidate(&record)?
                             .is_some_and(|group| group.standing.is_unknown()),

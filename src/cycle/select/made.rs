@@ -132,7 +132,10 @@ impl Selector<'_> {
         row: &MirrorRow,
     ) -> BTreeSet<RecordKey> {
         let unknown = self.unreadable(&record.source).is_some();
-        if unknown || row.gone_since.is_some() || self.judge(record) != Verdict::In {
+        if unknown
+            || row.gone_since.is_some()
+            || self.judge(record, Some(&row.attributes)) != Verdict::In
+        {
             return BTreeSet::new();
         }
         let belongs = self.made_groups_of(&row.attributes);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use provisor_connectors::{Kind, MemberKey, RecordKey, SourceId};
+use provisor_connectors::{Attributes, Kind, MemberKey, RecordKey, SourceId};
 
 use super::{Selector, key};
 use crate::scim::path::AttributePath;
 use crate::scope::{ScopeGroup, Verdict};
 use crate::snapshot::SnapshotError;
+use crate::spelling;
 
 impl Selector<'_> {
     /// Resolves the configured scope groups, by pin first, and flattens their members.
@@ -63,9 +64,14 @@ impl Selector<'_> {
             }
         }
         let unresolved = |why: String| Ok(ScopeGroup::Unresolved(why));
-        let mut hits = hits.into_iter();
-        let (Some(group), None) = (hits.next(), hits.next()) else {
-            return unresolved(format!("the scope group `{name}` is not exactly one group"));
+        let found = hits.len();
+        let (Some(group), 1) = (hits.into_iter().next(), found) else {
+            return unresolved(match found {
+                0 => self.no_such_group(name)?,
+                _ => format!(
+                    "{found} groups are called `{name}`: name the scope group by its source id"
+                ),
+            });
         };
         if let Some(why) = self.unreadable(&group.source) {
             return unresolved(why);
@@ -80,11 +86,22 @@ impl Selector<'_> {
         Ok(ScopeGroup::Resolved(group))
     }
 
-    fn display_name(
-        &self,
-        id: &SourceId,
-        attributes: &provisor_connectors::Attributes,
-    ) -> Option<String> {
+    fn no_such_group(&self, name: &str) -> Result<String, SnapshotError> {
+        let mut names = BTreeSet::new();
+        for view in self.views() {
+            for row in view.rows(Kind::Group) {
+                let row = row?;
+                names.extend(self.display_name(&row.id, &row.attributes));
+            }
+        }
+        let nearest = spelling::closest(name, names.iter().map(String::as_str));
+        let hint = nearest.map_or_else(String::new, |nearest| {
+            format!("; did you mean `{nearest}`?")
+        });
+        Ok(format!("there is no group `{name}` for the scope{hint}"))
+    }
+
+    pub(super) fn display_name(&self, id: &SourceId, attributes: &Attributes) -> Option<String> {
         let mapped = self
             .target
             .mapping
@@ -151,13 +168,26 @@ impl Selector<'_> {
         Ok(found)
     }
 
-    pub(super) fn judge(&self, record: &RecordKey) -> Verdict {
+    /// Judges a person by scope groups, and by these attributes where there is a condition.
+    pub(super) fn judge(&self, record: &RecordKey, attributes: Option<&Attributes>) -> Verdict {
         let memberships = self
             .scope_members
             .iter()
             .filter(|(_, members)| members.contains(record))
             .map(|(group, _)| group.clone())
             .collect();
-        self.target.scope.judge(&self.scope_groups, &memberships)
+        self.target
+            .scope
+            .judge(&self.scope_groups, &memberships, attributes)
+    }
+
+    /// The same for somebody whose row was not read yet; it is only read for a condition.
+    pub(super) fn judge_unread(&self, record: &RecordKey) -> Result<Verdict, SnapshotError> {
+        let row = match (&self.target.scope.when, self.view(&record.source)) {
+            (Some(_), Some(view)) => view.row(record.kind, &record.id)?,
+            _ => None,
+        };
+        let living = row.filter(|row| row.gone_since.is_none());
+        Ok(self.judge(record, living.as_ref().map(|row| &row.attributes)))
     }
 }

@@ -10,14 +10,21 @@ use crate::plan::action::{
     Acknowledge, Action, Limit, ListedReason, Phase, Reference, Request, Subject, Write,
 };
 use crate::plan::build;
-use crate::plan::input::GroupCandidate;
+use crate::plan::input::{GroupCandidate, OwnedEdge};
 use crate::scim::resource::ResourceId;
 
 impl Table<'_> {
     /// The members the group should have at the target: those who are linked, or will be.
     pub(super) fn wanted(&self, group: &GroupCandidate) -> Vec<Reference> {
         let mut seen = BTreeSet::new();
-        let linked = |member| group.member_resources.get(member).cloned();
+        let is_there = |member| {
+            let person = self.input.people.get(member);
+            person.is_none_or(|person| person.standing_link().is_some())
+        };
+        let linked = |member| {
+            let resource = group.member_resources.get(member);
+            resource.filter(|_| is_there(member)).cloned()
+        };
         group
             .members
             .iter()
@@ -29,6 +36,20 @@ impl Table<'_> {
             .collect()
     }
 
+    /// Owned edges that went with a resource that is known to be gone: nothing to remove.
+    pub(super) fn lost(&self, group: &GroupCandidate) -> Vec<ResourceId> {
+        let observed = &self.input.observed_users;
+        let is_lost = |resource: &ResourceId, edge: &OwnedEdge| match &edge.record {
+            Some(record) => {
+                let person = self.input.people.get(record);
+                person.is_some_and(|person| person.standing_link().is_none())
+            }
+            None => observed.complete && !observed.resources.contains_key(resource),
+        };
+        let lost = group.owned.iter().filter(|(id, edge)| is_lost(id, edge));
+        lost.map(|(resource, _)| resource.clone()).collect()
+    }
+
     /// Owned edges that nobody wants and nothing protects.
     pub(super) fn removable(
         &mut self,
@@ -37,9 +58,11 @@ impl Table<'_> {
         wanted: &[Reference],
     ) -> Vec<ResourceId> {
         let wanted: BTreeSet<&Reference> = wanted.iter().collect();
+        let lost: BTreeSet<ResourceId> = self.lost(group).into_iter().collect();
         let mut remove = Vec::new();
         for (resource, edge) in &group.owned {
-            if wanted.contains(&Reference::Linked(resource.clone())) || edge.unknown {
+            let is_wanted = wanted.contains(&Reference::Linked(resource.clone()));
+            if is_wanted || edge.unknown || lost.contains(resource) {
                 continue;
             }
             let Some(key) = &edge.protected else {
@@ -63,18 +86,25 @@ impl Table<'_> {
 }
 
 /// Puts members into a creation, as far as one request may carry them, and into further
-/// requests beyond that; those of `later` only there.
+/// requests beyond that; those of `later` only there. Edges of a resource that it replaces are
+/// gone with that.
 pub(super) fn put_into_create(
     action: &mut Action,
+    group: &GroupCandidate,
     mut wanted: Vec<Reference>,
     later: Vec<Reference>,
     limit: usize,
 ) {
+    let kept: BTreeSet<Reference> = wanted.iter().cloned().collect();
+    let is_kept = |resource: &&ResourceId| kept.contains(&Reference::Linked((*resource).clone()));
+    let lost = group.owned.keys().filter(|resource| !is_kept(resource));
+    let lost: Vec<ResourceId> = lost.cloned().collect();
     let mut rest = wanted.split_off(limit.min(wanted.len()));
     rest.extend(later);
     for request in &mut action.requests {
         if let Write::Create { members, .. } = &mut request.write {
             request.acknowledge.members_added.clone_from(&wanted);
+            request.acknowledge.members_removed.clone_from(&lost);
             members.clone_from(&wanted);
         }
     }

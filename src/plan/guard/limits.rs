@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provisor_connectors::{Kind, RecordKey};
 
 use super::held_set::digest_of;
-use super::split::{removed, split_removals};
+use super::split::{removed, spends, split_removals};
 use super::{Approved, Base, Window};
 use crate::plan::action::{Action, Limit, Reason};
 use crate::plan::input::{GroupCandidate, Input};
@@ -95,7 +95,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn members_exceeded(&self, groups: &[Action]) -> Option<u64> {
         let counted = groups
             .iter()
-            .filter(|action| super::split::spends(action, Limit::MembersRemoved));
+            .filter(|action| spends(action, Limit::MembersRemoved));
         let amount = counted.map(|action| self.removals(action).len() as u64);
         self.exceeds(Limit::MembersRemoved, amount.sum())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::action::{Action, Change, Limit, Reason, Reference, Write};
+use crate::plan::action::{Action, Change, Cost, Limit, Reason, Reference, Write};
 use crate::scim::resource::ResourceId;
 
 /// A group's action, taken apart.
@@ -53,9 +53,11 @@ pub(super) fn split_removals(action: &Action) -> Split {
     removals.adoption = None;
     removals.change = Change::Patch;
     removals.reason = Reason::MembersChanged;
-    removals
-        .costs
-        .retain(|cost| cost.limit == Limit::MembersRemoved);
+    // Named by what it removes and nothing else: an approval must know it again.
+    removals.costs = vec![Cost {
+        limit: Limit::MembersRemoved,
+        amount: all.len() as u64,
+    }];
     for request in &mut removals.requests {
         request.acknowledge.attributes = None;
         request.acknowledge.members_added.clear();

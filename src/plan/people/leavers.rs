@@ -3,7 +3,7 @@
 use provisor_connectors::RecordKey;
 
 use super::Table;
-use crate::plan::action::{ListedReason, Reason, Subject};
+use crate::plan::action::{ListedReason, Reason, Reference, Subject};
 use crate::plan::build;
 use crate::plan::input::Candidate;
 use crate::plan::matching::Match;
@@ -97,6 +97,9 @@ impl<'a> Table<'a> {
         let adoption = build::adoption(listed, found, None);
         let mut action = build::deactivate(subject, reason, self.input.profile);
         action.adoption = Some(adoption);
+        // Memberships follow the source's groups, whoever is active.
+        let reference = Reference::Linked(listed.id.clone());
+        self.people.coming.insert(record.clone(), reference);
         self.taken.insert(listed.id.clone());
         self.people.actions.push(action);
     }

@@ -18,11 +18,14 @@ impl Table<'_> {
             return;
         }
         for (id, listed) in &observed.resources {
-            if observed.owners.contains_key(id) || self.claimed.contains(id) {
+            let named = observed.external_owners.get(id);
+            // Whoever was not looked at in this cycle is not nobody.
+            let unseen = named.is_some_and(|record| !self.input.people.contains_key(record));
+            if observed.owners.contains_key(id) || self.claimed.contains(id) || unseen {
                 continue;
             }
             let subject = build::unclaimed(Kind::User, listed);
-            if let Some(record) = observed.external_owners.get(id) {
+            if let Some(record) = named {
                 let detail = format!(
                     "carries the externalId of {} {}, whose keys do not match it",
                     record.source, record.id

@@ -31,6 +31,9 @@ pub(in crate::snapshot) struct Published {
     pub(super) living: BTreeMap<Kind, u64>,
     /// How many living records have each attribute.
     pub(super) attributes: BTreeMap<Kind, BTreeMap<String, u64>>,
+    /// Whether that read could tell who is active.
+    #[serde(default)]
+    pub(super) tells_lifecycle: bool,
     /// Up to which generation superseded versions are removed.
     pub(super) collected: u64,
 }

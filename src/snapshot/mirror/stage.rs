@@ -129,6 +129,7 @@ impl Stage {
                 .map(|(kind, table)| (*kind, table.len()))
                 .collect(),
             attributes: self.counts,
+            tells_lifecycle: batch.tells_lifecycle,
             collected: self.published.collected,
         };
         Ok(Staged {

@@ -37,6 +37,11 @@ impl Staged {
         self.vanished.clone()
     }
 
+    /// Whether the last published read could tell who is active, and this one cannot.
+    pub fn lost_lifecycle(&self) -> bool {
+        self.before.tells_lifecycle && !self.next.tells_lifecycle
+    }
+
     /// The mirror as it would be.
     pub fn view(&self) -> View {
         View::at(

@@ -73,6 +73,7 @@ fn person(key: &str) -> MemberKey {
 
 fn batch(coverage: Coverage) -> Batch {
     Batch {
+        tells_lifecycle: true,
         coverage: Kind::ALL.into_iter().map(|kind| (kind, coverage)).collect(),
         cursor: None,
         warnings: Vec::new(),

@@ -46,6 +46,9 @@ pub(crate) struct Step {
     /// Files and folders to delete before the run.
     #[serde(default)]
     pub(crate) remove: Vec<String>,
+    /// Files that somebody changes by hand.
+    #[serde(default)]
+    pub(crate) edit: Vec<Edit>,
     /// Replaces [`Scenario::settings`] from here on.
     pub(crate) settings: Option<String>,
     /// Replaces [`Scenario::config`] from here on.
@@ -100,6 +103,18 @@ pub(crate) struct Step {
     /// Members by userName of the groups named, afterwards.
     #[serde(default)]
     pub(crate) members: BTreeMap<String, Vec<String>>,
+}
+
+/// One change that somebody makes to a file, as with an editor.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Edit {
+    /// Which file.
+    pub(crate) file: String,
+    /// The text whose first occurrence is replaced. It must be there.
+    pub(crate) replace: String,
+    /// What is there instead.
+    pub(crate) with: String,
 }
 
 /// One request that a person at the target makes.

@@ -16,7 +16,7 @@ use super::compare;
 use super::document::{self, held_id, planned_requests};
 use super::run::{Ran, run};
 use super::sandbox::{Logged, Sandbox};
-use super::scenario::{Scenario, Step, read_body};
+use super::scenario::{Edit, Scenario, Step, read_body};
 
 /// Ids at the first server by userName or displayName.
 type Ids = BTreeMap<String, String>;
@@ -114,10 +114,13 @@ impl Story {
             }
         }
         for (name, text) in &step.files {
-            self.write(name, text);
+            self.write(name, &self.resolve(text, &self.ids));
         }
         for name in &step.remove {
             self.remove(name);
+        }
+        for edit in &step.edit {
+            self.edit(edit);
         }
         if let Some(settings) = &step.settings {
             self.settings.clone_from(settings);
@@ -295,6 +298,18 @@ impl Story {
         // Any of them may stand for a secret.
         super::private::write(&self.folder.join(name), text)
             .unwrap_or_else(|error| self.fail(&format!("{name}: {error}")));
+    }
+
+    fn edit(&self, edit: &Edit) {
+        let path = self.folder.join(&edit.file);
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| self.fail(&format!("{}: {error}", edit.file)));
+        let this = self.resolve(&edit.replace, &self.ids);
+        if !text.contains(&this) {
+            self.fail(&format!("{} does not hold {this:?}:\n{text}", edit.file));
+        }
+        let that = self.resolve(&edit.with, &self.ids);
+        self.write(&edit.file, &text.replacen(&this, &that, 1));
     }
 
     fn remove(&self, name: &str) {

@@ -1,0 +1,192 @@
+//! The schema and the parser agree: on the example with everything switched on, on which
+//! keys there are, and on mistakes.
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+
+use super::*;
+use crate::config::{Config, ConfigError};
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+
+/// The least that is right; mistakes are made in it.
+const PLAIN: &str = r#"
+[sources.staff.csv]
+users = "people.csv"
+
+[targets.demo]
+preset = "sandbox"
+source = "staff"
+
+[targets.app]
+source = ["staff"]
+base_url = "https://app.example.com/scim/v2"
+auth = { bearer = { env = "APP_TOKEN" } }
+"#;
+
+fn validator() -> Validator {
+    jsonschema::draft7::new(&schema()).unwrap()
+}
+
+fn document(text: &str) -> Value {
+    let table: toml::Table = text.parse().unwrap();
+    serde_json::to_value(table).unwrap()
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(&path)
+}
+
+fn switch_everything_on(example: &str) -> String {
+    let lines = example.lines().map(|line| match line.strip_prefix('#') {
+        Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_schema_is_one() {
+    assert!(jsonschema::draft7::meta::is_valid(&schema()));
+}
+
+#[test]
+fn the_example_is_right_with_all_that_is_switched_off_in_it() {
+    for text in [EXAMPLE, &switch_everything_on(EXAMPLE), PLAIN] {
+        assert!(parse(text).is_ok());
+        let problems: Vec<String> = validator()
+            .iter_errors(&document(text))
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(problems, Vec::<String>::new());
+    }
+}
+
+/// `PLAIN` with a line more in one of its tables (or a further table), and whether one of
+/// its own lines is left out for it.
+fn mistaken(table: &str, line: &str, without: &str) -> String {
+    let mut text: String = PLAIN
+        .lines()
+        .filter(|kept| without.is_empty() || !kept.starts_with(without))
+        .map(|kept| format!("{kept}\n"))
+        .collect();
+    let heading = format!("{table}\n");
+    match text.find(&heading) {
+        Some(at) if !table.is_empty() => text.insert_str(at + heading.len(), &format!("{line}\n")),
+        _ if table.is_empty() => text.insert_str(0, &format!("{line}\n")),
+        _ => text.push_str(&format!("{heading}{line}\n")),
+    }
+    text
+}
+
+#[test]
+fn what_the_parser_refuses_the_schema_underlines() {
+    let app = "[targets.app]";
+    let demo = "[targets.demo]";
+    let csv = "[sources.staff.csv]";
+    let table = [
+        ("", "stat_dir = \"x\"", ""),
+        ("", "state_dir = \"\"", ""),
+        ("", "audit_values = \"yes\"", ""),
+        (csv, "gruops = \"groups.csv\"", ""),
+        (csv, "separator = \";;\"", ""),
+        (csv, "groups = \"g.csv\"\ngroup_column = \"team\"", ""),
+        (csv, "final_newline = \"never\"", ""),
+        (csv, "", "users"),
+        ("[sources.\"my staff\".csv]", "users = \"people.csv\"", ""),
+        ("[sources.other.cvs]", "users = \"people.csv\"", ""),
+        (demo, "stale = \"delete\"", ""),
+        (demo, "full_every = 24", ""),
+        (demo, "settle = \"soon\"", ""),
+        (demo, "base_url = \"https://app.example.com\"", ""),
+        (demo, "protect = \"boss@example.com\"", ""),
+        (demo, "protect = [\" \"]", ""),
+        (demo, "match = []", ""),
+        (demo, "enabled = 1", ""),
+        (demo, "schedule = \"* * *\"", ""),
+        (demo, "preset = \"sandpit\"", "preset"),
+        (demo, "delete_affter = \"30d\"", ""),
+        (app, "", "base_url"),
+        (app, "", "auth"),
+        (app, "source = []", "source"),
+        (app, "base_url = \"ftp://app.example.com\"", "base_url"),
+        (app, "auth = { bearer = \"s3cret\" }", "auth"),
+        (
+            app,
+            "auth = { bearer = { env = \"A\", file = \"b\" } }",
+            "auth",
+        ),
+        (app, "auth = { bearer = { env = \"A B\" } }", "auth"),
+        (app, "auth = { basic = { username = \"x\" } }", "auth"),
+        (app, "auth = {}", "auth"),
+        ("[targets.demo.scope]", "groups = []", ""),
+        ("[targets.demo.scope]", "group = [\"x\"]", ""),
+        ("[targets.demo.mapping]", "title = true", ""),
+        (
+            "[targets.demo.mapping]",
+            "name.givenName = \"givenName\"",
+            "",
+        ),
+        ("[targets.demo.groups]", "push = \"*\"", ""),
+        ("[targets.demo.groups]", "when_gone = \"drop\"", ""),
+        ("[targets.demo.limits]", "deactivation = 5", ""),
+        ("[targets.demo.limits]", "deactivations = \"110%\"", ""),
+        ("[targets.demo.limits]", "deactivations = 0.1", ""),
+        ("[targets.demo.limits]", "deactivations = -1", ""),
+        ("[targets.demo.limits]", "deactivations = {}", ""),
+        ("[targets.demo.pace]", "requests_per_second = 0", ""),
+        ("[targets.demo.pace]", "concurrency = 65", ""),
+    ];
+    let validator = validator();
+    for (table, line, without) in table {
+        let text = mistaken(table, line, without);
+        assert!(parse(&text).is_err(), "the parser takes {table} {line}");
+        let document = document(&text);
+        assert!(
+            !validator.is_valid(&document),
+            "the schema takes {table} {line}"
+        );
+    }
+}
+
+/// The keys that the parser has for a table: it lists them when it meets an unknown one.
+fn keys_of(table: &str) -> BTreeSet<String> {
+    let message = parse(&format!("{table}\nqqqqqq = 1\n"))
+        .unwrap_err()
+        .message;
+    let (_, keys) = message.split_once("the keys here are: ").unwrap();
+    let keys = keys.split('`').skip(1).step_by(2);
+    keys.map(str::to_owned)
+        .filter(|key| {
+            let known = parse(&format!("{PLAIN}\n{table}\n{key} = 1\n"));
+            let later = known.is_err_and(|error| error.message.contains("by this version"));
+            !later
+        })
+        .collect()
+}
+
+#[test]
+fn the_schema_has_every_key_that_there_is_and_no_other() {
+    let schema = schema();
+    let table = [
+        ("", &schema),
+        ("[sources.x.csv]", &schema["definitions"]["csv"]),
+        ("[targets.x]", &schema["definitions"]["target"]),
+        ("[targets.demo.scope]", &schema["definitions"]["scope"]),
+        ("[targets.demo.groups]", &schema["definitions"]["groups"]),
+        ("[targets.demo.pace]", &schema["definitions"]["pace"]),
+    ];
+    for (table, described) in table {
+        let described: BTreeSet<String> = described["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
+        assert_eq!(described, keys_of(table), "{table}");
+    }
+}

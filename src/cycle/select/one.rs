@@ -1,0 +1,198 @@
+//! One person only: what a whole cycle would look at for their sake, and nothing else.
+//!
+//! Others whose keys they want are known, so that claims are judged as ever, but only those
+//! who leave are acted on. Of a group only this person's place in it may change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use provisor_connectors::{Kind, MemberKey, RecordKey, SourceId};
+
+use super::{Selection, Selector, key};
+use crate::cycle::Target;
+use crate::cycle::explain::{Membership, ScopeReason};
+use crate::cycle::known::Known;
+use crate::cycle::read::Readings;
+use crate::plan::input::GroupCandidate;
+use crate::scope::{ScopeGroup, Verdict};
+use crate::snapshot::SnapshotError;
+
+/// What there is to know about one person at one target.
+pub(in crate::cycle) struct One {
+    pub(in crate::cycle) selection: Selection,
+    /// Whether the scope has them.
+    pub(in crate::cycle) verdict: Verdict,
+    /// Each configured scope group, and how they are in it.
+    pub(in crate::cycle) scope: Vec<ScopeReason>,
+    /// The groups they are in, in the source or at the target.
+    pub(in crate::cycle) memberships: Vec<Membership>,
+}
+
+/// Selects one person and their place in groups. `everything` is as in a whole cycle: it
+/// does not wait for what backs off.
+pub(in crate::cycle) fn select_one(
+    known: &Known,
+    readings: &Readings,
+    target: &Target,
+    record: &RecordKey,
+    everything: bool,
+    now: DateTime<Utc>,
+) -> Result<One, SnapshotError> {
+    let mut selector = Selector {
+        known,
+        readings,
+        target,
+        everything,
+        full: false,
+        now,
+        open: known.open()?,
+        intents: known.intents()?,
+        scope_groups: Vec::new(),
+        scope_members: BTreeMap::new(),
+        selection: Selection::default(),
+    };
+    selector.resolve_scope()?;
+    let verdict = selector.judge_unread(record)?;
+    let scope = selector.scope_reasons(record)?;
+    selector.take_people(BTreeSet::from([record.clone()]))?;
+    for (other, candidate) in &mut selector.selection.people {
+        candidate.due &= other == record;
+    }
+    let in_source = selector.ancestors(record)?;
+    let mut at_target = BTreeSet::new();
+    if !known.is_void()
+        && let Some(link) = known.link(record)?
+    {
+        at_target = known.store().groups_with(&link.resource)?;
+    }
+    selector.take_groups(in_source.union(&at_target).cloned().collect())?;
+    let mut memberships = Vec::new();
+    for group in in_source.union(&at_target) {
+        memberships.push(Membership {
+            group: group.clone(),
+            name: selector.name_of(group)?,
+            path: selector.path_to(record, group)?,
+            pushed: selector
+                .selection
+                .groups
+                .get(group)
+                .is_some_and(|group| group.group.standing.is_entitled()),
+            at_target: at_target.contains(group),
+        });
+    }
+    let mut selection = selector.selection;
+    selection.groups.retain(|_, group| narrow(group, record));
+    Ok(One {
+        selection,
+        verdict,
+        scope,
+        memberships,
+    })
+}
+
+/// Leaves only one person's edge open to change; false when the group itself would have to
+/// change first. Everybody else stays in the group, or out of it, as they are.
+fn narrow(group: &mut GroupCandidate, record: &RecordKey) -> bool {
+    let candidate = &mut group.group;
+    let Some(link) = candidate.link.as_ref().filter(|link| !link.missing) else {
+        return false;
+    };
+    if !candidate.standing.is_entitled() {
+        return false;
+    }
+    candidate.desired = Some(Ok(link.acknowledged.clone()));
+    let wanted = group.members.contains(record);
+    let mine = group.member_resources.remove(record);
+    group.owned.retain(|_, edge| edge.record.is_some());
+    group.member_resources = group
+        .owned
+        .iter()
+        .filter_map(|(resource, edge)| Some((edge.record.clone()?, resource.clone())))
+        .filter(|(other, _)| other != record)
+        .collect();
+    group.members = group.member_resources.keys().cloned().collect();
+    if wanted {
+        group.members.insert(record.clone());
+        group
+            .member_resources
+            .extend(mine.map(|resource| (record.clone(), resource)));
+    }
+    true
+}
+
+impl Selector<'_> {
+    fn scope_reasons(&self, record: &RecordKey) -> Result<Vec<ScopeReason>, SnapshotError> {
+        let mut reasons = Vec::new();
+        for (configured, resolved) in self.target.scope.groups.iter().zip(&self.scope_groups) {
+            let mut reason = ScopeReason {
+                configured: configured.clone(),
+                group: None,
+                problem: None,
+                path: None,
+            };
+            match resolved {
+                ScopeGroup::Unresolved(why) => reason.problem = Some(why.clone()),
+                ScopeGroup::Resolved(group) => {
+                    let path = self.path_to(record, group)?;
+                    reason.path = (!path.is_empty()).then_some(path);
+                    reason.group = Some(group.clone());
+                }
+            }
+            reasons.push(reason);
+        }
+        Ok(reasons)
+    }
+
+    /// What a group is called in its source; its id where it has no name.
+    fn name_of(&self, group: &RecordKey) -> Result<String, SnapshotError> {
+        let row = match self.view(&group.source) {
+            Some(view) => view.row(Kind::Group, &group.id)?,
+            None => None,
+        };
+        let name = row.and_then(|row| self.display_name(&row.id, &row.attributes));
+        Ok(name.unwrap_or_else(|| group.id.to_string()))
+    }
+
+    /// The names of the groups from `group` down to the one that has the record as a direct
+    /// member, on a shortest way; empty when the record is not in it.
+    fn path_to(&self, record: &RecordKey, group: &RecordKey) -> Result<Vec<String>, SnapshotError> {
+        let Some(view) = self
+            .view(&record.source)
+            .filter(|_| record.source == group.source)
+        else {
+            return Ok(Vec::new());
+        };
+        // For each group that was reached, the one below it; none below the lowest.
+        let mut below: BTreeMap<SourceId, Option<SourceId>> = BTreeMap::new();
+        let mut reached = vec![None];
+        while !reached.is_empty() && !below.contains_key(&group.id) {
+            let mut next = Vec::new();
+            for lower in std::mem::take(&mut reached) {
+                let member = match &lower {
+                    None => MemberKey {
+                        kind: record.kind,
+                        id: record.id.clone(),
+                    },
+                    Some(id) => MemberKey {
+                        kind: Kind::Group,
+                        id: SourceId::clone(id),
+                    },
+                };
+                for upper in view.groups_of(&member)? {
+                    if !below.contains_key(&upper) {
+                        below.insert(upper.clone(), lower.clone());
+                        next.push(Some(upper));
+                    }
+                }
+            }
+            reached = next;
+        }
+        let mut path = Vec::new();
+        let mut at = below.contains_key(&group.id).then(|| group.id.clone());
+        while let Some(id) = at {
+            path.push(self.name_of(&key(view, Kind::Group, id.clone()))?);
+            at = below.get(&id).cloned().flatten();
+        }
+        Ok(path)
+    }
+}

@@ -1,0 +1,289 @@
+//! Applies a plan to the world: a strict target, and a snapshot that notes what it answered.
+
+use std::collections::BTreeSet;
+
+use super::world::{Person, TargetGroup, TargetUser, World, deactivation, new_link};
+use crate::plan::action::{Acknowledge, Action, Change, Phase, Plan, Reference, Release, Write};
+use crate::scim::message::{Op, Operation};
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{AttributeMap, ResourceId, fold};
+use crate::snapshot::link::Origin;
+use provisor_connectors::Kind;
+
+/// The target refused a name that another resource has, or what rests on such a refusal.
+struct Refused;
+
+impl World {
+    /// Applies a plan in its order. Returns the positions of the actions that the target
+    /// refused, because somebody there has the name.
+    pub(super) fn apply(&mut self, plan: &Plan) -> BTreeSet<usize> {
+        for action in &plan.actions {
+            if action.change != Change::Reactivate {
+                self.link_adopted(action);
+            }
+        }
+        let mut refused = BTreeSet::new();
+        for (index, request) in turns(plan) {
+            let action = &plan.actions[index];
+            if !refused.contains(&index) && self.send(action, request).is_err() {
+                refused.insert(index);
+            }
+        }
+        refused
+    }
+
+    fn record(&mut self, action: &Action) -> Option<&mut Person> {
+        let id = action.subject.record.as_ref()?.id.as_str();
+        match action.subject.kind {
+            Kind::User => self.people.get_mut(id),
+            Kind::Group => self.groups.get_mut(id).map(|group| &mut group.person),
+        }
+    }
+
+    fn link_adopted(&mut self, action: &Action) {
+        let Some(adoption) = &action.adoption else {
+            return;
+        };
+        if let Some(former) = &adoption.moved_from {
+            self.people.get_mut(former.id.as_str()).unwrap().link = None;
+        }
+        let mut link = new_link(adoption.resource.clone(), adoption.found.clone());
+        link.origin = Origin::Adopted;
+        link.active = adoption.active;
+        link.foreign_external_id = adoption.foreign_external_id.clone();
+        link.unsettled = true;
+        let record = self.record(action).expect("adoptions are of records");
+        record.link = Some(link);
+        record.intent = None;
+        if let Some(record) = &action.subject.record
+            && let Some(group) = self.groups.get_mut(record.id.as_str())
+        {
+            group.owned.extend(adoption.members.clone());
+        }
+    }
+
+    fn send(&mut self, action: &Action, request: usize) -> Result<(), Refused> {
+        let request = &action.requests[request];
+        match &request.write {
+            Write::Create {
+                attributes,
+                members,
+            } => {
+                let resource = self.create(action, attributes, members)?;
+                let link = new_link(resource, attributes.clone());
+                let record = self.record(action).expect("creations are of records");
+                record.link = Some(link);
+                record.intent = None;
+            }
+            Write::Patch {
+                active,
+                operations,
+                add,
+                remove,
+            } => {
+                self.patch(action, *active, operations, add, remove)?;
+                if let Some(adoption) = &action.adoption {
+                    let link = self.record(action).and_then(|record| record.link.as_ref());
+                    if link.is_none_or(|link| link.resource != adoption.resource) {
+                        self.link_adopted(action);
+                    }
+                }
+            }
+            Write::Delete => {
+                let resource = self.resource(action);
+                self.shells.remove(&resource);
+                self.record(action).expect("a record").link = None;
+                let id = action.subject.record.as_ref().unwrap().id.as_str();
+                self.groups.get_mut(id).unwrap().owned.clear();
+                return Ok(());
+            }
+        }
+        self.acknowledge(action, &request.acknowledge)
+    }
+
+    fn create(
+        &mut self,
+        action: &Action,
+        attributes: &AttributeMap,
+        members: &[Reference],
+    ) -> Result<ResourceId, Refused> {
+        self.created += 1;
+        let count = self.created;
+        let id = action.subject.record.as_ref().unwrap().id.as_str();
+        let resource = ResourceId(format!("{id}-{count}"));
+        let attributes = attributes.clone();
+        match action.subject.kind {
+            Kind::User => {
+                self.refuse_taken(&resource, &attributes)?;
+                let user = TargetUser {
+                    attributes,
+                    active: true,
+                };
+                assert!(self.users.insert(resource.clone(), user).is_none());
+            }
+            Kind::Group => {
+                let members = self.members(members)?.into_iter().collect();
+                let group = TargetGroup {
+                    attributes,
+                    members,
+                };
+                assert!(self.shells.insert(resource.clone(), group).is_none());
+            }
+        }
+        Ok(resource)
+    }
+
+    fn patch(
+        &mut self,
+        action: &Action,
+        active: Option<bool>,
+        operations: &[Operation],
+        add: &[Reference],
+        remove: &[ResourceId],
+    ) -> Result<(), Refused> {
+        let resource = self.resource(action);
+        let Action { subject, .. } = action;
+        if subject.kind == Kind::Group {
+            let add = self.members(add)?;
+            let group = self.shells.get_mut(&resource).expect("the group is there");
+            perform(&mut group.attributes, operations);
+            group.members.extend(add);
+            group.members.retain(|member| !remove.contains(member));
+            return Ok(());
+        }
+        let user = self.users.get(&resource).expect("the user is there");
+        let mut user = user.clone();
+        user.active = active.unwrap_or(user.active);
+        perform(&mut user.attributes, operations);
+        self.refuse_taken(&resource, &user.attributes)?;
+        self.users.insert(resource, user);
+        Ok(())
+    }
+
+    /// userNames are unique whatever their case (RFC 7643 §4.1), and whoever is active.
+    fn refuse_taken(&self, id: &ResourceId, attributes: &AttributeMap) -> Result<(), Refused> {
+        let path = AttributePath::user_name();
+        let name = |attributes: &AttributeMap| fold(&path, &attributes[&path]);
+        let taken = |(other, user): (&ResourceId, &TargetUser)| {
+            other != id && name(&user.attributes) == name(attributes)
+        };
+        match self.users.iter().any(taken) {
+            true => Err(Refused),
+            false => Ok(()),
+        }
+    }
+
+    fn acknowledge(&mut self, action: &Action, acknowledge: &Acknowledge) -> Result<(), Refused> {
+        let added = self.members(&acknowledge.members_added)?;
+        if let Some(record) = self.record(action)
+            && let Some(link) = &mut record.link
+        {
+            if let Some(attributes) = &acknowledge.attributes {
+                link.acknowledged = attributes.clone();
+                link.unsettled = false;
+            }
+            if let Some(active) = acknowledge.active {
+                link.active = active;
+                link.deactivated = (!active).then(deactivation);
+            }
+        }
+        let record = action.subject.record.as_ref();
+        if let Some(group) = record.and_then(|record| self.groups.get_mut(record.id.as_str())) {
+            group
+                .owned
+                .retain(|member| !acknowledge.members_removed.contains(member));
+            group.owned.extend(added);
+        }
+        Ok(())
+    }
+
+    fn resource(&mut self, action: &Action) -> ResourceId {
+        let linked = self.record(action).and_then(|record| record.link.clone());
+        let found = action
+            .adoption
+            .as_ref()
+            .map(|adoption| adoption.resource.clone());
+        found
+            .or(linked.map(|link| link.resource))
+            .or(action.subject.resource.clone())
+            .expect("patches are of resources")
+    }
+
+    /// Members must exist; one whose creation was refused puts the group off as well.
+    fn member(&self, reference: &Reference) -> Result<ResourceId, Refused> {
+        let resource = match reference {
+            Reference::Linked(resource) => resource.clone(),
+            Reference::Pending(record) => {
+                let link = self.people[record.id.as_str()].link.as_ref();
+                let made = link.filter(|link| self.users.contains_key(&link.resource));
+                made.ok_or(Refused)?.resource.clone()
+            }
+        };
+        assert!(self.users.contains_key(&resource), "no user {resource}");
+        Ok(resource)
+    }
+
+    fn members(&self, references: &[Reference]) -> Result<Vec<ResourceId>, Refused> {
+        references
+            .iter()
+            .map(|member| self.member(member))
+            .collect()
+    }
+}
+
+/// (action, request) in the order of phases; userNames change hands in the plan's order.
+fn turns(plan: &Plan) -> Vec<(usize, usize)> {
+    let of_phase = |index: usize, phase: Phase| {
+        let requests = plan.actions[index].requests.iter().enumerate();
+        requests
+            .filter(move |(_, request)| request.phase == phase)
+            .map(move |(position, _)| (index, position))
+    };
+    let phases = [
+        Phase::Leavers,
+        Phase::Releases,
+        Phase::Joiners,
+        Phase::Reactivations,
+        Phase::Movers,
+        Phase::Groups,
+        Phase::Memberships,
+        Phase::References,
+        Phase::Deletions,
+    ];
+    let mut turns: Vec<(usize, usize)> = Vec::new();
+    for phase in phases {
+        if phase != Phase::Releases {
+            turns.extend((0..plan.actions.len()).flat_map(|index| of_phase(index, phase)));
+            continue;
+        }
+        for release in &plan.releases {
+            match *release {
+                Release::Temporary(index) => turns.extend(of_phase(index, phase).take(1)),
+                Release::Rename(index) => {
+                    let temporary = plan.releases.contains(&Release::Temporary(index));
+                    turns.extend(of_phase(index, phase).skip(usize::from(temporary)));
+                }
+            }
+        }
+    }
+    let all: usize = plan
+        .actions
+        .iter()
+        .map(|action| action.requests.len())
+        .sum();
+    assert_eq!(turns.len(), all, "every request has its turn");
+    turns
+}
+
+fn perform(attributes: &mut AttributeMap, operations: &[Operation]) {
+    for operation in operations {
+        let path = operation.path.parse().expect("a path");
+        match (operation.op, &operation.value) {
+            (Op::Remove, _) => assert!(attributes.remove(&path).is_some(), "nothing at {path}"),
+            (_, Some(value)) => {
+                attributes.insert(path, value.clone());
+            }
+            (_, None) => panic!("no value for {path}"),
+        }
+    }
+}

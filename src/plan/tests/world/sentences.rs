@@ -1,0 +1,252 @@
+//! What can be said of people and groups in a world, a sentence a step.
+
+use chrono::Duration;
+use serde_json::json;
+
+use super::{Group, Person, TargetGroup, TargetUser, World, deactivation, new_link, now, path};
+use crate::mapping::MappingError;
+use crate::plan::input::Standing;
+use crate::scim::resource::ResourceId;
+use crate::snapshot::link::{Intent, Origin};
+
+/// Changes one person; every step is a sentence about them.
+pub(in crate::plan) struct PersonOf<'w> {
+    pub(super) world: &'w mut World,
+    pub(super) id: String,
+}
+
+impl PersonOf<'_> {
+    fn the(&mut self) -> &mut Person {
+        self.world.people.get_mut(&self.id).unwrap()
+    }
+
+    fn resource(&self) -> ResourceId {
+        let linked = self.world.people[&self.id].link.as_ref();
+        linked.map_or(ResourceId(format!("u-{}", self.id)), |link| {
+            link.resource.clone()
+        })
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        let desired = self.the().desired.as_mut().expect("it can be mapped");
+        desired.insert(path(name), json!(value));
+        self
+    }
+
+    pub(in crate::plan) fn titled(self, title: &str) -> Self {
+        self.with("title", title)
+    }
+
+    pub(in crate::plan) fn named(self, name: &str) -> Self {
+        self.with("userName", &format!("{name}@example.com"))
+    }
+
+    pub(in crate::plan) fn with_nick(self, name: &str) -> Self {
+        self.with("nickName", name)
+    }
+
+    pub(in crate::plan) fn mailed(self, address: &str) -> Self {
+        self.with(r#"emails[type eq "work"].value"#, address)
+    }
+
+    pub(in crate::plan) fn without(mut self, name: &str) -> Self {
+        let desired = self.the().desired.as_mut().expect("it can be mapped");
+        desired.remove(&path(name));
+        self
+    }
+
+    /// The mapping works again; it gives nothing but what any person of this id has.
+    pub(in crate::plan) fn without_error(mut self, id: &str) -> Self {
+        if self.the().desired.is_err() {
+            let external_id = (path("externalId"), json!(id));
+            self.the().desired = Ok([external_id].into());
+        }
+        self
+    }
+
+    pub(in crate::plan) fn unmappable(mut self) -> Self {
+        self.the().desired = Err(MappingError {
+            path: Box::new(path("title")),
+            problem: "it has several values".to_owned(),
+        });
+        self
+    }
+
+    pub(in crate::plan) fn stands(mut self, standing: Standing) -> Self {
+        self.the().standing = standing;
+        self
+    }
+
+    pub(in crate::plan) fn disabled(self) -> Self {
+        self.stands(Standing::Disabled)
+    }
+
+    pub(in crate::plan) fn gone(self) -> Self {
+        self.stands(Standing::Gone)
+    }
+
+    pub(in crate::plan) fn unknown(self) -> Self {
+        self.stands(Standing::Unknown("not read".to_owned()))
+    }
+
+    pub(in crate::plan) fn rehire_key(mut self, value: &str) -> Self {
+        self.the().rehire_key = Some(value.to_owned());
+        self
+    }
+
+    pub(in crate::plan) fn backing_off(mut self) -> Self {
+        self.the().due = false;
+        self
+    }
+
+    /// A create was sent so many seconds ago, and its answer was lost.
+    pub(in crate::plan) fn in_doubt(mut self, seconds: i64) -> Self {
+        let attributes = self.the().mapped();
+        let at = now() - Duration::seconds(seconds);
+        self.the().intent = Some(Intent { at, attributes });
+        self
+    }
+
+    /// At the target as they are now, without a link.
+    pub(in crate::plan) fn at_target(mut self) -> Self {
+        let attributes = self.the().mapped();
+        let user = TargetUser {
+            attributes,
+            active: true,
+        };
+        self.world.users.insert(self.resource(), user);
+        self
+    }
+
+    /// At the target as they are now, and created there by us.
+    pub(in crate::plan) fn linked(self) -> Self {
+        let mut person = self.at_target();
+        let acknowledged = person.the().mapped();
+        person.the().link = Some(new_link(person.resource(), acknowledged));
+        person
+    }
+
+    /// Switched off by us.
+    pub(in crate::plan) fn deactivated(mut self) -> Self {
+        let link = self.the().link.as_mut().expect("linked");
+        link.active = false;
+        link.deactivated = Some(deactivation());
+        self.inactive()
+    }
+
+    /// Switched off at the target.
+    pub(in crate::plan) fn inactive(self) -> Self {
+        let resource = self.resource();
+        self.world.users.get_mut(&resource).unwrap().active = false;
+        self
+    }
+
+    /// Switched on at the target.
+    pub(in crate::plan) fn active(self) -> Self {
+        let resource = self.resource();
+        self.world.users.get_mut(&resource).unwrap().active = true;
+        self
+    }
+
+    /// Deleted at the target.
+    pub(in crate::plan) fn vanished(self) -> Self {
+        let resource = self.resource();
+        self.world.users.remove(&resource);
+        self
+    }
+
+    pub(in crate::plan) fn foreign_external_id(mut self, value: &str) -> Self {
+        let link = self.the().link.as_mut().expect("linked");
+        link.foreign_external_id = Some(value.to_owned());
+        link.acknowledged.remove(&path("externalId"));
+        let resource = self.resource();
+        let user = self.world.users.get_mut(&resource).unwrap();
+        user.attributes.insert(path("externalId"), json!(value));
+        self
+    }
+}
+
+/// Changes one group.
+pub(in crate::plan) struct GroupOf<'w> {
+    pub(super) world: &'w mut World,
+    pub(super) id: String,
+}
+
+impl GroupOf<'_> {
+    fn the(&mut self) -> &mut Group {
+        self.world.groups.get_mut(&self.id).unwrap()
+    }
+
+    fn resource(&self) -> ResourceId {
+        ResourceId(format!("g-{}", self.id))
+    }
+
+    /// Exactly these people are in it.
+    pub(in crate::plan) fn of(mut self, members: &[&str]) -> Self {
+        self.the().members = members.iter().map(|&id| id.to_owned()).collect();
+        self
+    }
+
+    pub(in crate::plan) fn named(mut self, name: &str) -> Self {
+        let desired = self
+            .the()
+            .person
+            .desired
+            .as_mut()
+            .expect("it can be mapped");
+        desired.insert(path("displayName"), json!(name));
+        self
+    }
+
+    pub(in crate::plan) fn stands(mut self, standing: Standing) -> Self {
+        self.the().person.standing = standing;
+        self
+    }
+
+    /// At the target with these resources as members, without a link.
+    pub(in crate::plan) fn at_target(mut self, members: &[&str]) -> Self {
+        let attributes = self.the().person.mapped();
+        let members = members
+            .iter()
+            .map(|&id| ResourceId(id.to_owned()))
+            .collect();
+        let shell = TargetGroup {
+            attributes,
+            members,
+        };
+        self.world.shells.insert(self.resource(), shell);
+        self
+    }
+
+    /// At the target with the members it has, created and filled by us.
+    pub(in crate::plan) fn linked(mut self) -> Self {
+        let people = self.the().members.clone();
+        let resources: Vec<String> = people
+            .iter()
+            .filter_map(|id| Some(self.world.people[id].link.as_ref()?.resource.0.clone()))
+            .collect();
+        let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
+        let mut group = self.at_target(&resources);
+        let resource = group.resource();
+        let acknowledged = group.the().person.mapped();
+        group.the().person.link = Some(new_link(resource, acknowledged));
+        group.the().owned = resources
+            .iter()
+            .map(|&id| ResourceId(id.to_owned()))
+            .collect();
+        group
+    }
+
+    pub(in crate::plan) fn adopted(mut self) -> Self {
+        let link = self.the().person.link.as_mut().expect("linked");
+        link.origin = Origin::Adopted;
+        self
+    }
+
+    /// Deleted at the target.
+    pub(in crate::plan) fn vanished(self) -> Self {
+        let resource = self.resource();
+        self.world.shells.remove(&resource);
+        self
+    }
+}
