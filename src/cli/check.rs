@@ -104,7 +104,7 @@ async fn discover(target: &TargetConfig) -> Result<Capabilities, Failure> {
 }
 
 fn pushes_groups(target: &TargetConfig) -> bool {
-    target.target.rules.groups.push.is_some()
+    target.target.rules.groups.any()
 }
 
 fn describe_preset(target: &TargetConfig) -> String {
@@ -149,7 +149,7 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
             "groups, {members_per_request} members in a request"
         )),
         (true, false) => can("groups; `groups.push` is not set, so none are pushed"),
-        (false, true) => lacks("groups, although `groups.push` is set: none are pushed"),
+        (false, true) => lacks("groups, although some are to be pushed: none are"),
         (false, false) => lacks("groups"),
     });
     if *groups && !members_listed {
@@ -234,9 +234,7 @@ mod tests {
         };
         let lines = describe(&without, &Capabilities::default(), true);
         assert!(
-            lines.contains(
-                &"lacks  groups, although `groups.push` is set: none are pushed".to_owned()
-            ),
+            lines.contains(&"lacks  groups, although some are to be pushed: none are".to_owned()),
             "{lines:?}"
         );
     }

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::mapping::{Expression, Mapping};
-use crate::plan::rules::{AdoptInactive, Rules, Stale, WhenGone};
+use crate::plan::rules::{AdoptInactive, GroupBy, GroupRules, Nested, Rules, Stale, WhenGone};
 use crate::scope::Scope;
 use crate::target::Profile;
 use crate::template::Template;
@@ -39,6 +39,20 @@ pub(super) fn settings_digest(
         limits: _,
         settle: _,
     } = rules;
+    let GroupRules {
+        push: _,
+        nested,
+        authoritative,
+        rename,
+        group_by,
+        when_gone,
+    } = groups;
+    let group_by = group_by.as_ref().map(
+        |GroupBy {
+             attribute,
+             fallback,
+         }| (attribute, fallback),
+    );
     let settings = json!([
         env!("CARGO_PKG_VERSION"),
         sources,
@@ -59,7 +73,14 @@ pub(super) fn settings_digest(
         rehire_key,
         take_over,
         globs,
-        match groups.when_gone {
+        match nested {
+            Nested::Flatten => "flatten",
+            Nested::Direct => "direct",
+        },
+        authoritative,
+        rename,
+        group_by,
+        match when_gone {
             WhenGone::Empty => "empty",
             WhenGone::Keep => "keep",
             WhenGone::Delete => "delete",

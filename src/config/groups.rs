@@ -1,28 +1,32 @@
-//! `[targets.NAME.groups]`: which groups are pushed, and what becomes of those that go.
+//! `[targets.NAME.groups]`: which groups are pushed, under which names and with which members,
+//! and what becomes of those that go.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
-use crate::plan::rules::{GroupRules, WhenGone};
+use crate::plan::rules::{GroupBy, GroupRules, Nested, WhenGone};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawGroups {
     push: Option<Vec<Spanned<String>>>,
-    nested: Option<Spanned<Nested>>,
-    authoritative: Option<Spanned<bool>>,
+    nested: Option<RawNested>,
+    authoritative: Option<bool>,
     when_gone: Option<RawWhenGone>,
-    group_by: Option<Spanned<IgnoredAny>>,
-    fallback: Option<Spanned<IgnoredAny>>,
-    rename: Option<Spanned<IgnoredAny>>,
+    #[serde(default)]
+    rename: BTreeMap<String, Spanned<String>>,
+    group_by: Option<Spanned<String>>,
+    fallback: Option<Spanned<String>>,
+    members_per_request: Option<Spanned<usize>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Nested {
+enum RawNested {
     Flatten,
     Direct,
 }
@@ -35,62 +39,106 @@ enum RawWhenGone {
     Delete,
 }
 
-/// The rules, and the globs as written, which a compiled set does not remember.
+/// The rules, and what else the table says.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) rules: GroupRules,
+    /// The globs as written, which a compiled set does not remember.
     pub(super) patterns: Option<Vec<String>>,
+    /// The attribute of `group_by`, where it is written: the source must be able to give it.
+    pub(super) group_by: Option<Spanned<String>>,
+    /// In place of the preset's.
+    pub(super) members_per_request: Option<usize>,
 }
 
 impl RawGroups {
     pub(super) fn check(self, document: &Document) -> Result<Checked, ConfigError> {
-        if let Some(nested) = &self.nested
-            && matches!(nested.get_ref(), Nested::Direct)
-        {
-            return Err(document.later(
-                nested.span(),
-                "nested = \"direct\"",
-                "members of nested groups are pushed as members of the outer one (\"flatten\")",
-            ));
-        }
-        if let Some(authoritative) = &self.authoritative
-            && *authoritative.get_ref()
-        {
-            return Err(document.later(
-                authoritative.span(),
-                "authoritative = true",
-                "members that provisor never added are left alone",
-            ));
-        }
-        let later = [
-            ("group_by", &self.group_by),
-            ("fallback", &self.fallback),
-            ("rename", &self.rename),
-        ];
-        for (name, setting) in later {
-            if let Some(setting) = setting {
-                return Err(document.later(
-                    setting.span(),
-                    name,
-                    "groups are pushed under the names they have in the source",
-                ));
-            }
-        }
         let push = match &self.push {
             Some(patterns) => Some(compile(patterns, document)?),
             None => None,
         };
-        let when_gone = match self.when_gone {
-            None | Some(RawWhenGone::Empty) => WhenGone::Empty,
-            Some(RawWhenGone::Keep) => WhenGone::Keep,
-            Some(RawWhenGone::Delete) => WhenGone::Delete,
+        let group_by = self.check_group_by(document)?;
+        let mut rename = BTreeMap::new();
+        for (name, renamed) in self.rename {
+            let text = renamed.get_ref().trim();
+            if text.is_empty() {
+                return Err(document.error(
+                    renamed.span(),
+                    &format!("the group `{name}` cannot have an empty name"),
+                    "write the name that the target should see, or leave the group out of `push`",
+                ));
+            }
+            rename.insert(name, text.to_owned());
+        }
+        let members_per_request = match &self.members_per_request {
+            Some(count) if *count.get_ref() == 0 => {
+                return Err(document.error(
+                    count.span(),
+                    "a request that may not name anybody changes nothing",
+                    "leave `members_per_request` out for what the preset says",
+                ));
+            }
+            count => count.as_ref().map(|count| *count.get_ref()),
         };
         Ok(Checked {
-            rules: GroupRules { push, when_gone },
+            rules: GroupRules {
+                push,
+                nested: match self.nested {
+                    None | Some(RawNested::Flatten) => Nested::Flatten,
+                    Some(RawNested::Direct) => Nested::Direct,
+                },
+                authoritative: self.authoritative.unwrap_or(false),
+                rename,
+                group_by,
+                when_gone: match self.when_gone {
+                    None | Some(RawWhenGone::Empty) => WhenGone::Empty,
+                    Some(RawWhenGone::Keep) => WhenGone::Keep,
+                    Some(RawWhenGone::Delete) => WhenGone::Delete,
+                },
+            },
             patterns: self
                 .push
                 .map(|patterns| patterns.into_iter().map(Spanned::into_inner).collect()),
+            group_by: self.group_by,
+            members_per_request,
         })
+    }
+
+    fn check_group_by(&self, document: &Document) -> Result<Option<GroupBy>, ConfigError> {
+        let Some(attribute) = &self.group_by else {
+            return match &self.fallback {
+                Some(fallback) => Err(document.error(
+                    fallback.span(),
+                    "`fallback` is the group of those without a value, but no `group_by` says of \
+                     which attribute",
+                    "add `group_by`, such as \"department\", or remove `fallback`",
+                )),
+                None => Ok(None),
+            };
+        };
+        if attribute.get_ref().trim().is_empty() {
+            return Err(document.error(
+                attribute.span(),
+                "`group_by` names no attribute",
+                "write the source attribute whose values become groups, such as \"department\"",
+            ));
+        }
+        if let Some(fallback) = &self.fallback
+            && fallback.get_ref().trim().is_empty()
+        {
+            return Err(document.error(
+                fallback.span(),
+                "a group cannot have an empty name",
+                "leave `fallback` out, and those without a value are in no group",
+            ));
+        }
+        Ok(Some(GroupBy {
+            attribute: attribute.get_ref().trim().to_owned(),
+            fallback: self
+                .fallback
+                .as_ref()
+                .map(|fallback| fallback.get_ref().trim().to_owned()),
+        }))
     }
 }
 

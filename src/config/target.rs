@@ -118,7 +118,7 @@ impl RawTarget {
     ) -> Result<Checked, ConfigError> {
         let document = around.document;
         self.refuse_later(document)?;
-        let preset = preset::find(self.preset.as_ref(), document)?;
+        let mut preset = preset::find(self.preset.as_ref(), document)?;
         let sources = sources::check(self.source, table.clone(), document, around.sources)?;
         let (scope, in_scope) = self.scope.check(around.language, document)?;
         let (mapping, mut written) = mapping::check(
@@ -136,6 +136,12 @@ impl RawTarget {
             });
         }
         let groups = self.groups.check(document)?;
+        if let Some(group_by) = groups.group_by {
+            written.push(Written {
+                document: Arc::clone(document),
+                name: group_by,
+            });
+        }
         let rules = Rules {
             match_on: check_match(self.match_on, document)?,
             stale: match self.stale {
@@ -223,6 +229,10 @@ impl RawTarget {
             &preset.name,
             &preset.profile,
         );
+        // How many a request names is no reason to look at everybody again.
+        if let Some(count) = groups.members_per_request {
+            preset.profile.members_per_request = count;
+        }
         Ok(Checked {
             config: TargetConfig {
                 target: Target {

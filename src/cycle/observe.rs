@@ -93,8 +93,7 @@ impl Observer<'_> {
     ) -> Result<(Observed, Option<u64>, Option<Failure>), Failure> {
         let unmatched = self.unmatched(kind, selection);
         let groups_matter = self.target.profile.groups
-            && (self.target.rules.groups.push.is_some()
-                || self.known.totals().map_err(failed)?.groups > 0);
+            && (self.target.rules.groups.any() || self.known.totals().map_err(failed)?.groups > 0);
         let list = match kind {
             Kind::User => self.full,
             Kind::Group => self.full && groups_matter,

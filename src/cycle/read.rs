@@ -139,6 +139,8 @@ fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
         }
         names.extend(target.scope.attributes());
         names.extend(target.rules.rehire_key.clone());
+        let group_by = target.rules.groups.group_by.as_ref();
+        names.extend(group_by.map(|group_by| group_by.attribute.clone()));
     }
     names
 }

@@ -5,6 +5,7 @@
 //! than `seen`, open rows, and what a changed edge, key or verdict touches.
 
 mod groups;
+mod made;
 pub(super) mod one;
 mod references;
 mod scope;
@@ -18,13 +19,12 @@ use super::Target;
 use super::closing::LONGEST_DELAY;
 use super::known::Known;
 use super::read::Readings;
-use crate::mapping::MappingError;
 use crate::plan::input::{Candidate, GroupCandidate, Standing};
 use crate::plan::matching::{key_values, keys_for};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
-use crate::scope::{ScopeGroup, Verdict};
-use crate::snapshot::{Due, Intent, Link, MirrorRow, Open, SnapshotError, View};
+use crate::scope::ScopeGroup;
+use crate::snapshot::{Due, Intent, MirrorRow, Open, SnapshotError, View};
 
 /// Why an open row waits, where the next cycle must know it again.
 pub(super) const SUSPENDED: &str = "SuspendedAtTarget";
@@ -45,11 +45,12 @@ pub(super) struct Selection {
 impl Selection {
     /// A resource that is confirmed to be gone from the target is in no group any more.
     pub(super) fn forget_edges_of_the_missing(&mut self) {
-        let missing: BTreeSet<&ResourceId> = self
-            .people
-            .values()
-            .filter(|person| person.missing)
-            .filter_map(|person| Some(&person.link.as_ref()?.resource))
+        let people = self.people.values();
+        let groups = self.groups.values().map(|group| &group.group);
+        let missing: BTreeSet<ResourceId> = people
+            .chain(groups)
+            .filter(|candidate| candidate.missing)
+            .filter_map(|candidate| Some(candidate.link.as_ref()?.resource.clone()))
             .collect();
         for group in self.groups.values_mut() {
             group
@@ -296,61 +297,41 @@ impl Selector<'_> {
             .and_then(|name| attributes?.values(name).first().map(Value::to_string));
         let open = self.open.get(record);
         let news = row.as_ref().is_some_and(|row| self.is_new(record, row));
-        let due = match open.map(|open| open.due) {
-            None | Some(Due::Now) => true,
-            // Nobody waits longer than the longest delay, whatever the clock once said.
-            Some(Due::At(moment)) => moment <= self.now || moment > self.now + LONGEST_DELAY,
-            Some(Due::FullCycle) => open.is_some_and(|open| open.awaits.is_some()),
-        };
+        let due = self.is_due(record);
         let manager = match &mut desired {
             Some(Ok(desired)) if record.kind == Kind::User => self.take_manager(record, desired)?,
             _ => None,
         };
         Ok(Some(Candidate {
             standing: Standing::settle(lifecycle, gone, unreadable.as_deref(), verdict),
-            desired,
+            desired: self.renamed(record, desired),
             link,
             missing: false,
             intent,
-            due: unreadable.is_none() && (due || self.full || self.everything || news),
+            due: unreadable.is_none() && (due || news),
             suspended: open.is_some_and(|open| open.why == SUSPENDED),
             rehire_key,
             manager,
         }))
     }
 
+    /// Whether it is a record's turn, as far as that does not depend on news of it.
+    fn is_due(&self, record: &RecordKey) -> bool {
+        let open = self.open.get(record);
+        let now = match open.map(|open| open.due) {
+            None | Some(Due::Now) => true,
+            // Nobody waits longer than the longest delay, whatever the clock once said.
+            Some(Due::At(moment)) => moment <= self.now || moment > self.now + LONGEST_DELAY,
+            // Somebody may have come for whom it waits.
+            Some(Due::FullCycle) => open.is_some_and(|open| open.awaits.is_some()),
+        };
+        now || self.full || self.everything
+    }
+
     /// Whether a row changed after this target last looked.
     fn is_new(&self, record: &RecordKey, row: &MirrorRow) -> bool {
         let seen = self.known.progress().seen.get(&record.source).copied();
         row.generation > seen.unwrap_or(0)
-    }
-
-    /// Whether a group is one of those that are pushed, by name or source id. One that is
-    /// pushed already and whose name cannot be told keeps its name for this question: it is
-    /// then held for want of a name, not emptied.
-    fn judge_pushed(
-        &self,
-        record: &RecordKey,
-        desired: &Option<Result<AttributeMap, MappingError>>,
-        link: Option<&Link>,
-    ) -> Verdict {
-        let Some(push) = &self.target.rules.groups.push else {
-            return Verdict::Out;
-        };
-        let path = AttributePath::display_name();
-        let mapped = match desired {
-            Some(Ok(desired)) => desired.get(&path),
-            _ => None,
-        };
-        let name = mapped.or_else(|| link?.acknowledged.get(&path));
-        let named = name
-            .and_then(|name| name.as_str())
-            .is_some_and(|name| push.is_match(name));
-        if self.target.profile.groups && (named || push.is_match(record.id.as_str())) {
-            Verdict::In
-        } else {
-            Verdict::Out
-        }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Runs after the people are decided, because a group may refer to people whom the same
 //! plan creates. Only edges that provisor owns are ever removed.
 
+mod foreign;
 mod members;
+mod nested;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,12 +38,16 @@ pub(super) struct Groups {
 
 /// Decides about every group of the input. `coming` are the people whom this plan links.
 pub(super) fn decide(input: &Input<'_>, coming: &BTreeMap<RecordKey, Reference>) -> Groups {
-    let mut table = Table::new(input, coming);
-    for (record, group) in &input.groups {
-        table.group(record, group);
+    let inner = |group: &GroupCandidate| group.members.iter().any(|each| each.kind == Kind::Group);
+    if !input.groups.values().any(inner) {
+        return Table::new(input, coming).decide();
     }
-    table.unlinked();
-    table.groups
+    // Members decide about no group's own fate, so a first round tells which groups there
+    // will be for others to contain.
+    let first = Table::new(input, coming).decide();
+    let mut coming = coming.clone();
+    coming.extend(nested::arrivals(&first.actions));
+    Table::new(input, &coming).decide()
 }
 
 struct Table<'a> {
@@ -53,6 +59,10 @@ struct Table<'a> {
     suitors: BTreeMap<ResourceId, usize>,
     /// Who waits because another group has, or wants, the same name; and why.
     waiting: BTreeMap<RecordKey, String>,
+    /// New groups in new groups, whom only a second request can join: the outer, the inner.
+    second: BTreeSet<(RecordKey, RecordKey)>,
+    /// Where members that provisor never added are to go: those who may be somebody's.
+    unsure: BTreeSet<ResourceId>,
     groups: Groups,
 }
 
@@ -90,8 +100,18 @@ impl<'a> Table<'a> {
             found,
             suitors,
             waiting,
+            second: nested::second(input, coming),
+            unsure: foreign::unsure(input, coming),
             groups: Groups::default(),
         }
+    }
+
+    fn decide(mut self) -> Groups {
+        for (record, group) in &self.input.groups {
+            self.group(record, group);
+        }
+        self.unlinked();
+        self.groups
     }
 
     fn group(&mut self, record: &RecordKey, group: &GroupCandidate) {
@@ -161,7 +181,7 @@ impl<'a> Table<'a> {
             return self.patch(subject, group, link, desired);
         }
         match self.found.get(record).cloned() {
-            None | Some(Match::Unmatched) => self.create(subject, group, desired),
+            None | Some(Match::Unmatched) => self.create(subject, record, group, desired),
             Some(Match::Ambiguous(_, detail)) => {
                 self.hold(subject, Change::Adopt, HeldReason::AmbiguousMatch, detail);
             }
@@ -169,7 +189,13 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn create(&mut self, subject: Subject, group: &GroupCandidate, desired: &AttributeMap) {
+    fn create(
+        &mut self,
+        subject: Subject,
+        record: &RecordKey,
+        group: &GroupCandidate,
+        desired: &AttributeMap,
+    ) {
         if self.input.is_in_doubt(Kind::Group, &group.group) {
             return self.hold(
                 subject,
@@ -180,8 +206,13 @@ impl<'a> Table<'a> {
         }
         let again = group.group.link.is_some();
         let mut action = build::create(subject, desired.clone(), again, Phase::Groups);
-        let wanted = self.wanted(group);
-        members::put_into_create(&mut action, group, wanted, self.members_per_request());
+        let second = |reference: &Reference| match reference {
+            Reference::Pending(inner) => self.second.contains(&(record.clone(), inner.clone())),
+            Reference::Linked(_) => false,
+        };
+        let (later, now): (Vec<_>, Vec<_>) = self.wanted(group).into_iter().partition(second);
+        let limit = self.members_per_request();
+        members::put_into_create(&mut action, group, now, later, limit);
         self.groups.actions.push(action);
     }
 
@@ -201,32 +232,12 @@ impl<'a> Table<'a> {
             return self.hold(subject, Change::Adopt, HeldReason::DuplicateKey, detail);
         }
         let take_over = self.input.rules.take_over;
+        let wanted = self.wanted(group);
+        let remove = self.foreign(&subject, group, listed, &wanted);
         let mut action = build::adopt(subject, listed, desired.clone(), take_over, Reason::Matched);
-        let add = self.put_found_members(&mut action, group, listed);
-        members::put_into(&mut action, add, Vec::new(), self.members_per_request());
+        let add = put_found_members(&mut action, wanted, listed);
+        members::put_into(&mut action, add, remove, self.members_per_request());
         self.groups.actions.push(action);
-    }
-
-    /// Members found in place become ours with the link. Returns those still to be added.
-    fn put_found_members(
-        &self,
-        action: &mut Action,
-        group: &GroupCandidate,
-        listed: &Resource,
-    ) -> Vec<Reference> {
-        let present: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
-        let mut found = Vec::new();
-        let mut add = Vec::new();
-        for reference in self.wanted(group) {
-            match reference {
-                Reference::Linked(id) if present.contains(&id) => found.push(id),
-                other => add.push(other),
-            }
-        }
-        if let Some(adoption) = &mut action.adoption {
-            adoption.members = found;
-        }
-        add
     }
 
     /// Who else has, or finds, the group that this record finds; in words.
@@ -253,7 +264,10 @@ impl<'a> Table<'a> {
     ) {
         let desired = build::keep_what_stays(desired, link, self.input);
         let wanted = self.wanted(group);
-        let remove = self.removable(&subject, group, &wanted);
+        let mut remove = self.removable(&subject, group, &wanted);
+        if let Some(listed) = self.input.observed_groups.resources.get(&link.resource) {
+            remove.extend(self.foreign(&subject, group, listed, &wanted));
+        }
         let add = wanted
             .into_iter()
             .filter(|reference| {
@@ -262,11 +276,6 @@ impl<'a> Table<'a> {
             .collect();
         let mut action = build::patch(subject.clone(), link, desired)
             .unwrap_or_else(|| bare(subject, Change::Patch, Reason::MembersChanged));
-        if !remove.is_empty() {
-            let mut cost = build::cost(Limit::MembersRemoved);
-            cost.amount = remove.len() as u64;
-            action.costs.push(cost);
-        }
         members::put_into(&mut action, add, remove, self.members_per_request());
         if let Some(request) = action.requests.first_mut() {
             request.acknowledge.members_removed.extend(self.lost(group));
@@ -300,6 +309,8 @@ impl<'a> Table<'a> {
         } else {
             let mut action = bare(subject, Change::Patch, reason);
             members::put_into(&mut action, Vec::new(), remove, self.members_per_request());
+            // It is counted as a group that goes, with everyone in it.
+            action.costs.clear();
             action
         };
         action.costs.push(build::cost(Limit::GroupDeletions));
@@ -334,6 +345,27 @@ impl<'a> Table<'a> {
     fn members_per_request(&self) -> usize {
         self.input.profile.members_per_request.max(1)
     }
+}
+
+/// Members found in place become ours with the link. Returns those still to be added.
+fn put_found_members(
+    action: &mut Action,
+    wanted: Vec<Reference>,
+    listed: &Resource,
+) -> Vec<Reference> {
+    let present: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
+    let mut found = Vec::new();
+    let mut add = Vec::new();
+    for reference in wanted {
+        match reference {
+            Reference::Linked(id) if present.contains(&id) => found.push(id),
+            other => add.push(other),
+        }
+    }
+    if let Some(adoption) = &mut action.adoption {
+        adoption.members = found;
+    }
+    add
 }
 
 /// Whether this plan leaves a linked group's name as it is, whatever it should be.

@@ -119,6 +119,7 @@ pub fn judge(
     for action in groups {
         guard.place(action);
     }
+    followers::leave_out_held_groups(&mut guard.judged);
     let mut judged = guard.judged;
     judged.held.extend(held_memberships);
     judged.held.extend(window.carried.iter().cloned());

@@ -85,7 +85,8 @@ pub struct Referenced {
 pub struct GroupCandidate {
     /// The group itself.
     pub group: Candidate,
-    /// The people in it, nested groups flattened, who are in scope and not gone.
+    /// The people in it who are in scope and not gone. Nested groups are flattened; or else
+    /// those of them that are pushed themselves are members beside the people.
     pub members: BTreeSet<RecordKey>,
     /// The resources of those of them who are linked.
     pub member_resources: BTreeMap<RecordKey, ResourceId>,
@@ -98,9 +99,9 @@ pub struct GroupCandidate {
 pub struct OwnedEdge {
     /// Whose resource it is, as far as the links know.
     pub record: Option<RecordKey>,
-    /// The person's scope cannot be told: the edge stays.
+    /// The scope of the person, or what becomes of the group, cannot be told: the edge stays.
     pub unknown: bool,
-    /// The person is protected: the edge stays. The name they go by.
+    /// The member is protected: the edge stays. The name they go by.
     pub protected: Option<String>,
 }
 

@@ -48,19 +48,62 @@ pub enum AdoptInactive {
     Hold,
 }
 
-/// Which groups are pushed, and how.
-#[derive(Debug, Clone)]
+/// Which groups are pushed, and how. By default none.
+#[derive(Debug, Clone, Default)]
 pub struct GroupRules {
     /// Globs on a group's name or source id, case-sensitive. `None`: no groups.
     pub push: Option<globset::GlobSet>,
+    /// How a group within a group is shown at the target.
+    pub nested: Nested,
+    /// The source alone says who is in a pushed group: on full cycles, members that provisor
+    /// never added are removed too.
+    pub authoritative: bool,
+    /// What a group is called at the target, by its name or source id in the source. Exact.
+    pub rename: BTreeMap<String, String>,
+    /// Groups that are made from what people have in common, besides those in `push`.
+    pub group_by: Option<GroupBy>,
     /// What becomes of a group that is gone or no longer pushed.
     pub when_gone: WhenGone,
 }
 
+impl GroupRules {
+    /// Whether any group may be pushed.
+    pub fn any(&self) -> bool {
+        self.push.is_some() || self.group_by.is_some()
+    }
+
+    /// The name at the target of a group that has this name and id in the source. The id is
+    /// the surer of the two.
+    pub fn name_at_target<'a>(&'a self, name: &'a str, id: &str) -> &'a str {
+        let renamed = self.rename.get(id).or_else(|| self.rename.get(name));
+        renamed.map_or(name, String::as_str)
+    }
+}
+
+/// See [`GroupRules::nested`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Nested {
+    /// The inner group's people are members of the outer one.
+    #[default]
+    Flatten,
+    /// The inner group is a member of the outer one, if it is pushed too.
+    Direct,
+}
+
+/// See [`GroupRules::group_by`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupBy {
+    /// The source attribute of people; one group for each of its values.
+    pub attribute: String,
+    /// The name of the group of those who have no value; `None`: they are in none.
+    pub fallback: Option<String>,
+}
+
 /// See [`GroupRules::when_gone`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WhenGone {
     /// Our members are removed, the shell stays.
+    #[default]
     Empty,
     /// Nothing.
     Keep,

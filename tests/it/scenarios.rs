@@ -22,8 +22,8 @@ macro_rules! scenarios {
 
 scenarios! {
     abort_before_membership
-    active_column_vanishes
     accounts_apply
+    active_column_vanishes
     adopt_by_email
     adopt_existing
     adopt_inactive
@@ -34,6 +34,9 @@ scenarios! {
     approved_removals_once
     attribute_vanishes
     audit_tampered
+    authoritative_group
+    authoritative_group_held
+    big_group_chunked
     cleared_attribute
     config_typo
     cut_row
@@ -50,15 +53,20 @@ scenarios! {
     explicit_deactivations
     foreign_external_id
     group_adopt_existing
+    group_by_failed_source
+    group_by_fallback
     group_delete_protected
     group_gone
     group_gone_delete
     group_gone_keep
     group_made_again_by_hand
     group_members_held
+    group_members_held_one
+    group_members_held_together
     group_name_clash
     group_name_cleared
     group_not_pushed_any_more
+    group_rename_map
     group_renamed
     held_follow_ups
     held_leavers_survive_unknown_scope
@@ -88,6 +96,7 @@ scenarios! {
     moved_target_and_failed_source
     mover
     nested_cycle
+    nested_direct
     nested_groups
     one_held_blocks_nobody
     order_of_writes

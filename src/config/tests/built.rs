@@ -168,6 +168,11 @@ fn the_settings_digest_moves_with_what_decides_the_outcome_and_nothing_else() {
         "[targets.demo.groups]\npush = []",
         "[targets.demo.groups]\npush = [\"x\"]",
         "[targets.demo.groups]\nwhen_gone = \"delete\"",
+        "[targets.demo.groups]\nnested = \"direct\"",
+        "[targets.demo.groups]\nauthoritative = true",
+        "[targets.demo.groups]\nrename = { x = \"y\" }",
+        "[targets.demo.groups]\ngroup_by = \"department\"",
+        "[targets.demo.groups]\ngroup_by = \"department\"\nfallback = \"x\"",
     ] {
         assert!(seen.insert(digest(lines)), "{lines}");
     }

@@ -375,17 +375,37 @@ fn settings_of_later_versions_are_refused_and_never_ignored() {
         ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
         ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
         ("[targets.demo.scope]\nfilter = \"(x=y)\"", 7, 10),
-        ("[targets.demo.groups]\nnested = \"direct\"", 7, 10),
-        ("[targets.demo.groups]\nauthoritative = true", 7, 17),
-        ("[targets.demo.groups]\ngroup_by = \"department\"", 7, 12),
-        ("[targets.demo.groups]\nfallback = \"x\"", 7, 12),
-        ("[targets.demo.groups]\nrename = { a = \"b\" }", 7, 10),
     ];
     for (lines, line, column) in table {
         let parts = ["is not supported by this version", "leave it out"];
         assert_error(demo(lines), line, column, &parts);
     }
-    demo("[targets.demo.groups]\nnested = \"flatten\"\nauthoritative = false").unwrap();
+}
+
+#[test]
+fn settings_of_groups_that_cannot_be_meant_are_refused() {
+    let table: [(&str, usize, &[&str]); 7] = [
+        ("nested = \"deep\"", 10, &["flatten", "direct"]),
+        ("fallback = \"x\"", 12, &["`group_by`", "remove `fallback`"]),
+        ("group_by = \" \"", 12, &["names no attribute"]),
+        ("group_by = \"ou\"\nfallback = \"\"", 0, &["empty name"]),
+        ("rename = { a = \" \" }", 16, &["`a`", "empty name"]),
+        (
+            "members_per_request = 0",
+            23,
+            &["leave `members_per_request` out"],
+        ),
+        ("push = []\nrename = { a = 1 }", 0, &["string"]),
+    ];
+    for (lines, column, parts) in table {
+        let (line, column) = match column {
+            0 if lines.contains("rename") => (8, 16),
+            0 => (8, 12),
+            column => (7, column),
+        };
+        let lines = format!("[targets.demo.groups]\n{lines}");
+        assert_error(demo(&lines), line, column, parts);
+    }
 }
 
 #[test]

@@ -7,8 +7,9 @@ use provisor_connectors::Kind;
 
 use super::Table;
 use crate::plan::action::{
-    Acknowledge, Action, ListedReason, Phase, Reference, Request, Subject, Write,
+    Acknowledge, Action, Limit, ListedReason, Phase, Reference, Request, Subject, Write,
 };
+use crate::plan::build;
 use crate::plan::input::{GroupCandidate, OwnedEdge};
 use crate::scim::resource::ResourceId;
 
@@ -69,7 +70,10 @@ impl Table<'_> {
                 continue;
             };
             let member = Subject {
-                kind: Kind::User,
+                kind: edge
+                    .record
+                    .as_ref()
+                    .map_or(Kind::User, |record| record.kind),
                 record: edge.record.clone(),
                 resource: Some(resource.clone()),
                 name: key.clone(),
@@ -82,18 +86,21 @@ impl Table<'_> {
 }
 
 /// Puts members into a creation, as far as one request may carry them, and into further
-/// requests beyond that. Edges of a resource that it replaces are gone with that.
+/// requests beyond that; those of `later` only there. Edges of a resource that it replaces are
+/// gone with that.
 pub(super) fn put_into_create(
     action: &mut Action,
     group: &GroupCandidate,
     mut wanted: Vec<Reference>,
+    later: Vec<Reference>,
     limit: usize,
 ) {
     let kept: BTreeSet<Reference> = wanted.iter().cloned().collect();
     let is_kept = |resource: &&ResourceId| kept.contains(&Reference::Linked((*resource).clone()));
     let lost = group.owned.keys().filter(|resource| !is_kept(resource));
     let lost: Vec<ResourceId> = lost.cloned().collect();
-    let rest = wanted.split_off(limit.min(wanted.len()));
+    let mut rest = wanted.split_off(limit.min(wanted.len()));
+    rest.extend(later);
     for request in &mut action.requests {
         if let Write::Create { members, .. } = &mut request.write {
             request.acknowledge.members_added.clone_from(&wanted);
@@ -105,13 +112,18 @@ pub(super) fn put_into_create(
 }
 
 /// Puts member changes into the action's first patch, as far as one request may carry them,
-/// and into further requests beyond that.
+/// and into further requests beyond that. Counts the removals.
 pub(super) fn put_into(
     action: &mut Action,
     add: Vec<Reference>,
     remove: Vec<ResourceId>,
     limit: usize,
 ) {
+    if !remove.is_empty() {
+        let mut cost = build::cost(Limit::MembersRemoved);
+        cost.amount = remove.len() as u64;
+        action.costs.push(cost);
+    }
     let mut members = patches(add, remove, limit).into_iter();
     if let Some(first) = members.next() {
         match action.requests.first_mut() {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use provisor_connectors::Kind;
+
 use super::split::{removed, spends, strip};
 use super::{Judged, over_limit};
 use crate::plan::action::{Action, Change, Held, HeldReason, Limit, Reference};
@@ -82,6 +84,24 @@ pub(super) fn hold_memberships(groups: &mut Vec<Action>, judged: &Judged) -> Vec
     followers
 }
 
+/// Nobody contains a group that is not linked after all. What a parent would have added is
+/// added with the group itself, once that is released.
+pub(super) fn leave_out_held_groups(judged: &mut Judged) {
+    let absent = absent(judged);
+    if absent.is_empty() {
+        return;
+    }
+    for action in &mut judged.actions {
+        if action.subject.kind == Kind::Group {
+            strip(action, &BTreeSet::new(), &absent);
+        }
+    }
+    judged.actions.retain(|action| {
+        let group = action.subject.kind == Kind::Group;
+        !group || action.adoption.is_some() || !action.requests.is_empty()
+    });
+}
+
 /// Whose memberships stay: they would leave, and are held.
 fn staying(judged: &Judged) -> BTreeMap<ResourceId, Limit> {
     let leaving = judged
@@ -93,7 +113,7 @@ fn staying(judged: &Judged) -> BTreeMap<ResourceId, Limit> {
         .collect()
 }
 
-/// References to people whom the plan would have linked, were they not held.
+/// References to those whom the plan would have linked, were they not held.
 fn absent(judged: &Judged) -> BTreeSet<Reference> {
     let goes_on: BTreeSet<_> = judged.actions.iter().map(|each| &each.subject).collect();
     let links = |held: &&Held| {

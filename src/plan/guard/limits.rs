@@ -42,7 +42,7 @@ pub(super) struct Ledger<'a> {
 }
 
 impl<'a> Ledger<'a> {
-    /// The base is what the window began with, and the people whom these actions adopt.
+    /// The base is what the window began with, and what these actions adopt of it.
     pub(super) fn new(
         actions: &[Action],
         input: &'a Input<'a>,
@@ -54,6 +54,7 @@ impl<'a> Ledger<'a> {
             .filter(|action| action.adoption.is_some() && action.subject.kind == Kind::User);
         let mut base = window.base;
         base.people += adopted.count() as u64;
+        base.members += actions.iter().map(found_members).sum::<u64>();
         Self {
             input,
             window,
@@ -103,7 +104,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn group_exceeded(&self, action: &Action) -> Option<u64> {
         let record = action.subject.record.as_ref()?;
         let spent = self.window.spent_by_group.get(record).copied().unwrap_or(0);
-        let owned = self.input.groups.get(record)?.owned.len() as u64;
+        let owned = self.input.groups.get(record)?.owned.len() as u64 + found_members(action);
         let allowed = allowed(
             &self.input.rules.limits,
             Limit::MembersRemoved,
@@ -159,4 +160,13 @@ impl<'a> Ledger<'a> {
         let in_force = self.window.in_force.get(&limit).copied();
         Some(in_force.map_or(allowed, |in_force| allowed.min(in_force)))
     }
+}
+
+/// Members found in place, which an adoption makes ours.
+fn found_members(action: &Action) -> u64 {
+    let members = action
+        .adoption
+        .as_ref()
+        .map(|adoption| adoption.members.len());
+    members.unwrap_or(0) as u64
 }

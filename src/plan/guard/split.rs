@@ -49,7 +49,9 @@ pub(super) fn split_removals(action: &Action) -> Split {
     strip(&mut rest, &all, &BTreeSet::new());
     let mut removals = action.clone();
     removals.differences.clear();
+    // Apart from an adoption, which goes on, they are what the next plan makes of them too.
     removals.adoption = None;
+    removals.change = Change::Patch;
     removals.reason = Reason::MembersChanged;
     // Named by what it removes and nothing else: an approval must know it again.
     removals.costs = vec![Cost {

@@ -74,6 +74,7 @@ impl Staff {
             groups: GroupRules {
                 push: None,
                 when_gone: WhenGone::Empty,
+                ..GroupRules::default()
             },
             limits: Limits(self.limits.clone()),
             settle: std::time::Duration::from_secs(30),

@@ -17,7 +17,7 @@ use crate::mapping::MappingError;
 use crate::plan::action::{Limit, Subject};
 use crate::plan::guard::Window;
 use crate::plan::input::{Candidate, GroupCandidate, Input, Observed, OwnedEdge, Standing};
-use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Rules, Stale, WhenGone};
+use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Rules, Stale};
 use crate::plan::{Planned, Release, link_protected_by, plan};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, read_listed, to_json};
@@ -95,10 +95,7 @@ impl World {
                 protect: BTreeSet::new(),
                 rehire_key: None,
                 take_over: false,
-                groups: GroupRules {
-                    push: None,
-                    when_gone: WhenGone::Empty,
-                },
+                groups: GroupRules::default(),
                 // Guards have their own tests.
                 limits: Limits(BTreeMap::new()),
                 settle: std::time::Duration::from_secs(30),

@@ -164,7 +164,8 @@ impl Story {
             let mut actual: Vec<String> = members
                 .iter()
                 .map(|member| {
-                    let owner = users.iter().find(|(_, user)| user["id"] == member["value"]);
+                    let mut named = users.iter().chain(&groups);
+                    let owner = named.find(|(_, named)| named["id"] == member["value"]);
                     owner.map_or_else(|| format!("nobody: {member}"), |(name, _)| name.clone())
                 })
                 .collect();
