@@ -278,14 +278,25 @@ fn a_whole_directory_put_back_is_caught_by_the_audit_log() {
     );
 }
 
+/// The bare database of a state directory. The handle that was just dropped may hold on to
+/// the files for a moment: sled lets go of them on a thread of its own.
+fn database_at(state_dir: &Path) -> super::sled::Database {
+    use super::sled::{Database, DatabaseError};
+
+    for _ in 0..200 {
+        match Database::open(&state_dir.join("db"), &super::table::tree_names()) {
+            Err(DatabaseError::Busy) => std::thread::sleep(std::time::Duration::from_millis(50)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the database stayed busy for ten seconds");
+}
+
 #[test]
 fn what_a_newer_version_wrote_is_an_error_and_stays_where_it_is() {
-    use super::sled::Database;
-    use super::table;
-
     let (_folder, path) = state_dir();
     used(&path);
-    let database = Database::open(&path.join("db"), &table::tree_names()).unwrap();
+    let database = database_at(&path);
     let mut value = database.get(0, b"flushed").unwrap().unwrap();
     value[0] = 200;
     database
@@ -305,12 +316,11 @@ fn what_a_newer_version_wrote_is_an_error_and_stays_where_it_is() {
 
 #[test]
 fn verifying_misses_no_value_that_disappeared() {
-    use super::sled::Database;
     use super::table;
 
     let (_folder, path) = state_dir();
     used(&path);
-    let database = Database::open(&path.join("db"), &table::tree_names()).unwrap();
+    let database = database_at(&path);
     let links = table::tree_names()
         .iter()
         .position(|name| *name == "links")
