@@ -6,7 +6,6 @@
 //! either the acknowledgement, or an intent in doubt, or a patch to send again.
 
 mod log;
-mod order;
 mod record;
 pub mod report;
 mod run;
@@ -102,8 +101,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Requests of one turn, side by side as far as they do not refer to each other, a group
-    /// of them between two flushes.
+    /// Requests of one turn, side by side, a group of them between two flushes.
     async fn run_turn(
         &self,
         plan: &Plan,
@@ -113,9 +111,7 @@ impl Applier<'_> {
         step: &str,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
-        let waves = order::waves(plan, work.to_vec(), turn.0);
-        let size = self.group_size();
-        for group in waves.iter().flat_map(|wave| wave.chunks(size)) {
+        for group in work.chunks(self.group_size()) {
             self.open_intents(plan, group, turn).await?;
             // After a target-wide failure, or when asked to stop, what is under way ends by
             // itself, and nothing new is started.

@@ -79,6 +79,7 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
     actions.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));
     let releases = releases::settle(&mut actions, &input.people);
     references::settle(&mut actions);
+    groups::settle_waves(&mut actions);
     let mut held: Vec<Held> = people.held.into_iter().chain(groups.held).collect();
     held.append(&mut judged.held);
     held.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));

@@ -72,21 +72,7 @@ pub(super) fn select(
     full: bool,
     now: DateTime<Utc>,
 ) -> Result<Selection, SnapshotError> {
-    let open = known.open()?;
-    let mut selector = Selector {
-        known,
-        readings,
-        target,
-        everything,
-        full,
-        now,
-        awaited: references::awaited(&open),
-        open,
-        intents: known.intents()?,
-        scope_groups: Vec::new(),
-        scope_members: BTreeMap::new(),
-        selection: Selection::default(),
-    };
+    let mut selector = Selector::new(known, readings, target, everything, full, now)?;
     selector.resolve_scope()?;
     let changed = selector.changed()?;
     selector.take_people(
@@ -120,6 +106,34 @@ struct Selector<'a> {
     scope_groups: Vec<ScopeGroup>,
     scope_members: BTreeMap<RecordKey, BTreeSet<RecordKey>>,
     selection: Selection,
+}
+
+impl<'a> Selector<'a> {
+    /// Nothing selected yet.
+    fn new(
+        known: &'a Known,
+        readings: &'a Readings,
+        target: &'a Target,
+        everything: bool,
+        full: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Self, SnapshotError> {
+        let open = known.open()?;
+        Ok(Self {
+            known,
+            readings,
+            target,
+            everything,
+            full,
+            now,
+            awaited: references::awaited(&open),
+            open,
+            intents: known.intents()?,
+            scope_groups: Vec::new(),
+            scope_members: BTreeMap::new(),
+            selection: Selection::default(),
+        })
+    }
 }
 
 impl Selector<'_> {

@@ -5,6 +5,9 @@
 
 mod foreign;
 mod members;
+mod waves;
+
+pub(super) use waves::settle as settle_waves;
 mod nested;
 
 use std::collections::{BTreeMap, BTreeSet};

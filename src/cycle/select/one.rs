@@ -38,21 +38,7 @@ pub(in crate::cycle) fn select_one(
     everything: bool,
     now: DateTime<Utc>,
 ) -> Result<One, SnapshotError> {
-    let open = known.open()?;
-    let mut selector = Selector {
-        known,
-        readings,
-        target,
-        everything,
-        full: false,
-        now,
-        awaited: super::references::awaited(&open),
-        open,
-        intents: known.intents()?,
-        scope_groups: Vec::new(),
-        scope_members: BTreeMap::new(),
-        selection: Selection::default(),
-    };
+    let mut selector = Selector::new(known, readings, target, everything, false, now)?;
     selector.resolve_scope()?;
     let verdict = selector.judge_unread(record)?;
     let scope = selector.scope_reasons(record)?;
