@@ -25,6 +25,7 @@ use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::scope::ScopeGroup;
 use crate::snapshot::{Due, Intent, MirrorRow, Open, SnapshotError, View};
+use crate::text;
 
 /// Why an open row waits, where the next cycle must know it again.
 pub(super) const SUSPENDED: &str = "SuspendedAtTarget";
@@ -308,7 +309,8 @@ impl Selector<'_> {
             .rules
             .rehire_key
             .as_ref()
-            .and_then(|name| attributes?.values(name).first().map(Value::to_string));
+            .and_then(|name| attributes?.values(name).first().map(Value::to_string))
+            .map(|value| text::nfc(&value).into_owned());
         let open = self.open.get(record);
         let news = row.as_ref().is_some_and(|row| self.is_new(record, row));
         let due = self.is_due(record);

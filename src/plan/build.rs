@@ -15,7 +15,7 @@ use super::input::{Candidate, Input, Standing};
 use super::references::{self, Wanted};
 use crate::scim::difference::operations;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, is_same, read_path};
 use crate::snapshot::link::Link;
 use crate::target::profile::Profile;
 
@@ -371,8 +371,8 @@ fn differences(old: &AttributeMap, wanted: &Wanted) -> Vec<Difference> {
         .collect()
 }
 
-/// The values a resource holds at the wanted paths. A userName or address in another
-/// spelling is the same one (RFC 7643 §4.1) and no reason to write.
+/// The values a resource holds at the wanted paths. A userName or address in another case
+/// (RFC 7643 §4.1), or text in another Unicode form, is the same one and no reason to write.
 fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
     let mut found = AttributeMap::new();
     for (path, wanted) in wanted {
@@ -383,8 +383,7 @@ fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
         let Some(value) = read_path(&listed.json, path) else {
             continue;
         };
-        let name = path.attribute == "userName" || path.attribute == "emails";
-        let same = name && fold(path, value) == fold(path, wanted);
+        let same = is_same(path, value, wanted);
         found.insert(path.clone(), if same { wanted } else { value }.clone());
     }
     found

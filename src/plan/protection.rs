@@ -8,8 +8,10 @@ use super::action::Subject;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
 use crate::snapshot::link::Link;
+use crate::text;
 
-/// The key by which `protect` names somebody, if it does. Compared without regard to case.
+/// The key by which `protect` names somebody, if it does. Compared without regard to case and
+/// Unicode form: ids too, because a veto that reaches further locks nobody out.
 pub fn protected_by(
     subject: &Subject,
     acknowledged: &AttributeMap,
@@ -30,7 +32,7 @@ pub fn protected_by(
         }
     }
     keys.into_iter()
-        .find(|key| protect.contains(&key.to_lowercase()))
+        .find(|key| protect.contains(&text::fold(key)))
 }
 
 /// Like [`protected_by`], for something that is linked: its foreign externalId names it too.
@@ -41,7 +43,7 @@ pub fn link_protected_by(
 ) -> Option<String> {
     let foreign = || link.foreign_external_id.clone();
     protected_by(subject, &link.acknowledged, protect)
-        .or_else(|| foreign().filter(|key| protect.contains(&key.to_lowercase())))
+        .or_else(|| foreign().filter(|key| protect.contains(&text::fold(key))))
 }
 
 /// Like [`protected_by`], by what the target shows: also addresses and keys that nobody maps.
@@ -56,7 +58,7 @@ pub(super) fn listed_protected_by(
     }
     let named = shown
         .into_iter()
-        .find(|key| protect.contains(&key.to_lowercase()));
+        .find(|key| protect.contains(&text::fold(key)));
     named
         .map(str::to_owned)
         .or_else(|| protected_by(subject, &AttributeMap::new(), protect))

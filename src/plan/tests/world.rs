@@ -123,7 +123,7 @@ impl World {
     }
 
     pub(super) fn protect(&mut self, key: &str) {
-        self.rules.protect.insert(key.to_lowercase());
+        self.rules.protect.insert(crate::text::fold(key));
     }
 
     pub(super) fn limit(&mut self, limit: Limit, count: Option<u64>, percent: Option<f64>) {
