@@ -116,6 +116,7 @@ impl<'a> Table<'a> {
                 let reference = Reference::Linked(resource.clone());
                 self.people.coming.insert(record.clone(), reference);
                 self.taken.insert(resource);
+                self.people.moved.extend(moved_from.clone());
                 let adopt = Joining::Adopt(listed, moved_from);
                 self.joining.push((record.clone(), adopt));
             }
@@ -171,8 +172,7 @@ impl<'a> Table<'a> {
         desired: &AttributeMap,
         before: Option<Value>,
     ) -> Wanted {
-        let coming = &self.people.coming;
-        references::with_manager(desired.clone(), candidate, coming, self.input, before)
+        references::with_manager(desired.clone(), candidate, &self.people, self.input, before)
     }
 
     /// Whether a record may have the one resource it matches, and from whom the link moves;
