@@ -252,11 +252,13 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
 }
 
 /// Linking what was found, and patching what differs. A foreign externalId is kept unless
-/// `take_over`; an inactive person is switched on.
+/// `take_over`; an inactive person is switched on. `former` is what was acknowledged of the
+/// record whose link moves: of that, what the new one has no value for is cleared.
 pub(super) fn adopt(
     subject: Subject,
     listed: &Listed,
     wanted: impl Into<Wanted>,
+    former: &AttributeMap,
     take_over: bool,
     reason: Reason,
 ) -> Action {
@@ -273,7 +275,13 @@ pub(super) fn adopt(
     if foreign.is_some() && !take_over {
         wanted.values.remove(&external_id);
     }
-    let found = values_found(listed, &wanted.values);
+    let mut found = values_found(listed, &wanted.values);
+    for (path, value) in values_found(listed, former) {
+        found.entry(path).or_insert(value);
+    }
+    if foreign.is_some() && !take_over {
+        found.remove(&external_id);
+    }
     let kind = subject.kind;
     let differences = differences(&found, &wanted);
     let switch_on = kind == Kind::User && !listed.active;
@@ -286,6 +294,12 @@ pub(super) fn adopt(
     }
     if differences.iter().any(changes_identifier) {
         costs.push(cost(Limit::Identifiers));
+    }
+    if differences
+        .iter()
+        .any(|difference| difference.new.is_none())
+    {
+        costs.push(cost(Limit::Cleared));
     }
     if switch_on {
         costs.push(cost(Limit::Reactivations));

@@ -248,7 +248,10 @@ impl<'a> Table<'a> {
         let take_over = self.input.rules.take_over;
         let wanted = self.wanted(group);
         let remove = self.foreign(&subject, group, listed, &wanted);
-        let mut action = build::adopt(subject, listed, desired.clone(), take_over, Reason::Matched);
+        let nobody = AttributeMap::new();
+        let desired = desired.clone();
+        let reason = Reason::Matched;
+        let mut action = build::adopt(subject, listed, desired, &nobody, take_over, reason);
         let add = put_found_members(&mut action, wanted, listed);
         members::put_into(&mut action, add, remove, self.members_per_request());
         self.groups.actions.push(action);

@@ -146,15 +146,25 @@ impl<'a> Table<'a> {
                 }
                 Joining::Adopt(listed, moved_from) => {
                     let before = references::found(listed);
-                    let wanted = self.with_manager(candidate, desired, before);
+                    let mut wanted = self.with_manager(candidate, desired, before);
                     subject.resource = Some(listed.id.clone());
                     let reason = match moved_from {
                         Some(_) => Reason::Rehired,
                         None => Reason::Matched,
                     };
-                    // The externalId of the former record is one of ours.
-                    let take_over = self.input.rules.take_over || moved_from.is_some();
-                    let mut action = build::adopt(subject, listed, wanted, take_over, reason);
+                    let former = moved_from.as_ref();
+                    let former = former.and_then(|former| self.input.people.get(former));
+                    let former = former.and_then(|former| former.link.as_ref());
+                    let mut acknowledged = AttributeMap::new();
+                    if let Some(link) = former {
+                        wanted.values = build::keep_what_stays(&wanted.values, link, self.input);
+                        acknowledged.clone_from(&link.acknowledged);
+                    }
+                    // The externalId of the former record is one of ours, unless it was kept.
+                    let ours = former.is_some_and(|link| link.foreign_external_id.is_none());
+                    let take_over = self.input.rules.take_over || ours;
+                    let mut action =
+                        build::adopt(subject, listed, wanted, &acknowledged, take_over, reason);
                     if let Some(adoption) = &mut action.adoption {
                         adoption.moved_from = moved_from;
                     }

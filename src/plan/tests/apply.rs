@@ -72,6 +72,10 @@ impl World {
             Some(references::to(&link_of(self, record)?.resource.0))
         });
         let request = &filled;
+        // It was only about a manager who did not come.
+        if references::is_empty(request) && action.requests.len() == 1 {
+            return Err(Refused);
+        }
         match &request.write {
             Write::Create {
                 attributes,

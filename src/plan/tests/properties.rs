@@ -171,15 +171,14 @@ fn check_claims(world: &World, plan: &Plan) {
     }
 }
 
-/// No two people who should be at the target have one key there.
-fn check_keys(world: &World) {
+/// No two people who should be at the target have one key there. Who was refused another key
+/// still has the one that the plan had given away.
+fn check_keys(world: &World, refused: &BTreeSet<RecordKey>) {
     let name = path("externalId");
     let mut seen = BTreeSet::new();
     for (id, person) in &world.people {
-        let link = person
-            .link
-            .as_ref()
-            .filter(|_| person.standing.is_entitled());
+        let counts = person.standing.is_entitled() && !refused.contains(&key(Kind::User, id));
+        let link = person.link.as_ref().filter(|_| counts);
         let user = link.and_then(|link| world.users.get(&link.resource));
         if let Some(user) = user.filter(|user| user.active) {
             let value = user.attributes.get(&name).map(ToString::to_string);
@@ -292,7 +291,8 @@ fn check_members(world: &World, id: &str, excepted: &BTreeSet<&str>) {
     if world.rules.groups.authoritative {
         for member in shell.members.iter().filter(|id| !group.owned.contains(*id)) {
             let waits = world.users.get(member).is_some_and(|user| {
-                found_by(world, user).any(|(person, _)| excepted.contains(person))
+                found_by(world, user)
+                    .any(|(id, person)| excepted.contains(id) || person.standing.is_unknown())
             });
             assert!(
                 waits || must_stay(world, member),
@@ -402,13 +402,13 @@ fn run_once(
     let refused = world.apply(plan);
     check_refusals(world, plan, &refused);
     check_outcome(world, plan, &refused);
-    check_keys(world);
     for (shell, member) in foreign {
         let group = world.shells.get(&shell);
         let kept = group.is_none_or(|group| group.members.contains(&member));
         assert!(kept, "{member} of somebody else was taken out of {shell}");
     }
     let refused = records(refused.iter().map(|index| &plan.actions[*index].subject));
+    check_keys(world, &refused);
     let mut held = records(plan.held.iter().map(|held| &held.subject));
     // Several matched somebody who left; this plan may have taken one of them away.
     let stale = plan
