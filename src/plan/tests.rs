@@ -6,6 +6,7 @@ mod groups;
 mod guard;
 mod properties;
 mod references;
+mod rehires;
 mod releases;
 mod render;
 mod table;

@@ -221,7 +221,10 @@ pub(super) fn world_before(history: &History) -> World {
     for (number, badge) in history.badges.iter().flatten().enumerate() {
         world.rules.rehire_key = Some("badge".to_owned());
         let person = world.person(&person_id(number));
-        if let Some(badge) = badge {
+        // Nobody succeeds the protected: by a source id, protection ends with the link, and what
+        // it kept goes one plan later.
+        let protected = history.protected.contains(&number);
+        if let Some(badge) = badge.filter(|_| !protected) {
             person.rehire_key(&badge.to_string());
         }
     }
@@ -242,18 +245,16 @@ pub(super) fn take_step(world: &mut World, step: &Step) {
     for (number, says) in step.people.iter().enumerate() {
         let id = person_id(number);
         let staff = number < STAFF;
+        // A protection that ends with a value lets go one plan later; not a story for here.
+        let shared = number.checked_sub(STAFF).map(person_id);
+        let shared = shared.filter(|id| says.shares_id && !world.rules.protect.contains(id));
         let mut person = world.person(&id).without_error(&id);
         person = person.named(&format!("n{}", says.name));
         person = match says.title {
             Some(title) => person.titled(&format!("t{title}")),
             None => person.without("title"),
         };
-        let external_id = if says.shares_id && !staff {
-            person_id(number - STAFF)
-        } else {
-            id.clone()
-        };
-        person = person.known_as(&external_id);
+        person = person.known_as(shared.as_ref().unwrap_or(&id));
         if !says.mapped {
             person = person.unmappable();
         }
