@@ -183,6 +183,8 @@ fn check_keys(world: &World, refused: &BTreeSet<RecordKey>) {
     for (id, person) in &world.people {
         let counts = person.standing.is_entitled() && !refused.contains(&key(Kind::User, id));
         let link = person.link.as_ref().filter(|_| counts);
+        // What was there before us may repeat itself.
+        let link = link.filter(|link| link.foreign_external_id.is_none());
         let user = link.and_then(|link| world.users.get(&link.resource));
         if let Some(user) = user.filter(|user| user.active) {
             let value = user.attributes.get(&name).map(ToString::to_string);
