@@ -1,5 +1,6 @@
 //! `generate`: what packages and editors want: manual pages, completions, the schema of the
-//! configuration; and a preset as it is shipped. Needs no configuration and no state.
+//! configuration and its reference; and a preset as it is shipped. Needs no configuration and
+//! no state.
 
 use std::path::Path;
 
@@ -9,8 +10,8 @@ use provisor_connectors::presets;
 
 use super::args::{self, GenerateArguments, Generated};
 use super::exit::Exit;
-use super::schema;
 use super::terminal::{Stop, Terminal};
+use super::{reference, schema};
 use crate::spelling;
 
 /// Runs `provisor generate`.
@@ -27,6 +28,7 @@ pub(super) fn run(arguments: &GenerateArguments, terminal: &mut Terminal) -> Res
                 .expect("the document has only text keys");
             format!("{schema}\n")
         }
+        Generated::Reference => reference::reference(),
         Generated::Preset { name } => preset(name)?.to_owned(),
     };
     terminal.print(&text);
