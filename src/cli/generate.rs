@@ -117,6 +117,30 @@ mod tests {
         }
     }
 
+    /// What a shell completes, and what the README has, is what can be generated.
+    #[test]
+    fn everything_that_can_be_generated_is_completed_and_in_the_readme() {
+        use clap::ValueEnum;
+        let readme = include_str!("../../README.md");
+        let row = "| `provisor generate` |";
+        let row = readme.lines().find(|line| line.starts_with(row)).unwrap();
+        let mut command = args::command();
+        let generate = command.find_subcommand_mut("generate").unwrap();
+        let names = generate.get_subcommands().map(clap::Command::get_name);
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let help = generate.render_help().to_string();
+        for what in &names {
+            assert!(row.contains(&format!("`{what}")), "the README lacks {what}");
+            assert!(help.contains(&format!("  {what} ")), "{help}");
+            for shell in Shell::value_variants() {
+                assert!(
+                    completions(*shell).contains(what.as_str()),
+                    "{shell}: {what}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_misspelt_preset_is_a_usage_error_with_a_hint() {
         assert!(preset("generic").unwrap().contains("[profile]"));
