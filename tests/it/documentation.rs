@@ -14,8 +14,11 @@ const CONCEPTS: &str = include_str!("../../docs/concepts.md");
 
 /// Every word of an enum as it is printed. The type itself says them when it meets another.
 fn words_of<T: DeserializeOwned + std::fmt::Debug>() -> BTreeSet<String> {
-    let message = serde_json::from_str::<T>("\"?\"").unwrap_err().to_string();
-    let (_, expected) = message.split_once("expected ").unwrap();
+    let error = serde_json::from_str::<T>("\"?\"").expect_err("no variant is called `?`");
+    let message = error.to_string();
+    let (_, expected) = message
+        .split_once("expected ")
+        .expect("serde says which variants there are");
     let words = expected.split('`').skip(1).step_by(2);
     words.map(str::to_owned).collect()
 }
@@ -77,8 +80,8 @@ fn root() -> &'static Path {
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
     for folder in [root().to_owned(), root().join("docs")] {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(folder).expect("the folder is part of the repository") {
+            let path = entry.expect("the folder can be read").path();
             if path.extension().is_some_and(|extension| extension == "md") {
                 pages.push(path);
             }
