@@ -42,9 +42,9 @@ pub struct Joined {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Person {
-    /// At most one of each source, in order of precedence.
+    /// At most one of each source, in order of precedence: what they say is what counts.
     records: Vec<RecordKey>,
-    /// Those of them that own a resource; or else the one that would.
+    /// Those of them that own a resource; or else a former record that does, or the first.
     speakers: Vec<RecordKey>,
 }
 
@@ -53,8 +53,8 @@ impl Joined {
     /// are in order of precedence; `doubts` says of whom the value cannot be told, and why.
     ///
     /// A source in which several active records have the value says nothing: nobody with that
-    /// value is joined, and all are contested. Of several that are not active, the one with a
-    /// link counts.
+    /// value is joined, and all are contested. Otherwise the active record counts, and of
+    /// several that are not active one with a link.
     pub fn new(
         sources: &[String],
         sharing: &[Vec<Claimant>],
@@ -101,16 +101,25 @@ impl Joined {
             .iter()
             .filter_map(|source| of_source(source).into_iter().find(|it| counts(it)))
             .collect();
-        if people.len() < 2 {
+        let Some(first) = people.first() else {
             return;
-        }
+        };
         let mut speakers: Vec<RecordKey> = people
             .iter()
             .filter(|claimant| claimant.linked)
             .map(|claimant| claimant.record.clone())
             .collect();
         if speakers.is_empty() {
-            speakers.extend(people.first().map(|claimant| claimant.record.clone()));
+            // A source may have given them a new record: the resource is the former one's. A
+            // record that is still there is somebody else's, whatever its value.
+            let former =
+                |claimant: &&Claimant| claimant.linked && claimant.presence == Presence::Gone;
+            let mut claimants = sources.iter().flat_map(|source| of_source(source));
+            let owner = claimants.find(former);
+            speakers.push(owner.unwrap_or(first).record.clone());
+        }
+        if people.len() == 1 && speakers == [first.record.clone()] {
+            return;
         }
         let person = Arc::new(Person {
             records: people
@@ -119,12 +128,13 @@ impl Joined {
                 .collect(),
             speakers,
         });
-        for record in &person.records {
+        for record in person.records.iter().chain(&person.speakers) {
             self.of.insert(record.clone(), Arc::clone(&person));
         }
     }
 
-    /// The records of the person that this record is of, in order of precedence.
+    /// What counts of the person that this record is of: one record of each source that has
+    /// them, in order of precedence.
     pub fn records<'a>(&'a self, record: &'a RecordKey) -> &'a [RecordKey] {
         match self.of.get(record) {
             Some(person) => &person.records,
