@@ -453,7 +453,7 @@ fn limits() -> impl Strategy<Value = BTreeMap<Limit, (u64, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn histories_converge(history in history()) {

@@ -17,7 +17,7 @@ use crate::mapping::MappingError;
 use crate::plan::action::{Limit, Subject};
 use crate::plan::guard::Window;
 use crate::plan::input::{
-    Candidate, GroupCandidate, Input, Observed, OwnedEdge, Referenced, Standing,
+    Candidate, GroupCandidate, Input, Observed, OwnedEdge, ProtectedMember, Referenced, Standing,
 };
 use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Nested, Rules, Stale};
 use crate::plan::{Planned, Release, link_protected_by, plan};
@@ -102,6 +102,7 @@ impl World {
                 adopt_inactive: AdoptInactive::Reactivate,
                 protect: BTreeSet::new(),
                 rehire_key: None,
+                join_key: None,
                 take_over: false,
                 groups: GroupRules::default(),
                 // Guards have their own tests.
@@ -245,6 +246,8 @@ impl World {
             suspended: false,
             rehire_key: person.rehire_key.clone(),
             manager: person.manager.as_ref().map(|id| self.referenced(id)),
+            joined: Vec::new(),
+            contested: None,
         }
     }
 
@@ -330,7 +333,9 @@ impl World {
                 resource: Some(resource.clone()),
                 name: id.to_owned(),
             };
-            link_protected_by(&subject, link, &self.rules.protect)
+            let key = link_protected_by(&subject, link, &self.rules.protect)?;
+            let name = subject.name;
+            Some(ProtectedMember { name, key })
         });
         let standing = owner.map(|(id, _)| &self.people[id].standing);
         if let Some((id, group)) = self.group_at(resource) {
