@@ -19,3 +19,4 @@ mod spelling;
 pub mod target;
 pub mod telemetry;
 pub mod template;
+mod text;

@@ -18,7 +18,7 @@ use provisor_connectors::{Attributes, Kind, Record, SourceId};
 use serde_json::Value;
 
 use crate::scim::path::AttributePath;
-use crate::scim::resource::AttributeMap;
+use crate::scim::resource::{AttributeMap, normalized};
 use crate::template::{Language, Template};
 
 pub use default::default_attributes;
@@ -149,7 +149,8 @@ impl Mapping {
     }
 
     /// Maps one record: defaults, then explicit entries over them. `externalId` is the
-    /// source's id unless mapped otherwise. Values are trimmed; an empty one is left out.
+    /// source's id unless mapped otherwise. Values are trimmed; an empty one is left out. Text
+    /// is in Normalization Form C, but for ids: `externalId` and references are as they were.
     /// Groups map `displayName` (from `displayName`, else `name`/`cn`) and `externalId`;
     /// explicit entries are about users only.
     pub fn apply(
@@ -189,7 +190,11 @@ impl Mapping {
                 mapped.insert(path.clone(), found);
             }
         }
-        Ok(mapped)
+        let sent = mapped.into_iter().map(|(path, value)| {
+            let value = normalized(&path, value);
+            (path, value)
+        });
+        Ok(sent.collect())
     }
 
     /// What one path of a user maps to: as in [`Mapping::apply`], which it is a part of.

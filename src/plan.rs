@@ -57,7 +57,7 @@ pub struct Release {
 /// Plans one target. A release frees what is still planned identically, and never more.
 pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Planned {
     let people = people::decide(input);
-    let groups = groups::decide(input, &people.coming);
+    let groups = groups::decide(input, &people.coming, &people.moved);
     let mut actions = people.actions;
     actions.extend(groups.actions);
     actions.sort_by(|left, right| order(&left.subject).cmp(&order(&right.subject)));

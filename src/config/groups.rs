@@ -1,7 +1,7 @@
 //! `[targets.NAME.groups]`: which groups are pushed, under which names and with which members,
 //! and what becomes of those that go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::ConfigError;
 use super::document::Document;
 use crate::plan::rules::{GroupBy, GroupRules, Nested, WhenGone};
+use crate::text;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +69,14 @@ impl RawGroups {
                     "write the name that the target should see, or leave the group out of `push`",
                 ));
             }
-            rename.insert(name, text.to_owned());
+            // By a name in the form that names have, or by an id as it is.
+            let composed = text::nfc(&name).into_owned();
+            rename
+                .entry(composed)
+                .or_insert_with(|| text::nfc(text).into_owned());
+            rename
+                .entry(name)
+                .or_insert_with(|| text::nfc(text).into_owned());
         }
         let members_per_request = match &self.members_per_request {
             Some(count) if *count.get_ref() == 0 => {
@@ -158,12 +166,15 @@ fn compile(
         if pattern.get_ref().trim().is_empty() {
             return Err(refuse("the pattern is empty"));
         }
-        // Names are not paths: `*` also matches a slash.
-        let glob = globset::GlobBuilder::new(pattern.get_ref())
-            .literal_separator(false)
-            .build()
-            .map_err(|error| refuse(&format!("the pattern is not valid: {}", error.kind())))?;
-        set.add(glob);
+        // For names, in the form that names have; and as it is, for ids.
+        for form in BTreeSet::from([&*text::nfc(pattern.get_ref()), pattern.get_ref()]) {
+            // Names are not paths: `*` also matches a slash.
+            let glob = globset::GlobBuilder::new(form)
+                .literal_separator(false)
+                .build()
+                .map_err(|error| refuse(&format!("the pattern is not valid: {}", error.kind())))?;
+            set.add(glob);
+        }
     }
     set.build()
         .map_err(|error| document.error_without_place(&error.to_string(), "use fewer patterns"))

@@ -26,6 +26,7 @@ use crate::mapping::{Expression, expand_key};
 use crate::plan::rules::{AdoptInactive, Rules, Stale};
 use crate::scim::path::AttributePath;
 use crate::template::Language;
+use crate::text;
 
 const DEFAULT_FULL_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(30);
@@ -355,7 +356,7 @@ fn check_protect(
 ) -> Result<BTreeSet<String>, ConfigError> {
     keys.into_iter()
         .map(|key| {
-            let text = key.get_ref().trim().to_lowercase();
+            let text = text::fold(key.get_ref().trim());
             if text.is_empty() {
                 return Err(document.error(
                     key.span(),

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey, SourceId};
+use serde_json::Value;
 
 use super::known::Known;
 use super::read::{Readings, failed};
@@ -18,11 +19,12 @@ use crate::plan::matching::{key_values, keys_for};
 use crate::plan::waiting_for_others;
 use crate::scim::message::Capabilities;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{ResourceId, read_path};
+use crate::scim::resource::{ResourceId, is_same, read_path};
 use crate::snapshot::SnapshotError;
 use crate::target::error::TargetError;
 use crate::target::lookup::Lookup;
 use crate::target::{Client, Listing};
+use crate::text;
 
 /// What was seen of the target.
 #[derive(Default)]
@@ -207,6 +209,7 @@ impl Observer<'_> {
             for path in keys_for(kind, &self.target.rules.match_on) {
                 for value in key_values(desired, &path) {
                     wanted.push((path.clone(), value.clone()));
+                    wanted.extend(other_form(&path, value).map(|other| (path.clone(), other)));
                 }
             }
         }
@@ -334,6 +337,13 @@ impl Observer<'_> {
         }
         Ok(None)
     }
+}
+
+/// A key as a server may keep it that does not compose its text: it would not find the
+/// composed one. Ids have no other form.
+fn other_form(path: &AttributePath, value: &Value) -> Option<Value> {
+    let taken_apart = Value::String(text::decomposed(value.as_str()?)?);
+    is_same(path, value, &taken_apart).then_some(taken_apart)
 }
 
 fn candidate_mut<'a>(

@@ -27,6 +27,7 @@ use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::scope::ScopeGroup;
 use crate::snapshot::{Due, Intent, MirrorRow, Open, SnapshotError, View};
+use crate::text;
 
 /// Why an open row waits, where the next cycle must know it again.
 pub(super) const SUSPENDED: &str = "SuspendedAtTarget";
@@ -325,7 +326,8 @@ impl Selector<'_> {
         };
         let rehire_key = self.target.rules.rehire_key.as_ref().and_then(|name| {
             let attributes = said.attributes.as_ref()?;
-            attributes.values(name).first().map(Value::to_string)
+            let value = attributes.values(name).first().map(Value::to_string)?;
+            Some(text::nfc(&value).into_owned())
         });
         let open = self.open.get(record);
         let due = self.is_due(record);

@@ -469,3 +469,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn text_is_composed_and_ids_are_left_alone() {
+    let record = attributes(&[
+        ("userName", "zoe\u{308}@example.com"),
+        ("boss", "Jose\u{301}"),
+        ("shop", "Cafe\u{301}"),
+    ]);
+    let mapping = compile(&[("manager", "boss"), ("title", "{{ shop }} 1")]);
+    let id = SourceId::new("Zoe\u{308}");
+    let mapped = mapping.apply(Kind::User, &id, &record).unwrap();
+    let at = |path: &AttributePath| mapped[path].as_str().unwrap().to_owned();
+    assert_eq!(at(&AttributePath::user_name()), "zo\u{eb}@example.com");
+    assert_eq!(at(&AttributePath::core("title")), "Caf\u{e9} 1");
+    assert_eq!(at(&AttributePath::external_id()), "Zoe\u{308}");
+    assert_eq!(at(&AttributePath::manager()), "Jose\u{301}");
+}

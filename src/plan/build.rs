@@ -15,7 +15,7 @@ use super::input::{Candidate, Input, Standing};
 use super::references::{self, Wanted};
 use crate::scim::difference::operations;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, is_same, read_path};
 use crate::snapshot::link::Link;
 use crate::target::profile::Profile;
 
@@ -252,11 +252,13 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
 }
 
 /// Linking what was found, and patching what differs. A foreign externalId is kept unless
-/// `take_over`; an inactive person is switched on.
+/// `take_over`; an inactive person is switched on. `former` is what was acknowledged of the
+/// record whose link moves: of that, what the new one has no value for is cleared.
 pub(super) fn adopt(
     subject: Subject,
     listed: &Listed,
     wanted: impl Into<Wanted>,
+    former: &AttributeMap,
     take_over: bool,
     reason: Reason,
 ) -> Action {
@@ -273,7 +275,13 @@ pub(super) fn adopt(
     if foreign.is_some() && !take_over {
         wanted.values.remove(&external_id);
     }
-    let found = values_found(listed, &wanted.values);
+    let mut found = values_found(listed, &wanted.values);
+    for (path, value) in values_found(listed, former) {
+        found.entry(path).or_insert(value);
+    }
+    if foreign.is_some() && !take_over {
+        found.remove(&external_id);
+    }
     let kind = subject.kind;
     let differences = differences(&found, &wanted);
     let switch_on = kind == Kind::User && !listed.active;
@@ -286,6 +294,12 @@ pub(super) fn adopt(
     }
     if differences.iter().any(changes_identifier) {
         costs.push(cost(Limit::Identifiers));
+    }
+    if differences
+        .iter()
+        .any(|difference| difference.new.is_none())
+    {
+        costs.push(cost(Limit::Cleared));
     }
     if switch_on {
         costs.push(cost(Limit::Reactivations));
@@ -371,8 +385,8 @@ fn differences(old: &AttributeMap, wanted: &Wanted) -> Vec<Difference> {
         .collect()
 }
 
-/// The values a resource holds at the wanted paths. A userName or address in another
-/// spelling is the same one (RFC 7643 §4.1) and no reason to write.
+/// The values a resource holds at the wanted paths. A userName or address in another case
+/// (RFC 7643 §4.1), or text in another Unicode form, is the same one and no reason to write.
 fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
     let mut found = AttributeMap::new();
     for (path, wanted) in wanted {
@@ -383,8 +397,7 @@ fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
         let Some(value) = read_path(&listed.json, path) else {
             continue;
         };
-        let name = path.attribute == "userName" || path.attribute == "emails";
-        let same = name && fold(path, value) == fold(path, wanted);
+        let same = is_same(path, value, wanted);
         found.insert(path.clone(), if same { wanted } else { value }.clone());
     }
     found

@@ -39,23 +39,29 @@ pub(super) struct Groups {
     pub(super) listed: Vec<Listed>,
 }
 
-/// Decides about every group of the input. `coming` are the people whom this plan links.
-pub(super) fn decide(input: &Input<'_>, coming: &BTreeMap<RecordKey, Reference>) -> Groups {
+/// Decides about every group of the input. `coming` are the people whom this plan links,
+/// `moved` those whose link it gives to another.
+pub(super) fn decide(
+    input: &Input<'_>,
+    coming: &BTreeMap<RecordKey, Reference>,
+    moved: &BTreeSet<RecordKey>,
+) -> Groups {
     let inner = |group: &GroupCandidate| group.members.iter().any(|each| each.kind == Kind::Group);
     if !input.groups.values().any(inner) {
-        return Table::new(input, coming).decide();
+        return Table::new(input, coming, moved).decide();
     }
     // Members decide about no group's own fate, so a first round tells which groups there
     // will be for others to contain.
-    let first = Table::new(input, coming).decide();
+    let first = Table::new(input, coming, moved).decide();
     let mut coming = coming.clone();
     coming.extend(nested::arrivals(&first.actions));
-    Table::new(input, &coming).decide()
+    Table::new(input, &coming, moved).decide()
 }
 
 struct Table<'a> {
     input: &'a Input<'a>,
     coming: &'a BTreeMap<RecordKey, Reference>,
+    moved: &'a BTreeSet<RecordKey>,
     /// What each unlinked group finds.
     found: BTreeMap<&'a RecordKey, Match>,
     /// How many groups that are, or may be, pushed find a resource.
@@ -70,7 +76,11 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(input: &'a Input<'a>, coming: &'a BTreeMap<RecordKey, Reference>) -> Self {
+    fn new(
+        input: &'a Input<'a>,
+        coming: &'a BTreeMap<RecordKey, Reference>,
+        moved: &'a BTreeSet<RecordKey>,
+    ) -> Self {
         let candidates = || {
             let groups = input.groups.iter();
             groups.map(|(record, group)| (record, &group.group))
@@ -100,6 +110,7 @@ impl<'a> Table<'a> {
         Self {
             input,
             coming,
+            moved,
             found,
             suitors,
             waiting,
@@ -237,7 +248,10 @@ impl<'a> Table<'a> {
         let take_over = self.input.rules.take_over;
         let wanted = self.wanted(group);
         let remove = self.foreign(&subject, group, listed, &wanted);
-        let mut action = build::adopt(subject, listed, desired.clone(), take_over, Reason::Matched);
+        let nobody = AttributeMap::new();
+        let desired = desired.clone();
+        let reason = Reason::Matched;
+        let mut action = build::adopt(subject, listed, desired, &nobody, take_over, reason);
         let add = put_found_members(&mut action, wanted, listed);
         members::put_into(&mut action, add, remove, self.members_per_request());
         self.groups.actions.push(action);

@@ -30,6 +30,8 @@ pub(super) struct People {
     pub(super) listed: Vec<Listed>,
     /// Records that this plan links, and how a membership refers to them.
     pub(super) coming: BTreeMap<RecordKey, Reference>,
+    /// Records whose link this plan gives to another: the resource is not theirs any more.
+    pub(super) moved: BTreeSet<RecordKey>,
     /// Creates in doubt that are now known not to have happened, of records that need none.
     pub(super) closed_intents: BTreeSet<RecordKey>,
 }
@@ -37,16 +39,11 @@ pub(super) struct People {
 /// Decides about every person of the input.
 pub(super) fn decide(input: &Input<'_>) -> People {
     let mut table = Table::new(input);
-    // Who joins is settled before anybody's values: it may be somebody's manager.
+    // Who gets a link, and be it to be switched off, is settled before anybody's values: it may
+    // be somebody's manager.
     for (record, candidate) in &input.people {
         if candidate.standing.is_entitled() && candidate.standing_link().is_none() {
             table.entitled_unlinked(record, candidate);
-        }
-    }
-    table.join();
-    for (record, candidate) in &input.people {
-        if let (Standing::Entitled, Some(link)) = (&candidate.standing, candidate.standing_link()) {
-            table.entitled_linked(record, candidate, link);
         }
     }
     for (record, candidate) in &input.people {
@@ -55,6 +52,12 @@ pub(super) fn decide(input: &Input<'_>) -> People {
             (Standing::Unknown(why), _) => table.unknown(record, candidate, why),
             (_, Some(link)) => table.leaver(record, candidate, link),
             (_, None) => table.never_linked(record, candidate),
+        }
+    }
+    table.join();
+    for (record, candidate) in &input.people {
+        if let (Standing::Entitled, Some(link)) = (&candidate.standing, candidate.standing_link()) {
+            table.entitled_linked(record, candidate, link);
         }
     }
     table.unlinked();

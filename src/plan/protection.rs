@@ -10,8 +10,10 @@ use super::action::Subject;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
 use crate::snapshot::link::Link;
+use crate::text;
 
-/// The key by which `protect` names somebody, if it does. Compared without regard to case.
+/// The key by which `protect` names somebody, if it does. Compared without regard to case and
+/// Unicode form: ids too, because a veto that reaches further locks nobody out.
 pub fn protected_by(
     subject: &Subject,
     acknowledged: &AttributeMap,
@@ -32,13 +34,13 @@ pub fn protected_by(
         }
     }
     keys.into_iter()
-        .find(|key| protect.contains(&key.to_lowercase()))
+        .find(|key| protect.contains(&text::fold(key)))
 }
 
 /// The source id by which `protect` names a person of whom several sources have a record.
 pub fn record_protected_by(records: &[RecordKey], protect: &BTreeSet<String>) -> Option<String> {
     let ids = records.iter().map(|record| record.id.as_str());
-    let mut named = ids.filter(|id| protect.contains(&id.to_lowercase()));
+    let mut named = ids.filter(|id| protect.contains(&text::fold(id)));
     named.next().map(str::to_owned)
 }
 
@@ -50,7 +52,7 @@ pub fn link_protected_by(
 ) -> Option<String> {
     let foreign = || link.foreign_external_id.clone();
     protected_by(subject, &link.acknowledged, protect)
-        .or_else(|| foreign().filter(|key| protect.contains(&key.to_lowercase())))
+        .or_else(|| foreign().filter(|key| protect.contains(&text::fold(key))))
 }
 
 /// Like [`protected_by`], by what the target shows: also addresses and keys that nobody maps.
@@ -65,7 +67,7 @@ pub(super) fn listed_protected_by(
     }
     let named = shown
         .into_iter()
-        .find(|key| protect.contains(&key.to_lowercase()));
+        .find(|key| protect.contains(&text::fold(key)));
     named
         .map(str::to_owned)
         .or_else(|| protected_by(subject, &AttributeMap::new(), protect))

@@ -6,13 +6,14 @@
 
 mod waves;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use provisor_connectors::RecordKey;
 use serde_json::{Value, json};
 
 use super::action::{Action, Change, Reference, Request, Write};
 use super::input::{Candidate, Input};
+use super::people::People;
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, read_path};
@@ -37,12 +38,12 @@ impl From<AttributeMap> for Wanted {
     }
 }
 
-/// Adds the manager to somebody's plain values. `coming` is whom this plan links; `before`
-/// the reference that the target has now.
+/// Adds the manager to somebody's plain values. `people` tells whom this plan links, and
+/// whose link it moves; `before` is the reference that the target has now.
 pub(super) fn with_manager(
     mut values: AttributeMap,
     candidate: &Candidate,
-    coming: &BTreeMap<RecordKey, Reference>,
+    people: &People,
     input: &Input<'_>,
     before: Option<Value>,
 ) -> Wanted {
@@ -54,8 +55,10 @@ pub(super) fn with_manager(
         .get(&manager.record)
         .is_some_and(|person| person.missing);
     let mut pending = None;
-    let resource = manager.resource.as_ref().filter(|_| !seen_missing);
-    let value = match (coming.get(&manager.record), resource) {
+    let moved = people.moved.contains(&manager.record);
+    let resource = manager.resource.as_ref();
+    let resource = resource.filter(|_| !seen_missing && !moved);
+    let value = match (people.coming.get(&manager.record), resource) {
         (Some(Reference::Pending(record)), _) => {
             pending = Some(record.clone());
             before

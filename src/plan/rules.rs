@@ -17,7 +17,7 @@ pub struct Rules {
     /// What to do with an inactive match.
     pub adopt_inactive: AdoptInactive,
     /// Source ids, resource ids, userNames, e-mails and externalIds that are never
-    /// deactivated, deleted or stripped. Compared without regard to case.
+    /// deactivated, deleted or stripped. Folded: they compare without regard to case and form.
     pub protect: BTreeSet<String>,
     /// The source attribute that proves a rehire.
     pub rehire_key: Option<String>,
@@ -61,7 +61,8 @@ pub struct GroupRules {
     /// The source alone says who is in a pushed group: on full cycles, members that provisor
     /// never added are removed too.
     pub authoritative: bool,
-    /// What a group is called at the target, by its name or source id in the source. Exact.
+    /// What a group is called at the target, by its name or source id in the source. Exact;
+    /// names are in Normalization Form C.
     pub rename: BTreeMap<String, String>,
     /// Groups that are made from what people have in common, besides those in `push`.
     pub group_by: Option<GroupBy>,

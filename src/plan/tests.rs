@@ -7,6 +7,7 @@ mod guard;
 mod joined;
 mod properties;
 mod references;
+mod rehires;
 mod releases;
 mod render;
 mod table;

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::message::read_bool;
 use super::path::{AttributePath, Selector};
+use crate::text;
 
 /// The values of a resource, by path. Empty values are not in the map: `null`, `""` and `[]`
 /// all mean "unassigned" (RFC 7643 §2.5).
@@ -260,14 +262,39 @@ fn element_at<'a>(elements: &'a mut Vec<Value>, selector: &Selector) -> &'a mut 
 }
 
 /// Folds a value for comparison: text that is not case-exact (RFC 7643 §2.2 makes that the
-/// default; §4.1 says so of `userName` and e-mails) in lower case, everything else as it is.
-/// Keys and references are case-exact: `externalId`, `id`, `meta`, `manager`, `members`,
-/// URLs, certificates and passwords.
+/// default; §4.1 says so of `userName` and e-mails) in lower case and Normalization Form C,
+/// everything else as it is. Keys and references are case-exact: `externalId`, `id`, `meta`,
+/// `manager`, `members`, URLs, certificates and passwords.
 pub fn fold(path: &AttributePath, value: &Value) -> String {
     match value {
         Value::String(text) if is_case_exact(path) => text.clone(),
-        Value::String(text) => text.to_lowercase(),
+        Value::String(text) => text::fold(text),
         other => other.to_string(),
+    }
+}
+
+/// The value as it is sent: text in Normalization Form C, unless the path holds ids or other
+/// things that compare byte by byte.
+pub fn normalized(path: &AttributePath, value: Value) -> Value {
+    match value {
+        Value::String(text) if !is_case_exact(path) => match text::nfc(&text) {
+            Cow::Borrowed(_) => Value::String(text),
+            Cow::Owned(composed) => Value::String(composed),
+        },
+        other => other,
+    }
+}
+
+/// Whether two values at a path are the same, so that nobody needs to write one over the
+/// other: text in another form, and userNames and addresses in another case as well.
+pub fn is_same(path: &AttributePath, left: &Value, right: &Value) -> bool {
+    let key = path.attribute == "userName" || path.attribute == "emails";
+    match (left, right) {
+        (Value::String(left), Value::String(right)) if !is_case_exact(path) => match key {
+            true => text::is_same(left, right),
+            false => text::nfc(left) == text::nfc(right),
+        },
+        (left, right) => left == right,
     }
 }
 

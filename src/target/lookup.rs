@@ -14,6 +14,7 @@ use crate::scim::filter;
 use crate::scim::message::read_list;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{Listed, fold, read_emails, read_listed, read_path};
+use crate::text;
 
 /// A filter that a server cannot digest often is a 500: less patience, because a listing
 /// can answer the same question.
@@ -97,10 +98,10 @@ impl Client {
 /// Whether the resource has this value at this path, compared as the schema compares it.
 fn carries(json: &Value, path: &AttributePath, value: &Value, by_email: bool) -> bool {
     if by_email {
-        let wanted = value.as_str().unwrap_or_default().to_lowercase();
+        let wanted = value.as_str().unwrap_or_default();
         read_emails(json)
             .iter()
-            .any(|address| address.to_lowercase() == wanted)
+            .any(|address| text::is_same(address, wanted))
     } else {
         read_path(json, path).is_some_and(|found| fold(path, found) == fold(path, value))
     }

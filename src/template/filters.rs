@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters, functions, tests};
-use unicode_normalization::UnicodeNormalization;
 
 use super::error::problem;
 use super::{LONGEST_OUTPUT, Lookups, dn, text};
+use crate::text::nfc;
 
 /// Every filter.
 pub(super) const FILTERS: &[&str] = &[
@@ -124,7 +124,7 @@ fn add_text(environment: &mut Environment<'static>) {
         Ok(Value::from(parts))
     });
     environment.add_filter("nfc", |value: &Value| {
-        each(value, |text| bounded(text.nfc().collect()))
+        each(value, |text| bounded(nfc(text).into_owned()))
     });
     environment.add_filter("ascii", |value: &Value, options: Kwargs| {
         let german = options.get::<Option<bool>>("german")?.unwrap_or(false);

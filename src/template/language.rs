@@ -1,6 +1,7 @@
 //! The language: which filters, tests and functions there are, and how a text is compiled.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::record::RECORD;
 use super::scan::{self, Role};
 use super::{Compiled, Form, LONGEST_SOURCE, Lookups, MOST_STEPS, Template, Use, filters, render};
 use crate::spelling::closest;
+use crate::text::nfc;
 
 /// The name of the one template in an environment. It has no extension, which would switch
 /// escaping on.
@@ -33,9 +35,17 @@ impl Default for Language {
 }
 
 impl Language {
-    /// The language with these tables for `lookup`.
+    /// The language with these tables for `lookup`. Their rows are looked up in Normalization
+    /// Form C, as all text that a template sees.
     pub fn new(lookups: Lookups) -> Self {
-        let lookups = Arc::new(lookups);
+        let composed = |text: String| nfc(&text).into_owned();
+        let rows = |rows: BTreeMap<String, String>| {
+            let rows = rows.into_iter();
+            rows.map(|(key, value)| (composed(key), composed(value)))
+                .collect()
+        };
+        let lookups = lookups.into_iter();
+        let lookups = Arc::new(lookups.map(|(name, all)| (name, rows(all))).collect());
         let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(MOST_STEPS));
@@ -57,7 +67,7 @@ impl Language {
     /// Compiles a template: text with `{{ }}` and `{% %}`. One that is a single `{{ }}` is an
     /// expression, whose value keeps its type.
     pub fn template(&self, source: &str) -> Result<Template, TemplateError> {
-        check_size(source, source).map_err(|problem| refuse(source, problem, None))?;
+        check_source(source, source).map_err(|problem| refuse(source, problem, None))?;
         let form = match only_expression(source) {
             Some(expression) if self.environment.compile_expression(expression).is_ok() => {
                 Form::Expression
@@ -74,7 +84,7 @@ impl Language {
             return Err(refuse(source, problem, None));
         }
         let (before, after) = ("{{ ", " }}");
-        check_size(source, &format!("{before}{source}{after}"))
+        check_source(source, &format!("{before}{source}{after}"))
             .map_err(|problem| refuse(source, problem, None))?;
         // Alone first: inside braces, braces of its own could end it early.
         self.environment
@@ -246,13 +256,23 @@ fn refuse(source: &str, problem: String, place: Option<Range<usize>>) -> Templat
     }
 }
 
-/// Checks the size of a source, and of the template that it makes, before any parser sees it.
-fn check_size(source: &str, template: &str) -> Result<(), String> {
+/// Checks the form and size of a source, and of the template that it makes, before any parser
+/// sees it.
+fn check_source(source: &str, template: &str) -> Result<(), String> {
     let length = source.chars().count();
     if length > LONGEST_SOURCE {
         return Err(format!(
             "it has {length} characters and may have {LONGEST_SOURCE}; a lookup table holds more"
         ));
+    }
+    // Text that a template sees is composed, and would never equal a literal that is not. To
+    // compose it here would shift every place that an error points at.
+    if matches!(nfc(source), Cow::Owned(_)) {
+        return Err(
+            "it has letters whose accents are characters of their own; type them as one \
+             character each (Unicode's Normalization Form C)"
+                .to_owned(),
+        );
     }
     if scan::count_operators(&scan::tokens(template)) > MOST_OPERATORS {
         return Err(format!(

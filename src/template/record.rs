@@ -4,6 +4,7 @@ use minijinja::Value;
 use provisor_connectors::{Attributes, Value as SourceValue};
 
 use super::Compiled;
+use crate::text::nfc;
 
 /// The name under which every attribute can be reached.
 pub(super) const RECORD: &str = "record";
@@ -28,14 +29,15 @@ pub(super) fn context(compiled: &Compiled, attributes: &Attributes) -> Value {
 }
 
 /// No value: the empty text; one: the value; several: a list. Text is trimmed, and empty
-/// text does not count, as everywhere in the mapping.
+/// text does not count, as everywhere in the mapping. It is in Normalization Form C, so that
+/// comparing it says the same whichever form the directory writes today.
 fn value(values: &[SourceValue]) -> Value {
     let mut present = values.iter().filter_map(|value| match value {
         SourceValue::Boolean(value) => Some(Value::from(*value)),
         SourceValue::Integer(value) => Some(Value::from(*value)),
         SourceValue::Text(text) => match text.trim() {
             "" => None,
-            text => Some(Value::from(text)),
+            text => Some(Value::from(nfc(text))),
         },
     });
     match (present.next(), present.next()) {

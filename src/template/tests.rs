@@ -1,6 +1,7 @@
 //! What templates give, what they refuse, and that neither depends on luck.
 
 mod filters;
+mod forms;
 mod limits;
 mod names;
 mod properties;

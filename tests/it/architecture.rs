@@ -14,8 +14,9 @@ use code::{files_under, mentions, production_code, sources, test_modules};
 /// What each part of `src/` may import of the others. A part may always import itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("spelling", &[]),
-    ("scim", &[]),
-    ("template", &["spelling"]),
+    ("text", &[]),
+    ("scim", &["text"]),
+    ("template", &["spelling", "text"]),
     ("mapping", &["scim", "spelling", "template"]),
     ("scope", &["scim", "template"]),
     (
@@ -26,9 +27,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "scope",
             "snapshot::link",
             "target::profile",
+            "text",
         ],
     ),
-    ("target", &["scim"]),
+    ("target", &["scim", "text"]),
     ("snapshot", &["scim"]),
     ("audit", &[]),
     ("apply", &["plan", "target", "snapshot", "audit", "scim"]),
@@ -36,19 +38,22 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cycle",
         &[
             "apply", "audit", "mapping", "plan", "scim", "scope", "snapshot", "spelling", "target",
+            "text",
         ],
     ),
     (
         "config",
         &[
-            "cycle", "mapping", "plan", "scim", "scope", "spelling", "target", "template",
+            "cycle", "mapping", "plan", "scim", "scope", "spelling", "target", "template", "text",
         ],
     ),
     ("sandbox", &["scim"]),
     ("telemetry", &[]),
 ];
 /// Parts that decide without doing.
-const PURE: &[&str] = &["spelling", "scim", "template", "mapping", "scope", "plan"];
+const PURE: &[&str] = &[
+    "spelling", "text", "scim", "template", "mapping", "scope", "plan",
+];
 /// What the pure parts must not name.
 const IMPURE: &[&str] = &[
     "async",

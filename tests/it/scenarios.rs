@@ -37,6 +37,7 @@ scenarios! {
     authoritative_group
     authoritative_group_held
     big_group_chunked
+    case_change
     cleared_attribute
     config_typo
     cut_row
@@ -79,6 +80,7 @@ scenarios! {
     limit_zero
     lost_post_answer
     lost_post_answer_in_doubt
+    mail_change
     manager_adopted
     manager_chain
     manager_cycle
@@ -133,6 +135,7 @@ scenarios! {
     two_sources_joined_references
     two_targets_one_source
     undeclared_name_hint
+    unicode_forms
     unknown_member
     unknown_member_appears
     unlinked

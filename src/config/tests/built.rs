@@ -90,6 +90,28 @@ fn doubtful_settings_are_warned_about() {
 }
 
 #[test]
+fn names_are_understood_in_either_form() {
+    let config = demo(
+        "protect = [\"ZOE\u{308}@example.com\"]\n[targets.demo.groups]\n\
+         push = [\"E\u{301}quipe*\"]\nrename = { \"E\u{301}quipe\" = \"Cafe\u{301}\" }\n",
+    )
+    .unwrap();
+    let rules = &config.targets["demo"].target.rules;
+    assert!(rules.protect.contains("zo\u{eb}@example.com"));
+    let push = rules.groups.push.as_ref().unwrap();
+    // The second is an id, which is never changed.
+    for name in ["\u{c9}quipe 1", "E\u{301}quipe 1"] {
+        assert!(push.is_match(name), "{name}");
+        let name = name.trim_end_matches(" 1");
+        assert_eq!(rules.groups.name_at_target("", name), "Caf\u{e9}");
+    }
+    assert_eq!(
+        rules.groups.name_at_target("\u{c9}quipe", "g1"),
+        "Caf\u{e9}"
+    );
+}
+
+#[test]
 fn rules_are_built_as_written() {
     let config = demo(
         "protect = [\"BreakGlass@corp.example\"]\nmatch = [\"emails\", \"userName\"]\n\

@@ -16,12 +16,13 @@ use crate::scim::path::{AttributePath, Selector};
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::snapshot::{SnapshotError, Store};
 use crate::spelling;
+use crate::text::is_same;
 
 /// How many similar names are kept of a search that found nobody.
 const NEAR: usize = 5;
 
 /// Finds people by source id, `SOURCE/ID`, resource id, userName or e-mail, whatever the
-/// case. Blocking; looks at everybody once.
+/// case and Unicode form. Blocking; looks at everybody once.
 pub fn find_person(
     store: &Store,
     readings: &Readings,
@@ -60,7 +61,7 @@ fn search(
             };
             let name = names.first().cloned();
             let name = name.unwrap_or_else(|| record.id.to_string());
-            let by_name = names.iter().any(|name| same(name, wanted));
+            let by_name = names.iter().any(|name| is_same(name, wanted));
             if by_name || is_id(&record, wanted) {
                 search.found.insert(record, name);
             } else if search.near.len() < NEAR
@@ -147,12 +148,8 @@ fn names_in(mapped: &AttributeMap) -> Vec<String> {
 }
 
 fn is_id(record: &RecordKey, wanted: &str) -> bool {
-    same(record.id.as_str(), wanted)
+    is_same(record.id.as_str(), wanted)
         || wanted
             .split_once('/')
-            .is_some_and(|(source, id)| source == record.source && same(record.id.as_str(), id))
-}
-
-fn same(left: &str, right: &str) -> bool {
-    left.to_lowercase() == right.to_lowercase()
+            .is_some_and(|(source, id)| source == record.source && is_same(record.id.as_str(), id))
 }

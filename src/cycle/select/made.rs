@@ -15,6 +15,7 @@ use crate::plan::input::{Candidate, Standing};
 use crate::scim::resource::AttributeMap;
 use crate::scope::Verdict;
 use crate::snapshot::SnapshotError;
+use crate::text;
 
 /// What the source ids of all made groups begin with: `group_by:department=Sales`, and
 /// `group_by:department` for those without a value.
@@ -157,7 +158,7 @@ impl Selector<'_> {
         let attribute = &group_by.attribute;
         let values = attributes.values(attribute).iter();
         let mut ids: BTreeSet<String> = values
-            .map(|value| value.to_string().trim().to_owned())
+            .map(|value| text::nfc(value.to_string().trim()).into_owned())
             .filter(|value| !value.is_empty())
             .map(|value| format!("{PREFIX}{attribute}={value}"))
             .collect();

@@ -9,6 +9,7 @@ use crate::scim::path::AttributePath;
 use crate::scope::{ScopeGroup, Verdict};
 use crate::snapshot::SnapshotError;
 use crate::spelling;
+use crate::text;
 
 impl Selector<'_> {
     /// Resolves the configured scope groups, by pin first, and flattens their members.
@@ -51,11 +52,14 @@ impl Selector<'_> {
                         )));
                     }
                 }
+                // What a group is called is in this form, its id is as it is.
+                let composed = text::nfc(name);
                 for view in self.views() {
                     for row in view.rows(Kind::Group) {
                         let row = row?;
-                        let named = row.id.as_str() == name
-                            || self.display_name(&row.id, &row.attributes).as_deref() == Some(name);
+                        let called = self.display_name(&row.id, &row.attributes);
+                        let named =
+                            row.id.as_str() == name || called.as_deref() == Some(&*composed);
                         if named && row.gone_since.is_none() {
                             hits.insert(key(view, Kind::Group, row.id));
                         }

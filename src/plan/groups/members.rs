@@ -15,6 +15,8 @@ use crate::scim::resource::ResourceId;
 
 impl Table<'_> {
     /// The members the group should have at the target: those who are linked, or will be.
+    /// Whose link moves to another record has no resource any more: the groups of the record
+    /// that comes are what counts.
     pub(super) fn wanted(&self, group: &GroupCandidate) -> Vec<Reference> {
         let mut seen = BTreeSet::new();
         let is_there = |member| {
@@ -23,7 +25,8 @@ impl Table<'_> {
         };
         let linked = |member| {
             let resource = group.member_resources.get(member);
-            resource.filter(|_| is_there(member)).cloned()
+            let stays = |_: &&ResourceId| is_there(member) && !self.moved.contains(member);
+            resource.filter(stays).cloned()
         };
         group
             .members

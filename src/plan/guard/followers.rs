@@ -102,12 +102,18 @@ pub(super) fn leave_out_held_groups(judged: &mut Judged) {
     });
 }
 
-/// Whose memberships stay: they would leave, and are held.
+/// Whose memberships stay: they would leave, or become another's, and are held.
 fn staying(judged: &Judged) -> BTreeMap<ResourceId, Limit> {
+    let goes_on: BTreeSet<_> = judged.actions.iter().map(|each| &each.subject).collect();
+    let moves = |held: &Held| {
+        let adoption = held.action.as_ref().and_then(|it| it.adoption.as_ref());
+        let moves = adoption.is_some_and(|adoption| adoption.moved_from.is_some());
+        moves && !goes_on.contains(&held.subject)
+    };
     let leaving = judged
         .held
         .iter()
-        .filter(|held| matches!(held.change, Change::Deactivate | Change::Delete));
+        .filter(|held| matches!(held.change, Change::Deactivate | Change::Delete) || moves(held));
     leaving
         .filter_map(|held| Some((held.subject.resource.clone()?, held.limit?)))
         .collect()

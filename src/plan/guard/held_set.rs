@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest;
 
 use crate::plan::action::{Action, Held, HeldReason, Subject};
+use crate::text;
 
 /// Names an action by everything in it. An action has no time in it.
 pub fn digest_of(action: &Action) -> String {
@@ -24,11 +25,12 @@ pub fn id_of(digests: &BTreeSet<String>) -> Option<String> {
     Some(hex(context.finish().as_ref())[..12].to_owned())
 }
 
-/// Whether a held item is the one a person named: by source id, resource id or name.
+/// Whether a held item is the one a person named: by source id, resource id, or name in
+/// whatever case.
 pub fn is_named(subject: &Subject, key: &str) -> bool {
     let record = subject.record.as_ref().map(|record| record.id.as_str());
     let resource = subject.resource.as_ref().map(|id| id.0.as_str());
-    subject.name.eq_ignore_ascii_case(key) || record == Some(key) || resource == Some(key)
+    text::is_same(&subject.name, key) || record == Some(key) || resource == Some(key)
 }
 
 /// Digests of the held actions that a person may release: whom, what, why and from which

@@ -117,6 +117,7 @@ impl<'a> Table<'a> {
                 let reference = Reference::Linked(resource.clone());
                 self.people.coming.insert(record.clone(), reference);
                 self.taken.insert(resource);
+                self.people.moved.extend(moved_from.clone());
                 let adopt = Joining::Adopt(listed, moved_from);
                 self.joining.push((record.clone(), adopt));
             }
@@ -146,15 +147,25 @@ impl<'a> Table<'a> {
                 }
                 Joining::Adopt(listed, moved_from) => {
                     let before = references::found(listed);
-                    let wanted = self.with_manager(candidate, desired, before);
+                    let mut wanted = self.with_manager(candidate, desired, before);
                     subject.resource = Some(listed.id.clone());
                     let reason = match moved_from {
                         Some(_) => Reason::Rehired,
                         None => Reason::Matched,
                     };
-                    // The externalId of the former record is one of ours.
-                    let take_over = self.input.rules.take_over || moved_from.is_some();
-                    let mut action = build::adopt(subject, listed, wanted, take_over, reason);
+                    let former = moved_from.as_ref();
+                    let former = former.and_then(|former| self.input.people.get(former));
+                    let former = former.and_then(|former| former.link.as_ref());
+                    let mut acknowledged = AttributeMap::new();
+                    if let Some(link) = former {
+                        wanted.values = build::keep_what_stays(&wanted.values, link, self.input);
+                        acknowledged.clone_from(&link.acknowledged);
+                    }
+                    // The externalId of the former record is one of ours, unless it was kept.
+                    let ours = former.is_some_and(|link| link.foreign_external_id.is_none());
+                    let take_over = self.input.rules.take_over || ours;
+                    let mut action =
+                        build::adopt(subject, listed, wanted, &acknowledged, take_over, reason);
                     if let Some(adoption) = &mut action.adoption {
                         adoption.moved_from = moved_from;
                     }
@@ -172,8 +183,7 @@ impl<'a> Table<'a> {
         desired: &AttributeMap,
         before: Option<Value>,
     ) -> Wanted {
-        let coming = &self.people.coming;
-        references::with_manager(desired.clone(), candidate, coming, self.input, before)
+        references::with_manager(desired.clone(), candidate, &self.people, self.input, before)
     }
 
     /// Whether a record may have the one resource it matches, and from whom the link moves;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::world::{Person, TargetGroup, TargetUser, World, deactivation, new_link};
 use crate::plan::action::{Acknowledge, Action, Change, Phase, Plan, Reference, Release, Write};
+use crate::plan::references;
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::snapshot::link::Origin;
-use provisor_connectors::Kind;
+use provisor_connectors::{Kind, RecordKey};
 
 /// The target refused a name that another resource has, or what rests on such a refusal.
 struct Refused;
@@ -63,7 +64,18 @@ impl World {
     }
 
     fn send(&mut self, action: &Action, request: usize) -> Result<(), Refused> {
-        let request = &action.requests[request];
+        let link_of = |world: &Self, record: &RecordKey| {
+            let link = world.people[record.id.as_str()].link.clone();
+            link.filter(|link| world.users.contains_key(&link.resource))
+        };
+        let filled = references::fill_in(&action.requests[request], |record| {
+            Some(references::to(&link_of(self, record)?.resource.0))
+        });
+        let request = &filled;
+        // It was only about a manager who did not come.
+        if references::is_empty(request) && action.requests.len() == 1 {
+            return Err(Refused);
+        }
         match &request.write {
             Write::Create {
                 attributes,
@@ -92,6 +104,12 @@ impl World {
             Write::Delete => {
                 let resource = self.resource(action);
                 self.shells.remove(&resource);
+                for shell in self.shells.values_mut() {
+                    shell.members.remove(&resource);
+                }
+                for group in self.groups.values_mut() {
+                    group.owned.remove(&resource);
+                }
                 self.record(action).expect("a record").link = None;
                 let id = action.subject.record.as_ref().unwrap().id.as_str();
                 self.groups.get_mut(id).unwrap().owned.clear();
@@ -214,13 +232,21 @@ impl World {
         let resource = match reference {
             Reference::Linked(resource) => resource.clone(),
             Reference::Pending(record) => {
-                let link = self.people[record.id.as_str()].link.as_ref();
-                let made = link.filter(|link| self.users.contains_key(&link.resource));
+                let record = match record.kind {
+                    Kind::User => &self.people[record.id.as_str()],
+                    Kind::Group => &self.groups[record.id.as_str()].person,
+                };
+                let link = record.link.as_ref();
+                let made = link.filter(|link| self.is_there(&link.resource));
                 made.ok_or(Refused)?.resource.clone()
             }
         };
-        assert!(self.users.contains_key(&resource), "no user {resource}");
+        assert!(self.is_there(&resource), "no resource {resource}");
         Ok(resource)
+    }
+
+    fn is_there(&self, resource: &ResourceId) -> bool {
+        self.users.contains_key(resource) || self.shells.contains_key(resource)
     }
 
     fn members(&self, references: &[Reference]) -> Result<Vec<ResourceId>, Refused> {
@@ -253,7 +279,10 @@ fn turns(plan: &Plan) -> Vec<(usize, usize)> {
     let mut turns: Vec<(usize, usize)> = Vec::new();
     for phase in phases {
         if phase != Phase::Releases {
-            turns.extend((0..plan.actions.len()).flat_map(|index| of_phase(index, phase)));
+            let all = (0..plan.actions.len()).flat_map(|index| of_phase(index, phase));
+            let mut all: Vec<(usize, usize)> = all.collect();
+            all.sort_by_key(|(index, request)| plan.actions[*index].requests[*request].wave);
+            turns.extend(all);
             continue;
         }
         for release in &plan.releases {

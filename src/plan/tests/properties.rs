@@ -9,16 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use provisor_connectors::{Kind, RecordKey};
+use serde_json::Value;
 
 use history::{GROUPS, History, PEOPLE, history, take_step, world_before};
 
-use super::world::{key, path};
+use super::world::{Person, TargetUser, key, path};
 use super::{World, rendered};
 use crate::plan::action::{Action, Change, Limit, ListedReason, Plan, Subject, Write};
 use crate::plan::guard::{Base, allowed};
 use crate::plan::input::Standing;
-use crate::plan::plan;
 use crate::plan::rules::Limits;
+use crate::plan::{plan, references};
+use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
 
 /// What no plan ever does, whatever came before.
@@ -57,6 +59,11 @@ fn check_person(world: &World, action: &Action, record: Option<&str>) {
             !standing.is_entitled() && !standing.is_unknown(),
             "takes from {owner}"
         );
+        let badge = &person.rehire_key;
+        assert!(
+            badge.is_some() && *badge == world.people[owner].rehire_key,
+            "takes from {owner}, who may be somebody else"
+        );
     }
     if action.change == Change::Deactivate {
         let protected = world.rules.protect.contains(record.unwrap());
@@ -67,29 +74,124 @@ fn check_person(world: &World, action: &Action, record: Option<&str>) {
 fn check_group(world: &World, action: &Action, record: &str) {
     let group = &world.groups[record];
     assert!(!group.person.standing.is_unknown(), "touches the unknown");
-    let must_stay = |resource: &ResourceId| {
-        let owner = world.owner_of(resource).map(|(owner, _)| owner);
-        owner.is_some_and(|owner| {
-            let unknown = world.people[owner].standing.is_unknown();
-            unknown || world.rules.protect.contains(owner)
-        })
-    };
+    let may_go =
+        |resource: &ResourceId| group.owned.contains(resource) || world.rules.groups.authoritative;
     for request in &action.requests {
         match &request.write {
             Write::Patch { add, remove, .. } => {
                 assert!(add.len() + remove.len() <= world.profile.members_per_request);
                 for resource in remove {
-                    assert!(
-                        group.owned.contains(resource),
-                        "removes an edge of somebody else"
-                    );
-                    assert!(!must_stay(resource), "strips somebody who must stay");
+                    assert!(may_go(resource), "removes an edge of somebody else");
+                    assert!(!must_stay(world, resource), "strips who must stay");
                 }
             }
             Write::Create { members, .. } => {
                 assert!(members.len() <= world.profile.members_per_request);
             }
-            Write::Delete => assert!(!group.owned.iter().any(must_stay), "deletes around them"),
+            Write::Delete => {
+                let mut owned = group.owned.iter();
+                assert!(
+                    !owned.any(|resource| must_stay(world, resource)),
+                    "deletes around"
+                );
+            }
+        }
+    }
+}
+
+/// Whether nobody may take this resource out of a group: it is protected, or that of somebody
+/// of whom nothing can be told, or may be.
+fn must_stay(world: &World, resource: &ResourceId) -> bool {
+    if let Some((owner, _)) = world.owner_of(resource) {
+        let unknown = world.people[owner].standing.is_unknown();
+        return unknown || world.rules.protect.contains(owner);
+    }
+    if let Some((_, group)) = world.group_at(resource) {
+        return group.person.standing.is_unknown();
+    }
+    let Some(user) = world.users.get(resource) else {
+        return false;
+    };
+    let external_id = user.attributes.get(&path("externalId"));
+    external_id
+        .and_then(|id| id.as_str())
+        .is_some_and(|id| world.rules.protect.contains(id))
+        || found_by(world, user).any(|(_, person)| person.standing.is_unknown())
+}
+
+/// The people without a resource who have a key of this one.
+fn found_by<'a>(
+    world: &'a World,
+    user: &'a TargetUser,
+) -> impl Iterator<Item = (&'a str, &'a Person)> {
+    let is_without = |person: &Person| {
+        let link = person.link.as_ref();
+        link.is_none_or(|link| !world.users.contains_key(&link.resource))
+    };
+    let unlinked = world
+        .people
+        .iter()
+        .filter(move |(_, person)| is_without(person));
+    let shares_key = |person: &Person| {
+        let desired = person.desired.as_ref();
+        desired.is_ok_and(|desired| {
+            KEYS.iter().map(|key| path(key)).any(|key| {
+                let value = user.attributes.get(&key);
+                value.is_some() && value == desired.get(&key)
+            })
+        })
+    };
+    unlinked
+        .filter(move |(_, person)| shares_key(person))
+        .map(|(id, person)| (id.as_str(), person))
+}
+
+/// What tells people apart.
+const KEYS: [&str; 2] = ["externalId", "userName"];
+
+/// Whoever wants a key that another record has, or wants as well, waits, from whichever source
+/// they are. The plan may act on one of those who want it: on the one who has it now.
+fn check_claims(world: &World, plan: &Plan) {
+    let acted_on = records(plan.actions.iter().map(|action| &action.subject));
+    let entitled = |person: &&Person| person.standing.is_entitled() && person.desired.is_ok();
+    for key_path in KEYS.map(path) {
+        let mut wanted: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (id, person) in world.people.iter().filter(|(_, person)| entitled(person)) {
+            let value = person.mapped()[&key_path].to_string();
+            wanted.entry(value).or_default().push(id);
+        }
+        for (value, claimants) in wanted.into_iter().filter(|(_, all)| all.len() > 1) {
+            for id in claimants {
+                let link = world.people[id].link.as_ref();
+                let link = link.filter(|link| world.users.contains_key(&link.resource));
+                let held = link.and_then(|link| link.acknowledged.get(&key_path));
+                let owns = held.is_some_and(|held| held.to_string() == value);
+                assert!(
+                    owns || !acted_on.contains(&key(Kind::User, id)),
+                    "{id} is given {value}, which others want"
+                );
+            }
+        }
+    }
+}
+
+/// No two people who should be at the target have one key there. Who was refused another key
+/// still has the one that the plan had given away.
+fn check_keys(world: &World, refused: &BTreeSet<RecordKey>) {
+    let name = path("externalId");
+    let mut seen = BTreeSet::new();
+    for (id, person) in &world.people {
+        let counts = person.standing.is_entitled() && !refused.contains(&key(Kind::User, id));
+        let link = person.link.as_ref().filter(|_| counts);
+        // What was there before us may repeat itself.
+        let link = link.filter(|link| link.foreign_external_id.is_none());
+        let user = link.and_then(|link| world.users.get(&link.resource));
+        if let Some(user) = user.filter(|user| user.active) {
+            let value = user.attributes.get(&name).map(ToString::to_string);
+            assert!(
+                value.is_none() || seen.insert(value.clone()),
+                "{id} shares {value:?}"
+            );
         }
     }
 }
@@ -128,7 +230,10 @@ fn check_outcome(world: &World, plan: &Plan, refused: &BTreeSet<usize>) {
                 user.attributes[&path("externalId")].clone(),
             );
         }
-        assert_eq!(user.attributes, desired, "{id}");
+        let mut plain = user.attributes.clone();
+        let manager = plain.remove(&AttributePath::manager());
+        assert_eq!(plain, desired, "{id}");
+        check_manager(world, id, manager.as_ref(), &excepted);
     }
     for (id, group) in &world.groups {
         if !excepted.contains(id.as_str()) && group.person.standing.is_entitled() {
@@ -137,8 +242,28 @@ fn check_outcome(world: &World, plan: &Plan, refused: &BTreeSet<usize>) {
     }
 }
 
+/// A manager who is at the target is referred to; who is not, and will not come, is not.
+fn check_manager(world: &World, id: &str, found: Option<&Value>, excepted: &BTreeSet<&str>) {
+    let Some(manager) = &world.people[id].manager else {
+        return assert_eq!(found, None, "{id}");
+    };
+    let person = &world.people[manager];
+    let link = person.link.as_ref();
+    match link.filter(|link| world.users.contains_key(&link.resource)) {
+        Some(link) => {
+            let expected = references::to(&link.resource.0);
+            assert_eq!(found, Some(&expected), "{id} reports to {manager}");
+        }
+        // They may still come, or were there: what was written of them stays.
+        None if link.is_some() || person.standing.is_unknown() => {}
+        None if excepted.contains(manager.as_str()) => {}
+        None => assert_eq!(found, None, "{id} does not report to {manager}"),
+    }
+}
+
 fn check_members(world: &World, id: &str, excepted: &BTreeSet<&str>) {
     let group = &world.groups[id];
+    let (people, inner) = world.contents(id);
     let link = group.person.link.as_ref().expect("it is pushed");
     let shell = &world.shells[&link.resource];
     assert_eq!(shell.attributes, group.person.mapped());
@@ -148,7 +273,7 @@ fn check_members(world: &World, id: &str, excepted: &BTreeSet<&str>) {
             continue;
         }
         let out = matches!(person.standing, Standing::Gone | Standing::OutOfScope);
-        if group.members.contains(member) && !out {
+        if people.contains(member.as_str()) && !out {
             assert!(
                 shell.members.contains(&link.resource),
                 "{member} is not in {id}"
@@ -156,6 +281,27 @@ fn check_members(world: &World, id: &str, excepted: &BTreeSet<&str>) {
         } else if !excepted.contains(member.as_str()) {
             assert!(
                 !group.owned.contains(&link.resource),
+                "{member} is still in {id}"
+            );
+        }
+    }
+    for (other, person) in world.groups.iter().map(|(id, group)| (id, &group.person)) {
+        let Some(link) = &person.link else { continue };
+        if person.standing.is_unknown() || excepted.contains(other.as_str()) {
+            continue;
+        }
+        let is_inner = inner.contains(other.as_str()) && person.standing.is_entitled();
+        let is_there = shell.members.contains(&link.resource);
+        assert_eq!(is_there, is_inner, "{other} in {id}");
+    }
+    if world.rules.groups.authoritative {
+        for member in shell.members.iter().filter(|id| !group.owned.contains(*id)) {
+            let waits = world.users.get(member).is_some_and(|user| {
+                found_by(world, user)
+                    .any(|(id, person)| excepted.contains(id) || person.standing.is_unknown())
+            });
+            assert!(
+                waits || must_stay(world, member),
                 "{member} is still in {id}"
             );
         }
@@ -227,22 +373,38 @@ fn run_once(
     let planned = world.plan();
     let plan = &planned.plan;
     check_plan(world, plan);
+    check_claims(world, plan);
     let acts_on: BTreeSet<RecordKey> = records(plan.actions.iter().map(|it| &it.subject));
     if let Some(waited) = waited {
         let mut people = acts_on.iter().filter(|record| record.kind == Kind::User);
+        // Who waited may be the manager of others.
+        let reports_to_one = |record: &RecordKey| {
+            let manager = world.people[record.id.as_str()].manager.as_ref();
+            manager.is_some_and(|manager| waited.contains(&key(Kind::User, manager)))
+        };
         assert!(
-            people.all(|record| waited.contains(record)),
+            people.all(|record| waited.contains(record) || reports_to_one(record)),
             "{}",
             rendered(&planned)
         );
         let groups_alone = acts_on.iter().all(|record| record.kind == Kind::Group);
+        let contains_one = |record: &RecordKey| {
+            let (_, inner) = world.contents(record.id.as_str());
+            inner
+                .iter()
+                .any(|id| acts_on.contains(&key(Kind::Group, id)))
+        };
+        let mut groups = acts_on.iter();
         assert!(
-            !groups_alone || acts_on.is_subset(waited),
+            !groups_alone || groups.all(|each| waited.contains(each) || contains_one(each)),
             "{}",
             rendered(&planned)
         );
     }
-    let foreign = foreign_edges(world);
+    let mut foreign = foreign_edges(world);
+    if world.rules.groups.authoritative {
+        foreign.retain(|(_, member)| must_stay(world, member));
+    }
     let refused = world.apply(plan);
     check_refusals(world, plan, &refused);
     check_outcome(world, plan, &refused);
@@ -252,6 +414,7 @@ fn run_once(
         assert!(kept, "{member} of somebody else was taken out of {shell}");
     }
     let refused = records(refused.iter().map(|index| &plan.actions[*index].subject));
+    check_keys(world, &refused);
     let mut held = records(plan.held.iter().map(|held| &held.subject));
     // Several matched somebody who left; this plan may have taken one of them away.
     let stale = plan
@@ -259,6 +422,9 @@ fn run_once(
         .iter()
         .filter(|it| it.reason == ListedReason::Stale);
     held.extend(records(stale.map(|listed| &listed.subject)));
+    // Whoever lost their link to a rehire may match something else that is theirs.
+    let adoptions = plan.actions.iter().filter_map(|it| it.adoption.as_ref());
+    held.extend(adoptions.filter_map(|adoption| adoption.moved_from.clone()));
     let done = acts_on.is_subset(&refused);
     (!done).then(|| refused.into_iter().chain(held).collect())
 }

@@ -17,9 +17,9 @@ use crate::mapping::MappingError;
 use crate::plan::action::{Limit, Subject};
 use crate::plan::guard::Window;
 use crate::plan::input::{
-    Candidate, GroupCandidate, Input, Observed, OwnedEdge, ProtectedMember, Standing,
+    Candidate, GroupCandidate, Input, Observed, OwnedEdge, ProtectedMember, Referenced, Standing,
 };
-use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Rules, Stale};
+use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Nested, Rules, Stale};
 use crate::plan::{Planned, Release, link_protected_by, plan};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, read_listed, to_json};
@@ -51,12 +51,16 @@ pub(super) struct Person {
     pub(super) intent: Option<Intent>,
     pub(super) due: bool,
     pub(super) rehire_key: Option<String>,
+    /// Whom the source names as the manager.
+    pub(super) manager: Option<String>,
 }
 
 /// A group in the source, and what the snapshot knows of it.
 pub(super) struct Group {
     pub(super) person: Person,
     pub(super) members: BTreeSet<String>,
+    /// The groups directly in it.
+    pub(super) inner: BTreeSet<String>,
     pub(super) owned: BTreeSet<ResourceId>,
 }
 
@@ -75,9 +79,11 @@ pub(super) fn path(text: &str) -> AttributePath {
     text.parse().expect("a path")
 }
 
+/// The key of a record. Those whose ids begin with `x-` are of another source.
 pub(super) fn key(kind: Kind, id: &str) -> RecordKey {
+    let external = id.starts_with("x-");
     RecordKey {
-        source: "staff".to_owned(),
+        source: if external { "partners" } else { "staff" }.to_owned(),
         kind,
         id: SourceId::new(id),
     }
@@ -126,7 +132,7 @@ impl World {
     }
 
     pub(super) fn protect(&mut self, key: &str) {
-        self.rules.protect.insert(key.to_lowercase());
+        self.rules.protect.insert(crate::text::fold(key));
     }
 
     pub(super) fn limit(&mut self, limit: Limit, count: Option<u64>, percent: Option<f64>) {
@@ -160,6 +166,7 @@ impl World {
             Group {
                 person: Person::entitled(desired),
                 members: BTreeSet::new(),
+                inner: BTreeSet::new(),
                 owned: BTreeSet::new(),
             }
         };
@@ -205,7 +212,7 @@ impl World {
         let groups = self
             .groups
             .iter()
-            .map(|(id, group)| (key(Kind::Group, id), self.group_candidate(group)));
+            .map(|(id, group)| (key(Kind::Group, id), self.group_candidate(id, group)));
         let records = self
             .people
             .values()
@@ -238,34 +245,77 @@ impl World {
             due: person.due,
             suspended: false,
             rehire_key: person.rehire_key.clone(),
-            manager: None,
+            manager: person.manager.as_ref().map(|id| self.referenced(id)),
             joined: Vec::new(),
             contested: None,
         }
     }
 
-    fn group_candidate(&self, group: &Group) -> GroupCandidate {
-        let in_scope = |id: &&String| match self.people.get(*id) {
+    fn referenced(&self, id: &str) -> Referenced {
+        let person = self.people.get(id);
+        let link = person.and_then(|person| person.link.as_ref());
+        let may_come = person.is_some_and(|person| {
+            link.is_none() && (person.standing.is_entitled() || person.standing.is_unknown())
+        });
+        Referenced {
+            record: key(Kind::User, id),
+            resource: link.map(|link| link.resource.clone()),
+            awaited: may_come,
+        }
+    }
+
+    /// Who is in a group, and which groups are, as the target should show it.
+    pub(super) fn contents(&self, id: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
+        let group = &self.groups[id];
+        if self.rules.groups.nested == Nested::Direct {
+            let is_inner = |inner: &&str| *inner != id && self.groups.contains_key(*inner);
+            let inner = group.inner.iter().map(String::as_str).filter(is_inner);
+            return (
+                group.members.iter().map(String::as_str).collect(),
+                inner.collect(),
+            );
+        }
+        let mut people = BTreeSet::new();
+        let mut entered = BTreeSet::from([id]);
+        let mut waiting = vec![group];
+        while let Some(group) = waiting.pop() {
+            people.extend(group.members.iter().map(String::as_str));
+            for inner in &group.inner {
+                if let Some(group) = self.groups.get(inner).filter(|_| entered.insert(inner)) {
+                    waiting.push(group);
+                }
+            }
+        }
+        (people, BTreeSet::new())
+    }
+
+    fn group_candidate(&self, id: &str, group: &Group) -> GroupCandidate {
+        let in_scope = |id: &&str| match self.people.get(*id) {
             Some(person) => !matches!(
                 person.standing,
                 Standing::Gone | Standing::OutOfScope | Standing::Unknown(_)
             ),
             None => false,
         };
-        let members: BTreeSet<&String> = group.members.iter().filter(in_scope).collect();
-        let linked = members.iter().filter_map(|id| {
-            let resource = self.people[*id].link.as_ref()?.resource.clone();
-            Some((key(Kind::User, id), resource))
-        });
+        let (people, inner) = self.contents(id);
+        let people = people.into_iter().filter(in_scope);
+        let mut members: BTreeMap<RecordKey, Option<&Link>> = people
+            .map(|id| (key(Kind::User, id), self.people[id].link.as_ref()))
+            .collect();
+        for id in inner {
+            let inner = &self.groups[id].person;
+            if inner.standing.is_entitled() {
+                members.insert(key(Kind::Group, id), inner.link.as_ref());
+            }
+        }
+        let linked = members
+            .iter()
+            .filter_map(|(record, link)| Some((record.clone(), link.as_ref()?.resource.clone())));
         let pushed = group.person.standing.is_entitled();
         GroupCandidate {
             group: self.candidate(&group.person, |id| self.shells.contains_key(id)),
             member_resources: linked.filter(|_| pushed).collect(),
-            members: members
-                .into_iter()
-                .filter(|_| pushed)
-                .map(|id| key(Kind::User, id))
-                .collect(),
+            members: members.keys().filter(|_| pushed).cloned().collect(),
             owned: group
                 .owned
                 .iter()
@@ -288,6 +338,13 @@ impl World {
             Some(ProtectedMember { name, key })
         });
         let standing = owner.map(|(id, _)| &self.people[id].standing);
+        if let Some((id, group)) = self.group_at(resource) {
+            return OwnedEdge {
+                record: Some(key(Kind::Group, id)),
+                unknown: group.person.standing.is_unknown(),
+                protected: None,
+            };
+        }
         OwnedEdge {
             record: owner.map(|(id, _)| key(Kind::User, id)),
             unknown: matches!(standing, Some(Standing::Unknown(_))),
@@ -299,6 +356,14 @@ impl World {
         self.people.iter().find_map(|(id, person)| {
             let link = person.link.as_ref()?;
             (link.resource == *resource).then_some((id.as_str(), link))
+        })
+    }
+
+    /// The group that owns a resource.
+    pub(super) fn group_at(&self, resource: &ResourceId) -> Option<(&str, &Group)> {
+        self.groups.iter().find_map(|(id, group)| {
+            let link = group.person.link.as_ref()?;
+            (link.resource == *resource).then_some((id.as_str(), group))
         })
     }
 
@@ -374,6 +439,7 @@ impl Person {
             intent: None,
             due: true,
             rehire_key: None,
+            manager: None,
         }
     }
 

@@ -164,3 +164,26 @@ fn folding_keeps_keys_and_references_exact() {
     );
     assert_eq!(fold(&path("title"), &json!(7)), "7");
 }
+
+#[test]
+fn values_are_the_same_in_either_form_but_ids_are_not() {
+    let composed = json!("Zo\u{eb}");
+    let apart = json!("Zoe\u{308}");
+    let large = json!("ZO\u{cb}");
+    let work = r#"emails[type eq "work"].value"#;
+    let table = [
+        ("userName", true, true),
+        (work, true, true),
+        ("title", true, false),
+        ("externalId", false, false),
+        ("profileUrl", false, false),
+    ];
+    for (name, forms, cases) in table {
+        let path = path(name);
+        assert_eq!(is_same(&path, &composed, &apart), forms, "{name}");
+        assert_eq!(is_same(&path, &composed, &large), cases, "{name}");
+        let kept = normalized(&path, apart.clone()) == apart;
+        assert_eq!(kept, !forms, "{name}");
+    }
+    assert!(!is_same(&path("title"), &json!("7"), &json!(7)));
+}

@@ -21,8 +21,8 @@ const TABLE: &[(&str, &str)] = &[
     ),
     ("'ana@example.com' | split('@') | first", r#""ana""#),
     ("'a  b' | split | last", r#""b""#),
-    ("'e\u{301}' | nfc", r#""é""#),
-    ("('e\u{301}' | nfc) | length", "1"),
+    ("'e\\u0301' | nfc", r#""é""#),
+    ("('e\\u0301' | nfc) | length", "1"),
     ("'Ana' | string", r#""Ana""#),
     ("(level | string) ~ 1", r#""31""#),
     ("'añb' | length", "3"),
@@ -30,7 +30,7 @@ const TABLE: &[(&str, &str)] = &[
     ("nobody | length", "0"),
     // ASCII.
     ("'José Ñandú Çelik' | ascii", r#""Jose Nandu Celik""#),
-    ("'Jose\u{301}' | ascii", r#""Jose""#),
+    ("'Jose\\u0301' | ascii", r#""Jose""#),
     (
         "'Großmann Øre Ærø Łódź Đorđe Þór Œuvre ıĦ' | ascii",
         r#""Grossmann Ore Aero Lodz Dorde Thor Oeuvre iH""#,
@@ -40,7 +40,7 @@ const TABLE: &[(&str, &str)] = &[
         "'Jürgen Öz ÄÜ' | ascii(german=true)",
         r#""Juergen Oez AeUe""#,
     ),
-    ("'Ju\u{308}rgen' | ascii(german=true)", r#""Juergen""#),
+    ("'Ju\\u0308rgen' | ascii(german=true)", r#""Juergen""#),
     ("'D’Arcy–Müller ﬁ １' | ascii", r#""D'Arcy-Muller fi 1""#),
     ("'Ана A' | ascii(other='')", r#""A""#),
     ("'李a' | ascii(other='?')", r#""?a""#),

@@ -11,8 +11,9 @@ use crate::plan::action::{
 };
 use crate::plan::input::Candidate;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, is_same, read_path};
 use crate::snapshot::{Due, Link, Open, Origin, TargetChange};
+use crate::text;
 
 /// Rows taken so far.
 pub(super) struct Chooser<'a> {
@@ -56,12 +57,12 @@ impl<'a> Chooser<'a> {
             Wish::Link => self.link(record, resource),
             Wish::Unlink => self.unlink(record, resource),
             Wish::Protect => {
-                self.protected.insert(resource.0.to_lowercase());
+                self.protected.insert(text::fold(&resource.0));
                 self.note(Wish::Protect, record, resource);
                 Ok(())
             }
             Wish::Unprotect => {
-                if !self.protected.remove(&resource.0.to_lowercase()) {
+                if !self.protected.remove(&text::fold(&resource.0)) {
                     return Err(
                         "it is not protected by `accounts apply`; `protect` in the configuration \
                          is changed there"
@@ -281,8 +282,7 @@ fn found(listed: &Listed, desired: &AttributeMap) -> AttributeMap {
         .iter()
         .filter_map(|(path, wanted)| {
             let value = read_path(&listed.json, path)?;
-            let key = path.attribute == "userName" || path.attribute == "emails";
-            let same = key && fold(path, value) == fold(path, wanted);
+            let same = is_same(path, value, wanted);
             // A foreign externalId is not a value of ours.
             let foreign = *path == external_id && value != wanted;
             (!foreign).then(|| (path.clone(), if same { wanted } else { value }.clone()))

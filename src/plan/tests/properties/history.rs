@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::plan::input::Standing;
-use crate::plan::rules::{Stale, WhenGone};
+use crate::plan::rules::{Nested, Stale, WhenGone};
 use crate::plan::tests::World;
 
 pub(super) const PEOPLE: usize = 7;
+/// The first so many are of one source, the others of another.
+const STAFF: usize = 5;
 pub(super) const GROUPS: usize = 3;
 
 /// What a directory says of one person.
@@ -18,6 +20,9 @@ pub(super) struct PersonSays {
     name: usize,
     title: Option<u8>,
     mapped: bool,
+    /// Of the other source: its externalId is mapped from a number that staff have as well.
+    shares_id: bool,
+    manager: Option<usize>,
 }
 
 /// What a directory says of one group.
@@ -26,6 +31,7 @@ pub(super) struct GroupSays {
     standing: Standing,
     name: usize,
     members: BTreeSet<usize>,
+    inner: BTreeSet<usize>,
 }
 
 /// One step of a history.
@@ -33,6 +39,8 @@ pub(super) struct GroupSays {
 pub(super) struct Step {
     people: Vec<PersonSays>,
     groups: Vec<GroupSays>,
+    /// The other source could not be read.
+    partners_unread: bool,
     meddling: Vec<Meddling>,
 }
 
@@ -50,8 +58,55 @@ pub(super) struct History {
     /// userName and, of some, the externalId; and whether they are active.
     found: Vec<(usize, Option<usize>, bool)>,
     protected: BTreeSet<usize>,
-    settings: (bool, bool, WhenGone, usize),
+    settings: Settings,
+    /// What `rehire_key` reads of each person, if it is set.
+    badges: Option<Vec<Option<u8>>>,
     pub(super) steps: Vec<Step>,
+}
+
+/// How the target is configured.
+#[derive(Debug, Clone)]
+struct Settings {
+    stale: Stale,
+    take_over: bool,
+    when_gone: WhenGone,
+    nested: Nested,
+    authoritative: bool,
+    members_per_request: usize,
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let stale = prop_oneof![Just(Stale::List), Just(Stale::Deactivate)];
+    let nested = prop_oneof![Just(Nested::Flatten), Just(Nested::Direct)];
+    let when_gone = prop_oneof![
+        Just(WhenGone::Empty),
+        Just(WhenGone::Keep),
+        Just(WhenGone::Delete)
+    ];
+    let all = (
+        stale,
+        any::<bool>(),
+        when_gone,
+        nested,
+        any::<bool>(),
+        1..4_usize,
+    );
+    all.prop_map(
+        |(stale, take_over, when_gone, nested, authoritative, members_per_request)| Settings {
+            stale,
+            take_over,
+            when_gone,
+            nested,
+            authoritative,
+            members_per_request,
+        },
+    )
+}
+
+/// The id of the person of this number.
+fn person_id(number: usize) -> String {
+    let prefix = if number < STAFF { "" } else { "x-" };
+    format!("{prefix}p{number}")
 }
 
 fn standing() -> impl Strategy<Value = Standing> {
@@ -79,27 +134,35 @@ fn step() -> impl Strategy<Value = Step> {
         standing(),
         prop::option::of(0..3_u8),
         prop::bool::weighted(0.95),
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.4, 0..PEOPLE),
     );
     let people = (prop::collection::vec(person, PEOPLE), names(PEOPLE)).prop_map(|(all, names)| {
         let named = all.into_iter().zip(names);
         named
-            .map(|((standing, title, mapped), name)| PersonSays {
-                standing,
-                name,
-                title,
-                mapped,
-            })
+            .map(
+                |((standing, title, mapped, shares_id, manager), name)| PersonSays {
+                    standing,
+                    name,
+                    title,
+                    mapped,
+                    shares_id,
+                    manager,
+                },
+            )
             .collect()
     });
     let members = prop::collection::btree_set(0..PEOPLE, 0..PEOPLE);
-    let group = (standing(), members);
+    let inner = prop::collection::btree_set(0..GROUPS, 0..3);
+    let group = (standing(), members, inner);
     let groups = (prop::collection::vec(group, GROUPS), names(GROUPS)).prop_map(|(all, names)| {
         let named = all.into_iter().zip(names);
         named
-            .map(|((standing, members), name)| GroupSays {
+            .map(|((standing, members, inner), name)| GroupSays {
                 standing,
                 name,
                 members,
+                inner,
             })
             .collect()
     });
@@ -109,9 +172,12 @@ fn step() -> impl Strategy<Value = Step> {
         (0..PEOPLE, 0..GROUPS).prop_map(|(who, group)| Meddling::Join(who, group)),
     ];
     let meddling = prop::collection::vec(meddling, 0..3);
-    (people, groups, meddling).prop_map(|(people, groups, meddling)| Step {
+    let unread = prop::bool::weighted(0.15);
+    let all = (people, groups, unread, meddling);
+    all.prop_map(|(people, groups, partners_unread, meddling)| Step {
         people,
         groups,
+        partners_unread,
         meddling,
     })
 }
@@ -122,42 +188,51 @@ pub(super) fn history() -> impl Strategy<Value = History> {
         prop::option::of(0..PEOPLE + 2),
         any::<bool>(),
     );
-    let when_gone = prop_oneof![
-        Just(WhenGone::Empty),
-        Just(WhenGone::Keep),
-        Just(WhenGone::Delete)
-    ];
+    // Few numbers, so that one who comes often has that of one who left.
+    let badges = prop::collection::vec(prop::option::weighted(0.8, 0..2_u8), PEOPLE);
     (
         prop::collection::vec(found, 0..5),
         prop::collection::btree_set(0..PEOPLE, 0..2),
-        (any::<bool>(), any::<bool>(), when_gone, 1..4_usize),
+        settings(),
+        prop::option::of(badges),
         prop::collection::vec(step(), 1..4),
     )
-        .prop_map(|(found, protected, settings, steps)| History {
+        .prop_map(|(found, protected, settings, badges, steps)| History {
             found,
             protected,
             settings,
+            badges,
             steps,
         })
 }
 
 pub(super) fn world_before(history: &History) -> World {
     let mut world = World::new();
-    let (stale, take_over, when_gone, members_per_request) = history.settings;
-    if stale {
-        world.rules.stale = Stale::Deactivate;
-    }
-    world.rules.take_over = take_over;
-    world.rules.groups.when_gone = when_gone;
-    world.profile.members_per_request = members_per_request;
+    let settings = &history.settings;
+    world.rules.stale = settings.stale;
+    world.rules.take_over = settings.take_over;
+    world.rules.groups.when_gone = settings.when_gone;
+    world.rules.groups.nested = settings.nested;
+    world.rules.groups.authoritative = settings.authoritative;
+    world.profile.members_per_request = settings.members_per_request;
     for number in &history.protected {
-        world.protect(&format!("p{number}"));
+        world.protect(&person_id(*number));
+    }
+    for (number, badge) in history.badges.iter().flatten().enumerate() {
+        world.rules.rehire_key = Some("badge".to_owned());
+        let person = world.person(&person_id(number));
+        // Nobody succeeds the protected: by a source id, protection ends with the link, and what
+        // it kept goes one plan later.
+        let protected = history.protected.contains(&number);
+        if let Some(badge) = badge.filter(|_| !protected) {
+            person.rehire_key(&badge.to_string());
+        }
     }
     let mut names = BTreeSet::new();
     for (number, (name, external_id, active)) in history.found.iter().enumerate() {
         if names.insert(name) {
             let name = format!("n{name}@example.com");
-            let external_id = external_id.map(|id| format!("p{id}"));
+            let external_id = external_id.map(person_id);
             let mut attributes = vec![("userName", name.as_str())];
             attributes.extend(external_id.as_deref().map(|id| ("externalId", id)));
             world.user(&format!("found-{number}"), &attributes).active = *active;
@@ -168,23 +243,38 @@ pub(super) fn world_before(history: &History) -> World {
 
 pub(super) fn take_step(world: &mut World, step: &Step) {
     for (number, says) in step.people.iter().enumerate() {
-        let id = format!("p{number}");
+        let id = person_id(number);
+        let staff = number < STAFF;
+        // A protection that ends with a value lets go one plan later; not a story for here.
+        let shared = number.checked_sub(STAFF).map(person_id);
+        let shared = shared.filter(|id| says.shares_id && !world.rules.protect.contains(id));
         let mut person = world.person(&id).without_error(&id);
         person = person.named(&format!("n{}", says.name));
         person = match says.title {
             Some(title) => person.titled(&format!("t{title}")),
             None => person.without("title"),
         };
+        person = person.known_as(shared.as_ref().unwrap_or(&id));
         if !says.mapped {
             person = person.unmappable();
         }
-        person.stands(says.standing.clone());
+        // A source only knows its own people.
+        let manager = says.manager.filter(|manager| (*manager < STAFF) == staff);
+        person = person.led_by(manager.map(person_id).as_deref());
+        person.stands(match step.partners_unread && !staff {
+            true => Standing::Unknown("not read".to_owned()),
+            false => says.standing.clone(),
+        });
     }
     for (number, says) in step.groups.iter().enumerate() {
-        let members: Vec<String> = says.members.iter().map(|id| format!("p{id}")).collect();
+        let members: Vec<String> = says.members.iter().map(|id| person_id(*id)).collect();
+        let inner: Vec<String> = says.inner.iter().map(|id| format!("g{id}")).collect();
+        let inner: Vec<&str> = inner.iter().map(String::as_str).collect();
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
         let group = world.group(&format!("g{number}")).of(&members);
-        let group = group.named(&format!("team {}", says.name));
+        let group = group
+            .containing(&inner)
+            .named(&format!("team {}", says.name));
         group.stands(says.standing.clone());
     }
     for meddling in &step.meddling {

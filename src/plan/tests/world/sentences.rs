@@ -41,6 +41,11 @@ impl PersonOf<'_> {
         self.with("userName", &format!("{name}@example.com"))
     }
 
+    /// Has this externalId.
+    pub(in crate::plan) fn known_as(self, id: &str) -> Self {
+        self.with("externalId", id)
+    }
+
     pub(in crate::plan) fn with_nick(self, name: &str) -> Self {
         self.with("nickName", name)
     }
@@ -87,6 +92,11 @@ impl PersonOf<'_> {
 
     pub(in crate::plan) fn unknown(self) -> Self {
         self.stands(Standing::Unknown("not read".to_owned()))
+    }
+
+    pub(in crate::plan) fn led_by(mut self, manager: Option<&str>) -> Self {
+        self.the().manager = manager.map(str::to_owned);
+        self
     }
 
     pub(in crate::plan) fn rehire_key(mut self, value: &str) -> Self {
@@ -184,6 +194,12 @@ impl GroupOf<'_> {
     /// Exactly these people are in it.
     pub(in crate::plan) fn of(mut self, members: &[&str]) -> Self {
         self.the().members = members.iter().map(|&id| id.to_owned()).collect();
+        self
+    }
+
+    /// Exactly these groups are directly in it.
+    pub(in crate::plan) fn containing(mut self, inner: &[&str]) -> Self {
+        self.the().inner = inner.iter().map(|&id| id.to_owned()).collect();
         self
     }
 
