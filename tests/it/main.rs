@@ -4,5 +4,6 @@
 mod architecture;
 mod crash;
 mod scenarios;
+mod side_by_side;
 mod support;
 mod third_party;

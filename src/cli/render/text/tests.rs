@@ -180,6 +180,36 @@ fn a_target_without_a_plan_failed() {
 }
 
 #[test]
+fn several_targets_are_summed_up_in_a_line() {
+    let idle = samples::report(Vec::new());
+    let mut busy = samples::report(vec![
+        samples::create("ana@example.com"),
+        samples::create("bo@example.com"),
+    ]);
+    assert_eq!(
+        totals(&[&idle, &idle], Mode::Preview),
+        "2 targets: nothing to do (82 unchanged)\n"
+    );
+    assert_eq!(
+        totals(&[&idle, &busy], Mode::Preview),
+        "2 targets: would be 2 created, 0 adopted, 0 patched, 0 deactivated, 0 reactivated, \
+         0 deleted, 0 failed, 0 held (82 unchanged)\n"
+    );
+    busy.outcomes = vec![Outcome::Done, Outcome::Failed("409".to_owned())];
+    let mut down = samples::report(Vec::new());
+    down.plan = None;
+    down.error = Some(Failure {
+        kind: FailureKind::Failed,
+        chain: vec!["connection refused".to_owned()],
+    });
+    assert_eq!(
+        totals(&[&idle, &busy, &down], Mode::Applied),
+        "3 targets, 1 with an error: 1 created, 0 adopted, 0 patched, 0 deactivated, \
+         0 reactivated, 0 deleted, 1 failed, 0 held (82 unchanged)\n"
+    );
+}
+
+#[test]
 fn after_two_hundred_lines_the_rest_is_counted() {
     let actions = (0..203)
         .map(|number| samples::deactivate(&format!("p{number}@example.com")))
