@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use provisor_connectors::{Attributes, Kind, Lifecycle, SourceId, Value};
 
 use super::*;
-use crate::cycle::explain::{Mapped, ScopeReason};
+use crate::cycle::explain::{ConditionReason, Mapped, ScopeReason};
 use crate::plan::action::Plan;
 use crate::plan::input::Standing;
 use crate::scim::path::AttributePath;
@@ -46,6 +46,11 @@ fn explained() -> Explained {
             problem: None,
             path: None,
         }],
+        condition: Some(ConditionReason {
+            configured: "title == 'Boss'".to_owned(),
+            inputs: BTreeMap::from([("title".to_owned(), Vec::new())]),
+            verdict: Some(Verdict::Unknown("it gives nothing".to_owned())),
+        }),
         mapped: vec![Mapped {
             path: AttributePath::core("title"),
             from: "jobTitle".to_owned(),
@@ -132,6 +137,7 @@ fn why_somebody_waits_is_said_with_what_to_do_and_nothing_steers_the_terminal() 
 demo
   last cycle  never
   scope       out: not a member of `Wiki`
+              unknown: it gives nothing (title has no value)
   so          not entitled: out of scope
   map         title  (nothing)  from jobTitle (jobTitle has no value)
   link        r5, adopted, inactive

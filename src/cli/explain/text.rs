@@ -1,5 +1,7 @@
 //! An explained person as text. Pure; the caller prints.
 
+mod reasons;
+
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -10,11 +12,11 @@ use super::super::render::Mode;
 use super::super::render::text::{Look, plan_lines, printable};
 use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
-use crate::cycle::explain::{Explained, Mapped, Membership, ScopeReason, describe_lifecycle};
+use crate::cycle::explain::{Explained, describe_lifecycle};
 use crate::plan::input::Standing;
 use crate::scim::path::AttributePath;
-use crate::scope::Verdict;
 use crate::snapshot::{Due, Link, MirrorRow, Open, Origin};
+use reasons::{mapped_line, membership_line, scope_lines, standing_line, values_of};
 
 /// The whole answer.
 pub(super) fn answer(answer: &Answer<'_>, colour: bool) -> String {
@@ -105,7 +107,7 @@ pub(in crate::cli) fn steps(
 }
 
 fn judged(block: &mut Block, explained: &Explained) {
-    for line in scope_lines(&explained.verdict, &explained.scope) {
+    for line in scope_lines(explained) {
         block.line("scope", &line);
     }
     block.line("so", &standing_line(explained.standing.as_ref()));
@@ -174,92 +176,19 @@ fn now_lines(block: &mut Block, explained: &Explained, colour: bool) {
         (Some(unsaid), true) => block.line("now", unsaid),
         (None, true) => block.line("now", "nothing to send"),
         (unsaid, false) => {
-            block.line("now", "would be sent:");
+            let idle = explained.plan.actions.is_empty() && explained.plan.held.is_empty();
+            let sent = if idle {
+                "nothing to send, but listed:"
+            } else {
+                "would be sent:"
+            };
+            block.line("now", sent);
             block.text.push_str(&planned);
             if let Some(unsaid) = unsaid {
                 block.line("", unsaid);
             }
         }
     }
-}
-
-fn scope_lines(verdict: &Verdict, reasons: &[ScopeReason]) -> Vec<String> {
-    let word = match verdict {
-        Verdict::In => "in",
-        Verdict::Out => "out",
-        Verdict::Unknown(_) => "unknown",
-    };
-    if reasons.is_empty() {
-        let why = match verdict {
-            Verdict::Unknown(why) => why.as_str(),
-            _ => "no scope group is configured: everyone is",
-        };
-        return vec![format!("{word}: {why}")];
-    }
-    reasons
-        .iter()
-        .map(|reason| {
-            let configured = &reason.configured;
-            let how = match (&reason.problem, &reason.path) {
-                (Some(problem), _) => problem.clone(),
-                (None, None) => format!("not a member of `{configured}`"),
-                (None, Some(path)) if path.len() < 2 => {
-                    format!("member of `{configured}`")
-                }
-                (None, Some(path)) => {
-                    format!("member of `{configured}` through {}", path[1..].join(" > "))
-                }
-            };
-            format!("{word}: {how}")
-        })
-        .collect()
-}
-
-fn standing_line(standing: Option<&Standing>) -> String {
-    match standing {
-        None => "neither in the source nor linked: nothing happens".to_owned(),
-        Some(Standing::Entitled) => "entitled: in scope and active".to_owned(),
-        Some(Standing::OutOfScope) => "not entitled: out of scope".to_owned(),
-        Some(Standing::Disabled) => "not entitled: disabled in the source".to_owned(),
-        Some(Standing::SoftDeleted) => "not entitled: deleted in the source".to_owned(),
-        Some(Standing::Gone) => "not entitled: gone from the source".to_owned(),
-        Some(Standing::Unknown(why)) => format!("unknown, so nothing happens: {why}"),
-    }
-}
-
-fn mapped_line(mapped: &Mapped) -> String {
-    let Mapped {
-        path,
-        from,
-        default,
-        inputs,
-        result,
-    } = mapped;
-    let result = match result {
-        Some(value) => value.to_string(),
-        None if from == "false" => "(dropped)".to_owned(),
-        None => "(nothing)".to_owned(),
-    };
-    let how = if *default { " by default" } else { "" };
-    let given: Vec<String> = inputs
-        .iter()
-        .map(|(name, values)| {
-            if values.is_empty() {
-                format!("{name} has no value")
-            } else if name == from {
-                String::new()
-            } else {
-                format!("{name} is {}", values_of(values))
-            }
-        })
-        .filter(|given| !given.is_empty())
-        .collect();
-    let given = if given.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", given.join(", "))
-    };
-    format!("{path}  {result}  from {from}{how}{given}")
 }
 
 fn describe_link(link: &Link) -> Vec<String> {
@@ -302,27 +231,6 @@ fn describe_link(link: &Link) -> Vec<String> {
     lines
 }
 
-fn membership_line(membership: &Membership) -> String {
-    let Membership {
-        group: _,
-        name,
-        path,
-        pushed,
-        at_target,
-    } = membership;
-    let source = match path.len() {
-        0 => "not in it any more".to_owned(),
-        1 => "direct member".to_owned(),
-        _ => format!("member through {}", path[1..].join(" > ")),
-    };
-    let target = match (pushed, at_target) {
-        (_, true) => "member at the target",
-        (true, false) => "not at the target yet",
-        (false, false) => "not pushed",
-    };
-    format!("{name}  {source}; {target}")
-}
-
 fn open_line(open: &Open) -> String {
     let due = match open.due {
         Due::Now => "the next cycle".to_owned(),
@@ -335,14 +243,6 @@ fn open_line(open: &Open) -> String {
         (true, attempts) => format!("failed {attempts} times; "),
     };
     format!("{} ({tried}looked at again: {due})", open.why)
-}
-
-fn values_of(values: &[provisor_connectors::Value]) -> String {
-    let values: Vec<String> = values
-        .iter()
-        .map(|value| serde_json::json!(value).to_string())
-        .collect();
-    values.join(", ")
 }
 
 fn stamp(moment: DateTime<Utc>) -> String {

@@ -24,7 +24,7 @@ pub(in crate::cycle) struct One {
     pub(in crate::cycle) verdict: Verdict,
     /// Each configured scope group, and how they are in it.
     pub(in crate::cycle) scope: Vec<ScopeReason>,
-    /// The groups they are in, in the source or at the target.
+    /// The groups they are in, in the source or at the target, or are to be in.
     pub(in crate::cycle) memberships: Vec<Membership>,
 }
 
@@ -54,12 +54,17 @@ pub(in crate::cycle) fn select_one(
         at_target = known.store().groups_with(&link.resource)?;
     }
     selector.take_groups(in_source.union(&at_target).cloned().collect())?;
+    let made = selector.made_groups_for(record)?;
+    let group_by = target.rules.groups.group_by.as_ref();
     let mut memberships = Vec::new();
-    for group in in_source.union(&at_target) {
+    for group in &(&(&in_source | &at_target) | &made) {
+        let made_from = group_by.filter(|_| made.contains(group));
         memberships.push(Membership {
             group: group.clone(),
             name: selector.name_of(group)?,
             path: selector.path_to(record, group)?,
+            made_from: made_from.map(|group_by| group_by.attribute.clone()),
+            linked: known.link(group)?.is_some_and(|link| !link.missing),
             pushed: selector
                 .selection
                 .groups
@@ -133,6 +138,9 @@ impl Selector<'_> {
 
     /// What a group is called in its source; its id where it has no name.
     fn name_of(&self, group: &RecordKey) -> Result<String, SnapshotError> {
+        if let Some(name) = self.made_name(group) {
+            return Ok(name.to_owned());
+        }
         let row = match self.view(&group.source) {
             Some(view) => view.row(Kind::Group, &group.id)?,
             None => None,
