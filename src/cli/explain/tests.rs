@@ -128,7 +128,7 @@ fn why_somebody_waits_is_said_with_what_to_do_and_nothing_steers_the_terminal() 
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     assert_eq!(
-        text::answer(&answer_of(&config, Some(row())), false),
+        text::answer(&answer_of(&config, Some(row())), false, "provisor"),
         r#"eva\u{1b}[2J@example.com
   record      staff/5
   life        gone from the source since 2026-11-21T09:30:00Z

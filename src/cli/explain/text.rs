@@ -9,7 +9,7 @@ use provisor_connectors::RecordKey;
 
 use super::super::history;
 use super::super::render::Mode;
-use super::super::render::text::{Look, plan_lines, printable};
+use super::super::render::text::{Look, approve_command, plan_lines, printable};
 use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
 use crate::cycle::explain::{Explained, describe_lifecycle};
@@ -19,7 +19,7 @@ use crate::snapshot::{Due, Link, MirrorRow, Open, Origin};
 use reasons::{mapped_line, membership_line, scope_lines, standing_line, values_of};
 
 /// The whole answer.
-pub(super) fn answer(answer: &Answer<'_>, colour: bool) -> String {
+pub(super) fn answer(answer: &Answer<'_>, colour: bool, again: &str) -> String {
     let mut block = Block::default();
     let Answer {
         record,
@@ -43,7 +43,7 @@ pub(super) fn answer(answer: &Answer<'_>, colour: bool) -> String {
     }
     for at in targets {
         block.text.push('\n');
-        block.text.push_str(&target(at, colour));
+        block.text.push_str(&target(at, colour, again));
     }
     block.text
 }
@@ -56,7 +56,7 @@ fn life_of(row: &MirrorRow) -> String {
 }
 
 /// One target's part.
-fn target(at: &AtTarget<'_>, colour: bool) -> String {
+fn target(at: &AtTarget<'_>, colour: bool, again: &str) -> String {
     let explained = &at.explained;
     let mut block = Block::default();
     let paused = if at.config.enabled {
@@ -74,13 +74,13 @@ fn target(at: &AtTarget<'_>, colour: bool) -> String {
     for membership in &explained.memberships {
         block.line("group", &membership_line(membership));
     }
-    waiting(&mut block, explained);
+    waiting(&mut block, explained, again);
     for record in &at.writes {
         let mut line = String::new();
         history::line(&mut line, record);
         block.line("write", line.trim_end());
     }
-    now_lines(&mut block, explained, colour);
+    now_lines(&mut block, explained, colour, again);
     block.text
 }
 
@@ -145,20 +145,22 @@ fn link_lines(block: &mut Block, explained: &Explained) {
     }
 }
 
-fn waiting(block: &mut Block, explained: &Explained) {
+fn waiting(block: &mut Block, explained: &Explained, again: &str) {
     for held in &explained.held {
         block.line("held", held);
     }
     if let Some(held_id) = &explained.held_id {
-        let release = format!("provisor approve {} {held_id}", explained.target);
-        block.line("release", &release);
+        block.line(
+            "release",
+            &approve_command(again, &explained.target, held_id),
+        );
     }
     if let Some(open) = &explained.open {
         block.line("open", &open_line(open));
     }
 }
 
-fn now_lines(block: &mut Block, explained: &Explained, colour: bool) {
+fn now_lines(block: &mut Block, explained: &Explained, colour: bool, again: &str) {
     let report = TargetReport {
         target: explained.target.clone(),
         error: None,
@@ -170,6 +172,7 @@ fn now_lines(block: &mut Block, explained: &Explained, colour: bool) {
         mode: Mode::Preview,
         colour,
         requests_per_second: None,
+        again,
     };
     let planned = plan_lines(&report, look);
     match (&explained.unsaid, planned.is_empty()) {

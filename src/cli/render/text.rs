@@ -17,15 +17,22 @@ const INDENT: &str = "           ";
 
 /// How to print one target's report.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::cli) struct Look {
+pub(in crate::cli) struct Look<'a> {
     pub(in crate::cli) mode: Mode,
     pub(in crate::cli) colour: bool,
     /// The target's rate, for saying how long the requests take.
     pub(in crate::cli) requests_per_second: Option<f64>,
+    /// What a printed command begins with.
+    pub(in crate::cli) again: &'a str,
+}
+
+/// The command that releases a held set.
+pub(in crate::cli) fn approve_command(again: &str, target: &str, held_id: &str) -> String {
+    format!("{again} approve {} {held_id}", printable(target))
 }
 
 /// Prints one target's report; ends with a newline.
-pub(in crate::cli) fn target(report: &TargetReport, look: Look) -> String {
+pub(in crate::cli) fn target(report: &TargetReport, look: Look<'_>) -> String {
     let name = printable(&report.target);
     let Some(plan) = &report.plan else {
         return format!("{name}: failed\n");
@@ -72,7 +79,7 @@ pub(in crate::cli) fn totals(reports: &[&TargetReport], mode: Mode) -> String {
 }
 
 /// Only what is planned, held and listed, a line each; empty when that is nothing.
-pub(in crate::cli) fn plan_lines(report: &TargetReport, look: Look) -> String {
+pub(in crate::cli) fn plan_lines(report: &TargetReport, look: Look<'_>) -> String {
     let mut text = String::new();
     if let Some(plan) = &report.plan {
         action_lines(&mut text, report, plan, look);
@@ -206,7 +213,7 @@ impl Ending {
     }
 }
 
-fn action_lines(text: &mut String, report: &TargetReport, plan: &Plan, look: Look) {
+fn action_lines(text: &mut String, report: &TargetReport, plan: &Plan, look: Look<'_>) {
     for (position, action) in plan.actions.iter().enumerate().take(SHOWN) {
         let (sign, style) = sign(action.change);
         let line = subject_line(sign, &action.subject, &word_of(&action.reason));
@@ -228,7 +235,7 @@ fn action_lines(text: &mut String, report: &TargetReport, plan: &Plan, look: Loo
     rest_line(text, plan.actions.len());
 }
 
-fn held_lines(text: &mut String, plan: &Plan, look: Look) {
+fn held_lines(text: &mut String, plan: &Plan, look: Look<'_>) {
     let style = AnsiColor::Magenta.on_default().effects(Effects::BOLD);
     for held in plan.held.iter().take(SHOWN) {
         let Held {
@@ -254,13 +261,13 @@ fn held_lines(text: &mut String, plan: &Plan, look: Look) {
     if let Some(held_id) = &plan.held_id {
         let _ = writeln!(
             text,
-            "  release with: provisor approve {} {held_id}",
-            printable(&plan.target)
+            "  release with: {}",
+            approve_command(look.again, &plan.target, held_id)
         );
     }
 }
 
-fn listed_lines(text: &mut String, plan: &Plan, look: Look) {
+fn listed_lines(text: &mut String, plan: &Plan, look: Look<'_>) {
     let style = Style::new().dimmed();
     for listed in plan.listed.iter().take(SHOWN) {
         let Listed {

@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
         }
         for place in 0..self.order.targets.len() {
             if let Some(steps) = steps.get(&place) {
-                bars.make_way(|| terminal.print(&format!("{steps}\n")));
+                bars.make_way(|| print_apart(&mut self.last_was_block, steps, terminal));
             }
             while self.reports[place].is_none() {
                 let Some((ended, report)) = tasks.next().await else {
@@ -254,10 +254,12 @@ impl<'a> Run<'a> {
             terminal.warn(&format!("{}: {warning}", report.target));
         }
         if self.order.format == Format::Text {
+            let again = terminal.again.clone();
             let look = Look {
                 mode: self.order.mode_of(report),
                 colour: terminal.colour,
                 requests_per_second: self.order.targets[place].pace.requests_per_second,
+                again: &again,
             };
             print_apart(
                 &mut self.last_was_block,

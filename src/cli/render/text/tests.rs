@@ -8,12 +8,13 @@ use crate::apply::report::{Failure, FailureKind};
 use crate::plan::action::{HeldReason, Reason};
 use provisor_connectors::Kind;
 
-const PREVIEW: Look = Look {
+const PREVIEW: Look<'_> = Look {
     mode: Mode::Preview,
     colour: false,
     requests_per_second: None,
+    again: "provisor --config demo.toml",
 };
-const APPLIED: Look = Look {
+const APPLIED: Look<'_> = Look {
     mode: Mode::Applied,
     ..PREVIEW
 };
@@ -87,7 +88,7 @@ fn a_preview_shows_every_sort_of_line() {
   x group  Old  GoneFromSource
   ! user   fox@example.com  held: AmbiguousMatch: 2 resources match userName
   ! user   gus@example.com  held: OverLimit (deactivations): 40 of 100 would be deactivated, 10 allowed
-  release with: provisor approve demo 5f3a
+  release with: provisor --config demo.toml approve demo 5f3a
   * user   hal@example.com  listed: Stale: never linked, not entitled and active at the target
 
   7 requests, about 1 s at 10 requests a second
