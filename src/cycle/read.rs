@@ -288,3 +288,6 @@ fn refuse(problem: &str) -> Failure {
         chain: vec![problem.to_owned()],
     }
 }
+
+#[cfg(test)]
+mod tests;

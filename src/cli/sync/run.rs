@@ -17,8 +17,8 @@ use super::super::render::text::Look;
 use super::super::render::{Mode, text};
 use super::super::session::{self, Session};
 use super::super::terminal::{Stop, Terminal};
+use super::Order;
 use super::task::{Common, Task, Tasks};
-use super::{Order, failed};
 use crate::apply::report::{Failure, TargetReport};
 use crate::config::{Config, TargetConfig};
 use crate::cycle::{self, Readings};
@@ -154,7 +154,8 @@ impl<'a> Run<'a> {
                     break;
                 };
                 let target = self.order.targets[ended];
-                self.reports[ended] = Some(report.unwrap_or_else(|why| failed(target, why)));
+                let report = report.unwrap_or_else(|why| common.note(target, why));
+                self.reports[ended] = Some(report);
             }
             bars.make_way(|| self.show_report(place, terminal));
         }

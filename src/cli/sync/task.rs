@@ -42,6 +42,22 @@ pub(super) struct Common {
     pub(super) room: Semaphore,
 }
 
+impl Common {
+    /// The report of a target that came to no plan; `status` tells it too, unless nothing was
+    /// meant to be done.
+    pub(super) fn note(&self, target: &TargetConfig, failure: Failure) -> TargetReport {
+        if self.mode == Mode::Applied {
+            let name = &target.target.name;
+            // The failure itself is what matters; that it could not be noted is one more.
+            let noted = block_in_place(|| cycle::note_failure(&self.store, name, &failure));
+            if let Err(unnoted) = noted {
+                tracing::warn!("cannot note the failure of {name}: {:?}", unnoted.chain);
+            }
+        }
+        failed(target, failure)
+    }
+}
+
 /// One target's cycle.
 pub(super) struct Task {
     pub(super) common: Arc<Common>,
@@ -83,16 +99,7 @@ impl Task {
             }),
         };
         match (prepared, common.mode) {
-            (Err(failure), Mode::Preview) => failed(&self.target, failure),
-            (Err(failure), Mode::Applied) => {
-                let name = &self.target.target.name;
-                // The failure itself is what matters; that it could not be noted is one more.
-                let noted = block_in_place(|| cycle::note_failure(&common.store, name, &failure));
-                if let Err(unnoted) = noted {
-                    tracing::warn!("cannot note the failure of {name}: {:?}", unnoted.chain);
-                }
-                failed(&self.target, failure)
-            }
+            (Err(failure), _) => common.note(&self.target, failure),
             (Ok(prepared), Mode::Preview) => prepared.into_preview(),
             // A release that frees nothing was meant for something else: nothing is done.
             (Ok(prepared), Mode::Applied)
