@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{Kind, MemberKey, RecordKey, SourceId};
+use provisor_connectors::{Attributes, Kind, MemberKey, RecordKey, SourceId};
 
+use super::person::Said;
 use super::{Selection, Selector, key};
 use crate::cycle::Target;
-use crate::cycle::explain::{Membership, ScopeReason};
+use crate::cycle::explain::{ConditionReason, Membership, ScopeReason};
 use crate::cycle::known::Known;
 use crate::cycle::read::Readings;
 use crate::plan::input::GroupCandidate;
@@ -19,11 +20,18 @@ use crate::snapshot::SnapshotError;
 
 /// What there is to know about one person at one target.
 pub(in crate::cycle) struct One {
+    /// The record that speaks for them: the one that was asked for, or, where several sources
+    /// have them, another.
+    pub(in crate::cycle) record: RecordKey,
+    /// What the sources say of them; `None` when none ever did.
+    pub(in crate::cycle) attributes: Option<Attributes>,
     pub(in crate::cycle) selection: Selection,
     /// Whether the scope has them.
     pub(in crate::cycle) verdict: Verdict,
     /// Each configured scope group, and how they are in it.
     pub(in crate::cycle) scope: Vec<ScopeReason>,
+    /// What the scope's condition says of them.
+    pub(in crate::cycle) condition: Option<ConditionReason>,
     /// The groups they are in, in the source or at the target, or are to be in.
     pub(in crate::cycle) memberships: Vec<Membership>,
 }
@@ -39,9 +47,13 @@ pub(in crate::cycle) fn select_one(
     now: DateTime<Utc>,
 ) -> Result<One, SnapshotError> {
     let mut selector = Selector::new(known, readings, target, everything, false, now)?;
+    selector.join_people()?;
     selector.resolve_scope()?;
-    let verdict = selector.judge_unread(record)?;
+    let record = &selector.selection.joined.speaker(record).clone();
+    let said = selector.said_of(record)?;
+    let verdict = selector.judge_said(record, &said);
     let scope = selector.scope_reasons(record)?;
+    let condition = condition_reason(target, &said);
     selector.take_people(BTreeSet::from([record.clone()]))?;
     for (other, candidate) in &mut selector.selection.people {
         candidate.due &= other == record;
@@ -76,10 +88,27 @@ pub(in crate::cycle) fn select_one(
     let mut selection = selector.selection;
     selection.groups.retain(|_, group| narrow(group, record));
     Ok(One {
+        record: record.clone(),
+        attributes: said.attributes,
         selection,
         verdict,
         scope,
+        condition,
         memberships,
+    })
+}
+
+fn condition_reason(target: &Target, said: &Said) -> Option<ConditionReason> {
+    let condition = target.scope.when.as_ref()?;
+    let attributes = said.living_attributes();
+    let inputs = condition.attributes().map(|name| {
+        let values = attributes.map_or(&[][..], |attributes| attributes.values(&name));
+        (name, values.to_vec())
+    });
+    Some(ConditionReason {
+        configured: condition.template().source().trim().to_owned(),
+        inputs: inputs.collect(),
+        verdict: attributes.map(|attributes| condition.judge(attributes)),
     })
 }
 
@@ -152,9 +181,11 @@ impl Selector<'_> {
     /// The names of the groups from `group` down to the one that has the record as a direct
     /// member, on a shortest way; empty when the record is not in it.
     fn path_to(&self, record: &RecordKey, group: &RecordKey) -> Result<Vec<String>, SnapshotError> {
-        let Some(view) = self
-            .view(&record.source)
-            .filter(|_| record.source == group.source)
+        // Of a person whom several sources have, the one in the group's source is in it.
+        let mut records = self.selection.joined.records(record).iter();
+        let Some((record, view)) = records
+            .find(|record| record.source == group.source)
+            .and_then(|record| Some((record, self.view(&record.source)?)))
         else {
             return Ok(Vec::new());
         };
