@@ -12,10 +12,11 @@ mod run;
 mod send;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Utc;
 use futures_util::stream::{self, StreamExt};
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
@@ -50,8 +51,6 @@ pub(crate) struct Applier<'a> {
     pub(crate) audit_values: bool,
     /// Cancelled when somebody asks to stop: nothing new is started then.
     pub(crate) stop: &'a CancellationToken,
-    /// The store's last flushed generation, which every audit record names.
-    pub(crate) generation: AtomicU64,
 }
 
 impl Applier<'_> {
@@ -245,14 +244,11 @@ impl Applier<'_> {
         self.make_durable().await
     }
 
+    /// Waits for the disk where it holds nobody else up: other targets go on meanwhile.
     async fn make_durable(&self) -> Result<(), Failure> {
-        let generation = self.store.flush().map_err(|error| failed(&error))?;
-        self.generation.store(generation, Ordering::Relaxed);
-        self.audit
-            .lock()
-            .await
-            .sync()
-            .map_err(|error| failed(&error))
+        block_in_place(|| self.store.flush()).map_err(|error| failed(&error))?;
+        let mut audit = self.audit.lock().await;
+        block_in_place(|| audit.sync()).map_err(|error| failed(&error))
     }
 }
 

@@ -55,7 +55,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    let mut terminal = Terminal::new(arguments.quiet, arguments.color);
+    let mut terminal = Terminal::new(&arguments);
     let exit = execute(&arguments, &mut terminal).unwrap_or_else(|stop| terminal.stop(&stop));
     terminal.finish(exit).into()
 }

@@ -101,7 +101,7 @@ pub async fn plan_target(
     if full {
         // A full cycle reads everything anyway: a snapshot that lost something on disk without
         // saying so is found here, before anybody is judged by it.
-        tokio::task::block_in_place(|| store.verify()).map_err(|error| damaged(&error))?;
+        tokio::task::block_in_place(|| readings.verify(store))?;
     }
 
     let selection = tokio::task::block_in_place(|| {
@@ -335,18 +335,6 @@ pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<()
     })
     .await?
     .map_err(|error: SnapshotError| failed(error))
-}
-
-fn damaged(error: &SnapshotError) -> Failure {
-    let mut failure = Failure::new(FailureKind::Failed, error);
-    failure.chain.insert(
-        0,
-        "the snapshot does not agree with its own counts, and nothing is done on its word; move \
-         `db` out of the state directory and run again: everything is rebuilt by adoption, and \
-         nobody is deactivated before that is done"
-            .to_owned(),
-    );
-    failure
 }
 
 fn every_source_readable(readings: &Readings, target: &Target) -> bool {

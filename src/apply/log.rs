@@ -1,7 +1,5 @@
 //! What the audit log says of each write.
 
-use std::sync::atomic::Ordering;
-
 use chrono::Utc;
 
 use super::report::Failure;
@@ -45,6 +43,9 @@ impl Applier<'_> {
             Some((status, id)) => (Some(status), Some(id).filter(|id| !id.is_empty())),
             None => (None, None),
         };
+        // Another target may flush meanwhile: whoever has the log names the generation, so that
+        // generations never go back along the chain.
+        let mut audit = self.audit.lock().await;
         let entry = Entry {
             target: self.store.name().to_owned(),
             kind: action.subject.kind,
@@ -59,11 +60,9 @@ impl Applier<'_> {
             request_id,
             outcome: outcome.to_owned(),
             status,
-            generation: self.generation.load(Ordering::Relaxed),
+            generation: self.store.flushed_generation(),
         };
-        self.audit
-            .lock()
-            .await
+        audit
             .append(Utc::now(), entry)
             .map_err(|error| failed(&error))
     }

@@ -48,6 +48,28 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
+impl Arguments {
+    /// How this program is called again with the same configuration, ready for a shell: what
+    /// a printed command begins with.
+    pub(super) fn again(&self) -> String {
+        match &self.config {
+            None => "provisor".to_owned(),
+            Some(path) => format!("provisor --config {}", quote(&path.to_string_lossy())),
+        }
+    }
+}
+
+/// A word as a shell takes it.
+fn quote(word: &str) -> String {
+    let plain = |character: char| {
+        character.is_alphanumeric() || matches!(character, '/' | '.' | '_' | '-' | '+' | '=' | ',')
+    };
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Validate the configuration, connect to every source and target, say what each can do
@@ -281,6 +303,20 @@ mod tests {
             })
         ));
         assert_eq!(parse_line("provisor accounts").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_printed_command_names_the_same_configuration() {
+        let again = |line: &[&str]| parse(line.iter().map(OsString::from)).unwrap().again();
+        assert_eq!(again(&["provisor", "sync"]), "provisor");
+        assert_eq!(
+            again(&["provisor", "--config", "etc/demo.toml", "sync"]),
+            "provisor --config etc/demo.toml"
+        );
+        assert_eq!(
+            again(&["provisor", "sync", "--config", "it's my.toml"]),
+            r"provisor --config 'it'\''s my.toml'"
+        );
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(super) fn run(
         record,
     };
     match arguments.format {
-        Format::Text => terminal.print(&text::answer(&answer, terminal.colour)),
+        Format::Text => terminal.print(&text::answer(&answer, terminal.colour, &terminal.again)),
         Format::Json => terminal.print(&json::answer(&answer)),
     }
     Ok(Exit::Done)

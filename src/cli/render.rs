@@ -55,6 +55,35 @@ impl Counts {
         counts
     }
 
+    /// The counts of two together.
+    #[must_use]
+    pub(super) fn plus(self, other: Self) -> Self {
+        let Self {
+            create,
+            adopt,
+            patch,
+            deactivate,
+            reactivate,
+            delete,
+            held,
+            listed,
+            failed,
+            unchanged,
+        } = other;
+        Self {
+            create: self.create + create,
+            adopt: self.adopt + adopt,
+            patch: self.patch + patch,
+            deactivate: self.deactivate + deactivate,
+            reactivate: self.reactivate + reactivate,
+            delete: self.delete + delete,
+            held: self.held + held,
+            listed: self.listed + listed,
+            failed: self.failed + failed,
+            unchanged: self.unchanged + unchanged,
+        }
+    }
+
     /// Counts actions by their change, and nothing else.
     pub(super) fn of_actions<'a>(actions: impl Iterator<Item = &'a Action>) -> Self {
         let mut counts = Self::default();

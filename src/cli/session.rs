@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::anyhow;
+use futures_util::future;
 use provisor_connectors::{Source, SourceFacts};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -26,7 +28,8 @@ use crate::target::{Auth, Client, Connection, Secret};
 /// The open state directory.
 pub(super) struct Session {
     pub(super) store: Store,
-    pub(super) audit: Mutex<Audit>,
+    /// One log for all targets: whoever has it writes.
+    pub(super) audit: Arc<Mutex<Audit>>,
     /// What an operator should see of the state.
     pub(super) warnings: Vec<String>,
 }
@@ -52,7 +55,7 @@ impl Session {
         warnings.extend(check_renames(config, &opened.store)?);
         Ok(Self {
             store: opened.store,
-            audit: Mutex::new(audit),
+            audit: Arc::new(Mutex::new(audit)),
             warnings,
         })
     }
@@ -93,18 +96,20 @@ pub(super) fn build_sources(
         .collect()
 }
 
-/// Checks that the targets' mappings name what their sources can give. A source that cannot
-/// say is left out: reading it will tell.
+/// Checks that the targets' mappings name what their sources can give; the sources are asked
+/// side by side. A source that cannot say is left out: reading it will tell.
 pub(super) async fn check_names(
     targets: &[&TargetConfig],
     sources: &BTreeMap<String, Box<dyn Source>>,
 ) -> Result<(), Stop> {
-    let mut facts: BTreeMap<String, SourceFacts> = BTreeMap::new();
-    for (name, source) in sources {
-        if let Ok(known) = source.check().await {
-            facts.insert(name.clone(), known);
-        }
-    }
+    let asked = sources
+        .iter()
+        .map(|(name, source)| async move { (name.clone(), source.check().await) });
+    let facts: BTreeMap<String, SourceFacts> = future::join_all(asked)
+        .await
+        .into_iter()
+        .filter_map(|(name, known)| Some((name, known.ok()?)))
+        .collect();
     targets
         .iter()
         .try_for_each(|target| config::check_names(target, &facts))

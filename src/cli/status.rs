@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::args::{Format, StatusArguments};
 use super::exit::Exit;
-use super::render::text::printable;
+use super::render::text::{approve_command, printable};
 use super::session;
 use super::terminal::{Stop, Terminal};
 use crate::config::{Config, TargetConfig};
@@ -95,7 +95,10 @@ pub(super) fn run(
             terminal.print(&format!("{text}\n"));
         }
         Format::Text => {
-            let blocks: Vec<String> = targets.iter().map(render).collect();
+            let blocks: Vec<String> = targets
+                .iter()
+                .map(|target| render(target, &terminal.again))
+                .collect();
             terminal.print(&blocks.join("\n"));
         }
     }
@@ -180,7 +183,7 @@ fn without_name<'a>(line: &'a str, name: &str) -> &'a str {
         .unwrap_or(line)
 }
 
-fn render(status: &TargetStatus) -> String {
+fn render(status: &TargetStatus, again: &str) -> String {
     let TargetStatus {
         target,
         enabled,
@@ -229,7 +232,7 @@ fn render(status: &TargetStatus) -> String {
         line("held", held);
     }
     if let Some(held_id) = held_id {
-        line("release", &format!("provisor approve {target} {held_id}"));
+        line("release", &approve_command(again, target, held_id));
     }
     for failing in failing.iter().take(SHOWN) {
         let Failing {
@@ -288,7 +291,7 @@ mod tests {
     #[test]
     fn a_target_that_never_ran_says_so() {
         assert_eq!(
-            render(&status()),
+            render(&status(), "provisor"),
             "demo: 0 people linked (0 active), 0 groups with 0 members\n  last cycle  never\n"
         );
     }
@@ -317,12 +320,12 @@ mod tests {
             next_attempt: "2026-11-22T09:00:00Z".to_owned(),
         }];
         assert_eq!(
-            render(&status),
+            render(&status, "provisor --config demo.toml"),
             "\
 demo: 41 people linked (40 active), 2 groups with 7 members
   last cycle  2026-11-22T08:00:00Z  1 created, 1 failed
   held        user s-9: OverLimit (deactivations)
-  release     provisor approve demo 5f3a
+  release     provisor --config demo.toml approve demo 5f3a
   failing     user s-4 of staff: POST /Users: 403 (3 attempts, next: 2026-11-22T09:00:00Z)
 "
         );

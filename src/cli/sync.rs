@@ -1,9 +1,10 @@
-//! `sync`: one cycle of the selected targets, and the shape that `approve` shares.
+//! `sync`: one cycle of the selected targets, side by side, and the shape that `approve` shares.
 //!
 //! A preview stops after planning. That is the whole of it: nothing below this module knows
 //! whether its plan will be applied.
 
 mod run;
+mod task;
 
 use std::time::Duration;
 
@@ -95,13 +96,7 @@ pub(super) async fn execute(
     config: &Config,
     terminal: &mut Terminal,
 ) -> (Exit, Vec<TargetReport>) {
-    let mut run = Run {
-        order,
-        config,
-        reports: Vec::new(),
-        exit: Exit::Done,
-        stop: CancellationToken::new(),
-    };
+    let mut run = Run::new(order, config);
     let stop = run.stop.clone();
     let ended = tokio::select! {
         ended = run.cycle(terminal) => ended,
@@ -110,6 +105,7 @@ pub(super) async fn execute(
                    under way is looked for first")),
     };
     if let Err(stop) = ended {
+        run.show_the_rest(terminal);
         run.exit = run.exit.and(terminal.stop(&stop));
         let failure = Failure {
             kind: match stop.exit {
@@ -118,22 +114,24 @@ pub(super) async fn execute(
             },
             chain: stop.chain(),
         };
-        for target in &order.targets[run.reports.len()..] {
-            run.reports.push(failed(target, failure.clone()));
+        for (report, target) in run.reports.iter_mut().zip(&order.targets) {
+            report.get_or_insert_with(|| failed(target, failure.clone()));
         }
     }
+    let exit = run.exit;
+    let reports: Vec<_> = run.reports.into_iter().flatten().collect();
     if order.format == Format::Json {
         let targets = order
             .targets
             .iter()
-            .zip(&run.reports)
+            .zip(&reports)
             .map(|(target, report)| {
                 json::target(report, &target.target.profile, order.mode_of(report))
             })
             .collect();
         print_document(order.format, targets, terminal);
     }
-    (run.exit, run.reports)
+    (exit, reports)
 }
 
 /// Asks the run to stop between two calls when the process is told to end; ends when that

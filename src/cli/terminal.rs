@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use anstream::AutoStream;
 use anstream::ColorChoice;
 
-use super::args::Color;
+use super::args::{Arguments, Color};
 use super::exit::Exit;
 use super::render::text::printable;
 use crate::apply::report::Failure;
@@ -27,6 +27,9 @@ pub(super) struct Terminal {
     pub(super) colour: bool,
     /// Whether moving bars may be drawn on stderr.
     pub(super) bars: bool,
+    /// What a command begins with that is printed for the reader to run: the program, with the
+    /// configuration that was given.
+    pub(super) again: String,
 }
 
 /// Why a command ended before it had anything to report.
@@ -103,9 +106,10 @@ impl From<&Failure> for Stop {
 
 impl Terminal {
     /// The process's own streams.
-    pub(super) fn new(quiet: bool, color: Color) -> Self {
+    pub(super) fn new(arguments: &Arguments) -> Self {
+        let quiet = arguments.quiet;
         let stdout = io::stdout();
-        let colour = match color {
+        let colour = match arguments.color {
             Color::Always => true,
             Color::Never => false,
             // Looks at the terminal, NO_COLOR, CLICOLOR and TERM.
@@ -120,6 +124,7 @@ impl Terminal {
             quiet,
             colour,
             bars,
+            again: arguments.again(),
         }
     }
 
@@ -247,6 +252,7 @@ pub(super) mod tests {
             quiet,
             colour: false,
             bars: false,
+            again: "provisor".to_owned(),
         };
         (terminal, out, err)
     }

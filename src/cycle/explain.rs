@@ -50,8 +50,10 @@ pub struct Explained {
     pub joined: Vec<RecordKey>,
     /// Whether the scope has them.
     pub verdict: Verdict,
-    /// Each configured scope group; empty when everyone is in scope.
+    /// Each configured scope group; empty when none is.
     pub scope: Vec<ScopeReason>,
+    /// The condition, if one is configured.
+    pub condition: Option<ConditionReason>,
     /// What each path is mapped from, and what comes of it.
     pub mapped: Vec<Mapped>,
     /// Why the record cannot be mapped.
@@ -89,15 +91,32 @@ pub struct ScopeReason {
     pub path: Option<Vec<String>>,
 }
 
-/// A group that a person is in, in the source or at the target.
+/// The condition on who is in scope, asked of one person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConditionReason {
+    /// As configured.
+    pub configured: String,
+    /// The source attributes it looks at, with the record's values.
+    pub inputs: BTreeMap<String, Vec<Value>>,
+    /// What it says; `None` of who is gone, because it is not asked of them.
+    pub verdict: Option<Verdict>,
+}
+
+/// A group that a person is in, in the source or at the target, or that is made of what they
+/// have in common with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The group.
     pub group: RecordKey,
     /// What it is called.
     pub name: String,
-    /// The way from the group down to the person; empty when only the target has them in it.
+    /// The way from the group down to the person; empty when only the target has them in it,
+    /// and for a group that is made.
     pub path: Vec<String>,
+    /// The attribute that they belong in it by, if the group is made (`group_by`).
+    pub made_from: Option<String>,
+    /// The group itself is at the target. One that is still to be made is not.
+    pub linked: bool,
     /// The group is pushed to this target.
     pub pushed: bool,
     /// The target has them in it, by provisor's doing or agreement.
@@ -171,6 +190,7 @@ fn explain_from(
         standing: candidate.as_ref().map(|it| it.standing.clone()),
         verdict: one.verdict.clone(),
         scope: one.scope.clone(),
+        condition: one.condition.clone(),
         joined: candidate
             .as_ref()
             .map_or_else(Vec::new, |it| it.joined.clone()),

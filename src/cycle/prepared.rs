@@ -3,10 +3,10 @@
 //! Holds everything that applying needs, so that nothing is decided or looked up again.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use super::Target;
@@ -184,10 +184,9 @@ impl Prepared {
     ) -> TargetReport {
         let parts = self.parts;
         let store = parts.known.store().clone();
-        let generation = match parts.bind(&store) {
-            Ok(generation) => generation,
-            Err(error) => return parts.report(Some(failed(error)), Vec::new()),
-        };
+        if let Err(error) = block_in_place(|| parts.bind(&store)) {
+            return parts.report(Some(failed(error)), Vec::new());
+        }
         let applier = Applier {
             client: &parts.client,
             store: &store,
@@ -195,10 +194,9 @@ impl Prepared {
             audit,
             audit_values,
             stop,
-            generation: AtomicU64::new(generation),
         };
         let applied = applier.apply(&parts.planned.plan, progress).await;
-        let written = parts.write_down(&store, &applied);
+        let written = block_in_place(|| parts.write_down(&store, &applied));
         let error = applied.aborted.or_else(|| written.err().map(failed));
         let error = error.or_else(|| parts.shortcoming());
         parts.report(error, applied.outcomes)
@@ -230,7 +228,7 @@ impl Parts {
     }
 
     /// Makes sure, durably, that links made from here on are known to be this target's.
-    fn bind(&self, store: &TargetStore) -> Result<u64, SnapshotError> {
+    fn bind(&self, store: &TargetStore) -> Result<(), SnapshotError> {
         if self.known.is_void() {
             store.reset()?;
         }
@@ -239,6 +237,7 @@ impl Parts {
             progress.fingerprint.clone_from(&self.target.fingerprint);
             store.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
         }
-        store.flush()
+        store.flush()?;
+        Ok(())
     }
 }

@@ -1,23 +1,27 @@
-//! Reading the sources: once each, into staging, for all their targets.
+//! Reading the sources: once each, side by side, into staging, for all their targets.
 //!
 //! A source that fails keeps its last mirror and its records count as unknown; the others go
 //! on. Nothing here is visible to anybody until it is published.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
+use futures_util::future;
 use provisor_connectors::{Batch, Change, Cursor, Kind, ReadRequest, Source};
 
 use super::{Progress, Target};
 use crate::apply::report::{Failure, FailureKind};
 use crate::mapping::Expression;
-use crate::snapshot::{Stage, Staged, Store, View};
+use crate::snapshot::{SnapshotError, Stage, Staged, Store, View};
 
 /// What reading the sources came to, staged and not yet published.
 pub struct Readings {
     sources: BTreeMap<String, Reading>,
     failures: BTreeMap<String, Failure>,
     warnings: BTreeMap<String, Vec<String>>,
+    /// Whether the snapshot agrees with its own counts, once somebody has asked.
+    verified: OnceLock<Result<(), Failure>>,
 }
 
 struct Reading {
@@ -25,7 +29,7 @@ struct Reading {
     staged: Option<(Staged, Option<Cursor>)>,
 }
 
-/// Reads every named source once, into staging. A source that fails is in the readings as
+/// Reads every named source once, side by side, into staging. A source that fails is in the readings as
 /// failed; the others go on. `targets` say which attributes are in use.
 pub async fn read_sources(
     store: &Store,
@@ -38,13 +42,18 @@ pub async fn read_sources(
         sources: BTreeMap::new(),
         failures: BTreeMap::new(),
         warnings: BTreeMap::new(),
+        verified: OnceLock::new(),
     };
-    for (name, source) in sources {
-        if !targets.iter().any(|target| target.sources.contains(name)) {
-            continue;
-        }
+    let used = sources
+        .iter()
+        .filter(|(name, _)| targets.iter().any(|target| target.sources.contains(name)));
+    let reads = used.map(|(name, source)| async move {
         let in_use = attributes_in_use(name, targets);
-        match read_source(store, name, source.as_ref(), in_use, now, progress).await {
+        let read = read_source(store, name, source.as_ref(), in_use, now, progress).await;
+        (name, read)
+    });
+    for (name, read) in future::join_all(reads).await {
+        match read {
             Ok((staged, batch)) => {
                 tracing::info!(
                     source = name,
@@ -87,6 +96,7 @@ impl Readings {
             sources: BTreeMap::new(),
             failures: BTreeMap::new(),
             warnings: BTreeMap::new(),
+            verified: OnceLock::new(),
         };
         for source in sources {
             let view = store.view(source).map_err(failed)?;
@@ -104,6 +114,15 @@ impl Readings {
     /// What an operator should see although the reads are good, by source name.
     pub fn warnings(&self) -> &BTreeMap<String, Vec<String>> {
         &self.warnings
+    }
+
+    /// Holds the store against its own counts: once for all the targets of a run, because
+    /// nobody can write meanwhile. Blocking.
+    pub(super) fn verify(&self, store: &Store) -> Result<(), Failure> {
+        let verified = self
+            .verified
+            .get_or_init(|| store.verify().map_err(|error| damaged(&error)));
+        verified.clone()
     }
 
     /// The mirror of a source as this cycle sees it.
@@ -160,7 +179,12 @@ async fn read_source(
         attributes: Some(in_use.clone()),
         since: store.cursor(name).map_err(failed)?,
     };
-    let stage = store.stage(name, Some(in_use)).map_err(failed)?;
+    let stage = blocking({
+        let (store, name) = (store.clone(), name.to_owned());
+        move || store.stage(&name, Some(in_use))
+    })
+    .await?
+    .map_err(failed)?;
     let (stage, batch) = stream(stage, name, source, &request, progress).await?;
     let staged = blocking({
         let batch = batch.clone();
@@ -218,7 +242,7 @@ async fn stream(
             // Nobody listening is no reason to stop.
             let _ = counted.send(seen);
         }
-        Ok::<_, crate::snapshot::SnapshotError>(stage)
+        Ok::<_, SnapshotError>(stage)
     });
     let step = format!("reading {name}");
     let report = async {
@@ -226,7 +250,7 @@ async fn stream(
             progress.report(&step, seen, None);
         }
     };
-    let (batch, ()) = futures_util::future::join(source.read(request, sender), report).await;
+    let (batch, ()) = future::join(source.read(request, sender), report).await;
     let stage = consumer.await.map_err(panicked)?;
     // The store's own error says more than "abandoned", which follows from it.
     let stage = stage.map_err(failed)?;
@@ -245,6 +269,18 @@ pub(super) fn failed(error: impl std::error::Error) -> Failure {
     Failure::new(FailureKind::Failed, &error)
 }
 
+fn damaged(error: &SnapshotError) -> Failure {
+    let mut failure = Failure::new(FailureKind::Failed, error);
+    failure.chain.insert(
+        0,
+        "the snapshot does not agree with its own counts, and nothing is done on its word; move \
+         `db` out of the state directory and run again: everything is rebuilt by adoption, and \
+         nobody is deactivated before that is done"
+            .to_owned(),
+    );
+    failure
+}
+
 fn panicked(error: tokio::task::JoinError) -> Failure {
     Failure::new(FailureKind::Failed, &error)
 }
@@ -255,3 +291,6 @@ fn refuse(problem: &str) -> Failure {
         chain: vec![problem.to_owned()],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use provisor_connectors::Cursor;
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     /// Generations that somebody is looking at.
     pub(super) pins: Pins,
     flushes: Mutex<Flushes>,
+    /// The generation of the last flush, for whoever must not wait for one under way.
+    flushed: AtomicU64,
     _lock: Lock,
 }
 
@@ -84,6 +87,7 @@ impl Store {
                     generation: ready.flushed,
                     file: ready.generation_file,
                 }),
+                flushed: AtomicU64::new(ready.flushed),
                 _lock: lock,
             }),
         };
@@ -134,6 +138,11 @@ impl Store {
         self.shared.flush()
     }
 
+    /// The generation of the last flush. Never one that is still under way.
+    pub fn flushed_generation(&self) -> u64 {
+        self.shared.flushed.load(Ordering::SeqCst)
+    }
+
     /// Forgets tombstones and versions that no target needs: `seen` is the smallest
     /// generation that every target of the source has looked at. Leaves them for a later
     /// call while somebody looks at an older generation.
@@ -177,6 +186,7 @@ impl Shared {
             self.tables.flush(next)?;
             flushes.file.record(next)?;
             flushes.generation = next;
+            self.flushed.store(next, Ordering::SeqCst);
         }
         Ok(flushes.generation)
     }

@@ -283,6 +283,11 @@ impl TargetStore {
         commit.end()
     }
 
+    /// See [`Store::flushed_generation`].
+    pub fn flushed_generation(&self) -> u64 {
+        self.store.flushed_generation()
+    }
+
     /// Makes everything committed so far durable, and returns the flush generation.
     pub fn flush(&self) -> Result<u64, SnapshotError> {
         self.store.flush()

@@ -5,5 +5,6 @@ mod architecture;
 mod crash;
 mod documentation;
 mod scenarios;
+mod side_by_side;
 mod support;
 mod third_party;

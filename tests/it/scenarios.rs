@@ -67,8 +67,7 @@ scenarios! {
     group_name_clash
     group_name_cleared
     group_not_pushed_any_more
-    group_rename_map
-    group_renamed
+    group_rename
     held_follow_ups
     held_leavers_survive_unknown_scope
     held_survives_failed_source
@@ -121,6 +120,7 @@ scenarios! {
     suspended_at_target
     switch_and_lookup
     sync_one_person
+    sync_one_person_managers
     take_over
     target_down_mid_apply
     target_unreachable

@@ -134,10 +134,12 @@ async fn one_target(
     } else {
         Mode::Applied
     };
+    let again = terminal.again.clone();
     let look = Look {
         mode,
         colour: terminal.colour,
         requests_per_second: None,
+        again: &again,
     };
     let mut report = TargetReport {
         target: chosen.plan.target.clone(),

@@ -7,7 +7,7 @@ use super::super::history::Shown;
 use super::super::render::{Mode, json};
 use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
-use crate::cycle::explain::{Explained, Mapped, Membership, ScopeReason, Search};
+use crate::cycle::explain::{ConditionReason, Explained, Mapped, Membership, ScopeReason, Search};
 use crate::plan::input::Standing;
 use crate::scope::Verdict;
 use crate::snapshot::{Deactivation, Link, Open};
@@ -70,6 +70,7 @@ fn target(at: &AtTarget<'_>) -> Value {
         joined,
         verdict,
         scope,
+        condition,
         mapped,
         mapping_error,
         link,
@@ -114,6 +115,7 @@ fn target(at: &AtTarget<'_>) -> Value {
             "verdict": verdict,
             "why": unknown,
             "groups": scope.iter().map(scope_reason).collect::<Vec<_>>(),
+            "when": condition.as_ref().map(condition_reason),
         },
         "standing": standing,
         "standing_why": why,
@@ -149,6 +151,26 @@ fn scope_reason(reason: &ScopeReason) -> Value {
         "source_id": group.as_ref().map(|group| &group.id),
         "problem": problem,
         "path": path,
+    })
+}
+
+fn condition_reason(reason: &ConditionReason) -> Value {
+    let ConditionReason {
+        configured,
+        inputs,
+        verdict,
+    } = reason;
+    let (result, problem) = match verdict {
+        Some(Verdict::In) => (Some(true), None),
+        Some(Verdict::Out) => (Some(false), None),
+        Some(Verdict::Unknown(why)) => (None, Some(why)),
+        None => (None, None),
+    };
+    json!({
+        "configured": configured,
+        "inputs": inputs,
+        "result": result,
+        "problem": problem,
     })
 }
 
@@ -211,6 +233,8 @@ fn membership(membership: &Membership) -> Value {
         group,
         name,
         path,
+        made_from,
+        linked,
         pushed,
         at_target,
     } = membership;
@@ -219,6 +243,8 @@ fn membership(membership: &Membership) -> Value {
         "source_id": group.id,
         "name": name,
         "path": path,
+        "made_from": made_from,
+        "linked": linked,
         "pushed": pushed,
         "at_target": at_target,
     })

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use provisor_connectors::{Attributes, Kind, Lifecycle, SourceId, Value};
 
 use super::*;
-use crate::cycle::explain::{Mapped, ScopeReason};
+use crate::cycle::explain::{ConditionReason, Mapped, Membership, ScopeReason};
 use crate::plan::action::Plan;
 use crate::plan::input::Standing;
 use crate::scim::path::AttributePath;
@@ -47,6 +47,11 @@ fn explained() -> Explained {
             problem: None,
             path: None,
         }],
+        condition: Some(ConditionReason {
+            configured: "title == 'Boss'".to_owned(),
+            inputs: BTreeMap::from([("title".to_owned(), Vec::new())]),
+            verdict: Some(Verdict::Unknown("it gives nothing".to_owned())),
+        }),
         mapped: vec![Mapped {
             path: AttributePath::core("title"),
             from: "jobTitle".to_owned(),
@@ -124,7 +129,7 @@ fn why_somebody_waits_is_said_with_what_to_do_and_nothing_steers_the_terminal() 
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     assert_eq!(
-        text::answer(&answer_of(&config, Some(row())), false),
+        text::answer(&answer_of(&config, Some(row())), false, "provisor"),
         r#"eva\u{1b}[2J@example.com
   record      staff/5
   life        gone from the source since 2026-11-21T09:30:00Z
@@ -133,6 +138,7 @@ fn why_somebody_waits_is_said_with_what_to_do_and_nothing_steers_the_terminal() 
 demo
   last cycle  never
   scope       out: not a member of `Wiki`
+              unknown: it gives nothing (title has no value)
   so          not entitled: out of scope
   map         title  (nothing)  from jobTitle (jobTitle has no value)
   link        r5, adopted, inactive
@@ -163,6 +169,56 @@ fn a_document_has_the_same_keys_whoever_is_found() {
     };
     let whole = json::answer(&answer_of(&config, Some(row())));
     assert_eq!(person(&found), person(&whole));
+}
+
+#[test]
+fn a_document_tells_what_the_condition_was_asked_and_where_a_group_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let mut answer = answer_of(&config, Some(row()));
+    let explained = &mut answer.targets[0].explained;
+    explained.memberships = vec![Membership {
+        group: RecordKey {
+            kind: Kind::Group,
+            id: SourceId::new("group_by:department=Sales"),
+            ..record()
+        },
+        name: "Sales".to_owned(),
+        path: Vec::new(),
+        made_from: Some("department".to_owned()),
+        linked: false,
+        pushed: true,
+        at_target: false,
+    }];
+    let shown = |answer: &Answer<'_>| -> serde_json::Value {
+        let document: serde_json::Value = serde_json::from_str(&json::answer(answer)).unwrap();
+        document["targets"][0].clone()
+    };
+    let target = shown(&answer);
+    assert_eq!(
+        target["scope"]["when"],
+        serde_json::json!({
+            "configured": "title == 'Boss'",
+            "inputs": { "title": [] },
+            "result": null,
+            "problem": "it gives nothing",
+        })
+    );
+    assert_eq!(
+        target["memberships"],
+        serde_json::json!([{
+            "source": "staff",
+            "source_id": "group_by:department=Sales",
+            "name": "Sales",
+            "path": [],
+            "made_from": "department",
+            "linked": false,
+            "pushed": true,
+            "at_target": false,
+        }])
+    );
+    answer.targets[0].explained.condition = None;
+    assert!(shown(&answer)["scope"]["when"].is_null());
 }
 
 #[test]

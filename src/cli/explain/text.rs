@@ -1,5 +1,7 @@
 //! An explained person as text. Pure; the caller prints.
 
+mod reasons;
+
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -7,17 +9,17 @@ use provisor_connectors::RecordKey;
 
 use super::super::history;
 use super::super::render::Mode;
-use super::super::render::text::{Look, plan_lines, printable};
+use super::super::render::text::{Look, approve_command, plan_lines, printable};
 use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
-use crate::cycle::explain::{Explained, Mapped, Membership, ScopeReason, describe_lifecycle};
+use crate::cycle::explain::{Explained, describe_lifecycle};
 use crate::plan::input::Standing;
 use crate::scim::path::AttributePath;
-use crate::scope::Verdict;
 use crate::snapshot::{Due, Link, MirrorRow, Open, Origin};
+use reasons::{mapped_line, membership_line, scope_lines, standing_line, values_of};
 
 /// The whole answer.
-pub(super) fn answer(answer: &Answer<'_>, colour: bool) -> String {
+pub(super) fn answer(answer: &Answer<'_>, colour: bool, again: &str) -> String {
     let mut block = Block::default();
     let Answer {
         record,
@@ -41,7 +43,7 @@ pub(super) fn answer(answer: &Answer<'_>, colour: bool) -> String {
     }
     for at in targets {
         block.text.push('\n');
-        block.text.push_str(&target(at, colour));
+        block.text.push_str(&target(at, colour, again));
     }
     block.text
 }
@@ -54,7 +56,7 @@ fn life_of(row: &MirrorRow) -> String {
 }
 
 /// One target's part.
-fn target(at: &AtTarget<'_>, colour: bool) -> String {
+fn target(at: &AtTarget<'_>, colour: bool, again: &str) -> String {
     let explained = &at.explained;
     let mut block = Block::default();
     let paused = if at.config.enabled {
@@ -72,13 +74,13 @@ fn target(at: &AtTarget<'_>, colour: bool) -> String {
     for membership in &explained.memberships {
         block.line("group", &membership_line(membership));
     }
-    waiting(&mut block, explained);
+    waiting(&mut block, explained, again);
     for record in &at.writes {
         let mut line = String::new();
         history::line(&mut line, record);
         block.line("write", line.trim_end());
     }
-    now_lines(&mut block, explained, colour);
+    now_lines(&mut block, explained, colour, again);
     block.text
 }
 
@@ -109,7 +111,7 @@ fn judged(block: &mut Block, explained: &Explained) {
         let line = format!("with {}/{} (`join_key`)", other.source, other.id);
         block.line("joined", &line);
     }
-    for line in scope_lines(&explained.verdict, &explained.scope) {
+    for line in scope_lines(explained) {
         block.line("scope", &line);
     }
     block.line("so", &standing_line(explained.standing.as_ref()));
@@ -147,20 +149,22 @@ fn link_lines(block: &mut Block, explained: &Explained) {
     }
 }
 
-fn waiting(block: &mut Block, explained: &Explained) {
+fn waiting(block: &mut Block, explained: &Explained, again: &str) {
     for held in &explained.held {
         block.line("held", held);
     }
     if let Some(held_id) = &explained.held_id {
-        let release = format!("provisor approve {} {held_id}", explained.target);
-        block.line("release", &release);
+        block.line(
+            "release",
+            &approve_command(again, &explained.target, held_id),
+        );
     }
     if let Some(open) = &explained.open {
         block.line("open", &open_line(open));
     }
 }
 
-fn now_lines(block: &mut Block, explained: &Explained, colour: bool) {
+fn now_lines(block: &mut Block, explained: &Explained, colour: bool, again: &str) {
     let report = TargetReport {
         target: explained.target.clone(),
         error: None,
@@ -172,98 +176,26 @@ fn now_lines(block: &mut Block, explained: &Explained, colour: bool) {
         mode: Mode::Preview,
         colour,
         requests_per_second: None,
+        again,
     };
     let planned = plan_lines(&report, look);
     match (&explained.unsaid, planned.is_empty()) {
         (Some(unsaid), true) => block.line("now", unsaid),
         (None, true) => block.line("now", "nothing to send"),
         (unsaid, false) => {
-            block.line("now", "would be sent:");
+            let idle = explained.plan.actions.is_empty() && explained.plan.held.is_empty();
+            let sent = if idle {
+                "nothing to send, but listed:"
+            } else {
+                "would be sent:"
+            };
+            block.line("now", sent);
             block.text.push_str(&planned);
             if let Some(unsaid) = unsaid {
                 block.line("", unsaid);
             }
         }
     }
-}
-
-fn scope_lines(verdict: &Verdict, reasons: &[ScopeReason]) -> Vec<String> {
-    let word = match verdict {
-        Verdict::In => "in",
-        Verdict::Out => "out",
-        Verdict::Unknown(_) => "unknown",
-    };
-    if reasons.is_empty() {
-        let why = match verdict {
-            Verdict::Unknown(why) => why.as_str(),
-            _ => "no scope group is configured: everyone is",
-        };
-        return vec![format!("{word}: {why}")];
-    }
-    reasons
-        .iter()
-        .map(|reason| {
-            let configured = &reason.configured;
-            let how = match (&reason.problem, &reason.path) {
-                (Some(problem), _) => problem.clone(),
-                (None, None) => format!("not a member of `{configured}`"),
-                (None, Some(path)) if path.len() < 2 => {
-                    format!("member of `{configured}`")
-                }
-                (None, Some(path)) => {
-                    format!("member of `{configured}` through {}", path[1..].join(" > "))
-                }
-            };
-            format!("{word}: {how}")
-        })
-        .collect()
-}
-
-fn standing_line(standing: Option<&Standing>) -> String {
-    match standing {
-        None => "neither in the source nor linked: nothing happens".to_owned(),
-        Some(Standing::Entitled) => "entitled: in scope and active".to_owned(),
-        Some(Standing::OutOfScope) => "not entitled: out of scope".to_owned(),
-        Some(Standing::Disabled) => "not entitled: disabled in the source".to_owned(),
-        Some(Standing::SoftDeleted) => "not entitled: deleted in the source".to_owned(),
-        Some(Standing::Gone) => "not entitled: gone from the source".to_owned(),
-        Some(Standing::Unknown(why)) => format!("unknown, so nothing happens: {why}"),
-    }
-}
-
-fn mapped_line(mapped: &Mapped) -> String {
-    let Mapped {
-        path,
-        from,
-        default,
-        inputs,
-        result,
-    } = mapped;
-    let result = match result {
-        Some(value) => value.to_string(),
-        None if from == "false" => "(dropped)".to_owned(),
-        None => "(nothing)".to_owned(),
-    };
-    let how = if *default { " by default" } else { "" };
-    let given: Vec<String> = inputs
-        .iter()
-        .map(|(name, values)| {
-            if values.is_empty() {
-                format!("{name} has no value")
-            } else if name == from {
-                String::new()
-            } else {
-                format!("{name} is {}", values_of(values))
-            }
-        })
-        .filter(|given| !given.is_empty())
-        .collect();
-    let given = if given.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", given.join(", "))
-    };
-    format!("{path}  {result}  from {from}{how}{given}")
 }
 
 fn describe_link(link: &Link) -> Vec<String> {
@@ -306,27 +238,6 @@ fn describe_link(link: &Link) -> Vec<String> {
     lines
 }
 
-fn membership_line(membership: &Membership) -> String {
-    let Membership {
-        group: _,
-        name,
-        path,
-        pushed,
-        at_target,
-    } = membership;
-    let source = match path.len() {
-        0 => "not in it any more".to_owned(),
-        1 => "direct member".to_owned(),
-        _ => format!("member through {}", path[1..].join(" > ")),
-    };
-    let target = match (pushed, at_target) {
-        (_, true) => "member at the target",
-        (true, false) => "not at the target yet",
-        (false, false) => "not pushed",
-    };
-    format!("{name}  {source}; {target}")
-}
-
 fn open_line(open: &Open) -> String {
     let due = match open.due {
         Due::Now => "the next cycle".to_owned(),
@@ -339,14 +250,6 @@ fn open_line(open: &Open) -> String {
         (true, attempts) => format!("failed {attempts} times; "),
     };
     format!("{} ({tried}looked at again: {due})", open.why)
-}
-
-fn values_of(values: &[provisor_connectors::Value]) -> String {
-    let values: Vec<String> = values
-        .iter()
-        .map(|value| serde_json::json!(value).to_string())
-        .collect();
-    values.join(", ")
 }
 
 fn stamp(moment: DateTime<Utc>) -> String {

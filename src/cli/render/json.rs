@@ -22,6 +22,8 @@ const VERSION: u32 = 1;
 pub(in crate::cli) struct Document {
     version: u32,
     targets: Vec<TargetDocument>,
+    /// The targets' counts together.
+    totals: Counts,
 }
 
 /// One target's part.
@@ -92,8 +94,10 @@ struct SubjectDocument {
 
 /// Puts the targets of one run together.
 pub(in crate::cli) fn document(targets: Vec<TargetDocument>) -> Document {
+    let counts = targets.iter().map(|target| target.counts);
     Document {
         version: VERSION,
+        totals: counts.fold(Counts::default(), Counts::plus),
         targets,
     }
 }

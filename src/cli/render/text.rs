@@ -17,15 +17,22 @@ const INDENT: &str = "           ";
 
 /// How to print one target's report.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::cli) struct Look {
+pub(in crate::cli) struct Look<'a> {
     pub(in crate::cli) mode: Mode,
     pub(in crate::cli) colour: bool,
     /// The target's rate, for saying how long the requests take.
     pub(in crate::cli) requests_per_second: Option<f64>,
+    /// What a printed command begins with.
+    pub(in crate::cli) again: &'a str,
+}
+
+/// The command that releases a held set.
+pub(in crate::cli) fn approve_command(again: &str, target: &str, held_id: &str) -> String {
+    format!("{again} approve {} {held_id}", printable(target))
 }
 
 /// Prints one target's report; ends with a newline.
-pub(in crate::cli) fn target(report: &TargetReport, look: Look) -> String {
+pub(in crate::cli) fn target(report: &TargetReport, look: Look<'_>) -> String {
     let name = printable(&report.target);
     let Some(plan) = &report.plan else {
         return format!("{name}: failed\n");
@@ -47,12 +54,32 @@ pub(in crate::cli) fn target(report: &TargetReport, look: Look) -> String {
     listed_lines(&mut text, plan, look);
     requests_line(&mut text, plan, look.requests_per_second);
     text.push('\n');
-    last_line(&mut text, &name, report, plan, look.mode);
+    last_line(&mut text, &name, report, look.mode);
     text
 }
 
+/// What several targets came to together, in one line.
+pub(in crate::cli) fn totals(reports: &[&TargetReport], mode: Mode) -> String {
+    let failed = reports.iter().filter(|it| it.error.is_some()).count();
+    let failed = match failed {
+        0 => String::new(),
+        failed => format!(", {failed} with an error"),
+    };
+    let count = reports.len();
+    let endings = reports.iter().map(|report| Ending::of(report, mode));
+    let ending = endings.fold(Ending::default(), Ending::plus);
+    let idle = |plan: &Plan| plan.actions.is_empty() && plan.held.is_empty();
+    let came_to =
+        if failed.is_empty() && reports.iter().all(|it| it.plan.as_ref().is_some_and(idle)) {
+            format!("nothing to do ({} unchanged)", ending.planned.unchanged)
+        } else {
+            ending.describe(mode)
+        };
+    format!("{count} targets{failed}: {came_to}\n")
+}
+
 /// Only what is planned, held and listed, a line each; empty when that is nothing.
-pub(in crate::cli) fn plan_lines(report: &TargetReport, look: Look) -> String {
+pub(in crate::cli) fn plan_lines(report: &TargetReport, look: Look<'_>) -> String {
     let mut text = String::new();
     if let Some(plan) = &report.plan {
         action_lines(&mut text, report, plan, look);
@@ -104,50 +131,89 @@ fn heading(text: &mut String, name: &str, counts: &Counts) {
     let _ = writeln!(text, " ({unchanged} unchanged)");
 }
 
-fn last_line(text: &mut String, name: &str, report: &TargetReport, plan: &Plan, mode: Mode) {
-    let planned = Counts::planned(report);
-    let (lead, done) = match mode {
-        Mode::Preview => ("would be ", planned),
-        Mode::Applied => (
-            "",
-            Counts::of_actions(
-                plan.actions
-                    .iter()
-                    .enumerate()
-                    .filter(|(position, _)| outcome_of(report, *position) == Outcome::Done)
-                    .map(|(_, action)| action),
-            ),
-        ),
-    };
-    let _ = write!(
-        text,
-        "{name}: {lead}{} created, {} adopted, {} patched, {} deactivated, {} reactivated, \
-         {} deleted, {} failed, ",
-        done.create,
-        done.adopt,
-        done.patch,
-        done.deactivate,
-        done.reactivate,
-        done.delete,
-        planned.failed,
-    );
-    let pending = match mode {
-        Mode::Preview => 0,
-        Mode::Applied => (0..plan.actions.len())
-            .filter(|position| matches!(outcome_of(report, *position), Outcome::Pending(_)))
-            .count(),
-    };
-    if pending > 0 {
-        let _ = write!(text, "{pending} pending, ");
-    }
-    let _ = writeln!(
-        text,
-        "{} held ({} unchanged)",
-        planned.held, planned.unchanged
-    );
+fn last_line(text: &mut String, name: &str, report: &TargetReport, mode: Mode) {
+    let ending = Ending::of(report, mode);
+    let _ = writeln!(text, "{name}: {}", ending.describe(mode));
 }
 
-fn action_lines(text: &mut String, report: &TargetReport, plan: &Plan, look: Look) {
+/// What a target's plan came to, or that of several.
+#[derive(Default)]
+struct Ending {
+    planned: Counts,
+    /// In a preview, what would be done.
+    done: Counts,
+    pending: u64,
+}
+
+impl Ending {
+    fn of(report: &TargetReport, mode: Mode) -> Self {
+        let planned = Counts::planned(report);
+        let Some(plan) = report.plan.as_ref().filter(|_| mode == Mode::Applied) else {
+            return Self {
+                planned,
+                done: planned,
+                pending: 0,
+            };
+        };
+        let (mut done, mut pending) = (Vec::new(), 0);
+        for (position, action) in plan.actions.iter().enumerate() {
+            match outcome_of(report, position) {
+                Outcome::Done => done.push(action),
+                Outcome::Failed(_) => {}
+                Outcome::Pending(_) => pending += 1,
+            }
+        }
+        Self {
+            planned,
+            done: Counts::of_actions(done.into_iter()),
+            pending,
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let Self {
+            planned,
+            done,
+            pending,
+        } = other;
+        Self {
+            planned: self.planned.plus(planned),
+            done: self.done.plus(done),
+            pending: self.pending + pending,
+        }
+    }
+
+    fn describe(&self, mode: Mode) -> String {
+        let Self {
+            planned,
+            done,
+            pending,
+        } = self;
+        let lead = match mode {
+            Mode::Preview => "would be ",
+            Mode::Applied => "",
+        };
+        let pending = match pending {
+            0 => String::new(),
+            pending => format!("{pending} pending, "),
+        };
+        format!(
+            "{lead}{} created, {} adopted, {} patched, {} deactivated, {} reactivated, \
+         {} deleted, {} failed, {pending}{} held ({} unchanged)",
+            done.create,
+            done.adopt,
+            done.patch,
+            done.deactivate,
+            done.reactivate,
+            done.delete,
+            planned.failed,
+            planned.held,
+            planned.unchanged
+        )
+    }
+}
+
+fn action_lines(text: &mut String, report: &TargetReport, plan: &Plan, look: Look<'_>) {
     for (position, action) in plan.actions.iter().enumerate().take(SHOWN) {
         let (sign, style) = sign(action.change);
         let line = subject_line(sign, &action.subject, &word_of(&action.reason));
@@ -169,7 +235,7 @@ fn action_lines(text: &mut String, report: &TargetReport, plan: &Plan, look: Loo
     rest_line(text, plan.actions.len());
 }
 
-fn held_lines(text: &mut String, plan: &Plan, look: Look) {
+fn held_lines(text: &mut String, plan: &Plan, look: Look<'_>) {
     let style = AnsiColor::Magenta.on_default().effects(Effects::BOLD);
     for held in plan.held.iter().take(SHOWN) {
         let Held {
@@ -195,13 +261,13 @@ fn held_lines(text: &mut String, plan: &Plan, look: Look) {
     if let Some(held_id) = &plan.held_id {
         let _ = writeln!(
             text,
-            "  release with: provisor approve {} {held_id}",
-            printable(&plan.target)
+            "  release with: {}",
+            approve_command(look.again, &plan.target, held_id)
         );
     }
 }
 
-fn listed_lines(text: &mut String, plan: &Plan, look: Look) {
+fn listed_lines(text: &mut String, plan: &Plan, look: Look<'_>) {
     let style = Style::new().dimmed();
     for listed in plan.listed.iter().take(SHOWN) {
         let Listed {

@@ -1,10 +1,12 @@
-//! One run: the sources read once for all targets, then a cycle of each target, printed as
-//! soon as it is over.
+//! One run: the sources read once for all targets, then a cycle of each target, side by side,
+//! shown in the configuration's order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::Utc;
 use provisor_connectors::RecordKey;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::super::args::Format;
@@ -13,25 +15,48 @@ use super::super::explain;
 use super::super::progress::Bars;
 use super::super::render::text::Look;
 use super::super::render::{Mode, text};
-use super::super::session::{self, Connected, Session};
+use super::super::session::{self, Session};
 use super::super::terminal::{Stop, Terminal};
-use super::{Order, failed};
+use super::Order;
+use super::task::{Common, Task, Tasks};
 use crate::apply::report::{Failure, TargetReport};
 use crate::config::{Config, TargetConfig};
-use crate::cycle::{self, Progress, Readings};
+use crate::cycle::{self, Readings};
+use crate::snapshot::Store;
 
-/// One run under way. `reports` has one report per finished target, in the order's order.
+/// How many targets are worked on at once. A bound for memory and connections, far above what
+/// is usual: with so many targets that do not answer, a further one would wait.
+const AT_ONCE: usize = 64;
+
+/// One run under way.
 pub(super) struct Run<'a> {
     pub(super) order: &'a Order<'a>,
     pub(super) config: &'a Config,
-    pub(super) reports: Vec<TargetReport>,
+    /// A report for each target that is over, at the target's place in the order.
+    pub(super) reports: Vec<Option<TargetReport>>,
+    /// How many of them were shown.
+    pub(super) shown: usize,
     pub(super) exit: Exit,
     /// Cancelled when the process is told to end.
     pub(super) stop: CancellationToken,
+    /// Whether what was printed last takes more than a line.
+    last_was_block: Option<bool>,
 }
 
-impl Run<'_> {
-    /// Reads the sources once, then does each target's cycle and prints it.
+impl<'a> Run<'a> {
+    pub(super) fn new(order: &'a Order<'a>, config: &'a Config) -> Self {
+        Self {
+            order,
+            config,
+            reports: order.targets.iter().map(|_| None).collect(),
+            shown: 0,
+            exit: Exit::Done,
+            stop: CancellationToken::new(),
+            last_was_block: None,
+        }
+    }
+
+    /// Reads the sources once, then does the targets' cycles and prints each in its turn.
     pub(super) async fn cycle(&mut self, terminal: &mut Terminal) -> Result<(), Stop> {
         let (order, config) = (self.order, self.config);
         if order.targets.is_empty() {
@@ -45,11 +70,6 @@ impl Run<'_> {
         let sources = session::build_sources(config, &order.targets);
         session::check_names(&order.targets, &sources).await?;
 
-        let mut connections = BTreeMap::new();
-        for target in &order.targets {
-            let connected = session::connect(target).await;
-            connections.insert(target.target.name.as_str(), connected);
-        }
         let bars = Bars::new(terminal.bars);
         let now = Utc::now();
         // Every configured target says which attributes are in use, also one that this run
@@ -72,115 +92,81 @@ impl Run<'_> {
         }
 
         let person = match &order.user {
-            Some(wanted) => Some(self.find_person(wanted, &session, &readings, terminal)?),
+            Some(wanted) => Some(self.find_person(wanted, &session.store, &readings, terminal)?),
             None => None,
         };
-        for target in &order.targets {
-            let only = person.as_ref().map(|(record, _)| record);
-            if let Some((record, name)) = &person {
-                self.show_steps(record, name, target, &session, &readings, terminal)?;
-            }
-            let report = match connections.remove(target.target.name.as_str()) {
-                Some(Ok(connected)) => {
-                    let report = self
-                        .one_target(target, &session, &readings, &connected, only, now, &bars)
-                        .await;
-                    close(connected, report).await
-                }
-                Some(Err(failure)) => failed(target, failure),
-                None => unreachable!("every selected target was connected above"),
-            };
-            bars.clear();
-            self.show_report(target, &report, terminal);
-            self.reports.push(report);
-        }
+        let steps = match &person {
+            Some((record, name)) => self.steps(record, name, &session.store, &readings)?,
+            None => BTreeMap::new(),
+        };
+        let Session { store, audit, .. } = session;
+        let common = Common {
+            store: store.clone(),
+            audit,
+            audit_values: config.audit_values,
+            readings,
+            mode: order.mode,
+            full: order.full,
+            only: person.map(|(record, _)| record),
+            release: order.release.clone(),
+            now,
+            stop: self.stop.clone(),
+            room: Semaphore::new(AT_ONCE),
+        };
+        self.do_targets(common, &steps, &bars, terminal).await;
         if order.mode == Mode::Applied {
-            // Views of this cycle hold on to what they see.
-            drop(readings);
-            cycle::forget_tombstones(&session.store, in_use)
+            cycle::forget_tombstones(&store, in_use)
                 .await
                 .map_err(|failure| Stop::from(&failure))?;
         }
         Ok(())
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of a cycle, named at the one call"
-    )]
-    async fn one_target(
-        &self,
-        target: &TargetConfig,
-        session: &Session,
-        readings: &Readings,
-        connected: &Connected,
-        only: Option<&RecordKey>,
-        now: chrono::DateTime<Utc>,
-        progress: &dyn Progress,
-    ) -> TargetReport {
-        let (store, client) = (&session.store, &connected.client);
-        let prepared = match only {
-            Some(record) => {
-                cycle::plan_one(
-                    store,
-                    readings,
-                    &target.target,
-                    client,
-                    record,
-                    now,
-                    progress,
-                )
-                .await
-            }
-            None => {
-                cycle::plan_target(
-                    store,
-                    readings,
-                    &target.target,
-                    client,
-                    self.order.full,
-                    self.order.release.as_ref(),
-                    now,
-                    progress,
-                )
-                .await
-            }
-        };
-        match (prepared, self.order.mode) {
-            (Err(failure), Mode::Preview) => failed(target, failure),
-            (Err(failure), Mode::Applied) => {
-                let name = &target.target.name;
-                // The failure itself is what matters; that it could not be noted is one more.
-                if let Err(unnoted) = cycle::note_failure(&session.store, name, &failure) {
-                    tracing::warn!("cannot note the failure of {name}: {:?}", unnoted.chain);
-                }
-                failed(target, failure)
-            }
-            (Ok(prepared), Mode::Preview) => prepared.into_preview(),
-            // A release that frees nothing was meant for something else: nothing is done.
-            (Ok(prepared), Mode::Applied)
-                if self.order.release.is_some() && !prepared.releases_something() =>
-            {
-                prepared.into_preview()
-            }
-            (Ok(prepared), Mode::Applied) => {
-                prepared
-                    .apply(
-                        &session.audit,
-                        self.config.audit_values,
-                        &self.stop,
-                        progress,
-                    )
-                    .await
-            }
+    /// Starts every target's cycle, and shows each as soon as all before it are shown. When
+    /// it returns nobody looks at the readings any more.
+    async fn do_targets(
+        &mut self,
+        common: Common,
+        steps: &BTreeMap<usize, String>,
+        bars: &Bars,
+        terminal: &mut Terminal,
+    ) {
+        let common = Arc::new(common);
+        let mut tasks = Tasks::default();
+        let mut last_at: BTreeMap<&str, CancellationToken> = BTreeMap::new();
+        for (place, target) in self.order.targets.iter().enumerate() {
+            let over = CancellationToken::new();
+            let task = Task {
+                common: Arc::clone(&common),
+                target: (*target).clone(),
+                progress: bars.lane(),
+                after: last_at.insert(&target.target.fingerprint, over.clone()),
+                over,
+            };
+            tasks.start(place, task.run());
         }
+        for place in 0..self.order.targets.len() {
+            if let Some(steps) = steps.get(&place) {
+                bars.make_way(|| print_apart(&mut self.last_was_block, steps, terminal));
+            }
+            while self.reports[place].is_none() {
+                let Some((ended, report)) = tasks.next().await else {
+                    break;
+                };
+                let target = self.order.targets[ended];
+                let report = report.unwrap_or_else(|why| common.note(target, why));
+                self.reports[ended] = Some(report);
+            }
+            bars.make_way(|| self.show_report(place, terminal));
+        }
+        self.show_totals(terminal);
     }
 
     /// The one person that was asked for, as the sources were just read, with their name.
     fn find_person(
         &self,
         wanted: &str,
-        session: &Session,
+        store: &Store,
         readings: &Readings,
         terminal: &mut Terminal,
     ) -> Result<(RecordKey, String), Stop> {
@@ -191,7 +177,7 @@ impl Run<'_> {
             .map(|target| target.target.clone())
             .collect();
         let search = tokio::task::block_in_place(|| {
-            cycle::explain::find_person(&session.store, readings, &targets, wanted)
+            cycle::explain::find_person(store, readings, &targets, wanted)
         })
         .map_err(|failure| Stop::from(&failure))?;
         match explain::one_of(&search, wanted) {
@@ -208,36 +194,36 @@ impl Run<'_> {
         }
     }
 
-    /// Shows how one person comes to their plan at a target that reads their source.
-    fn show_steps(
+    /// How one person comes to their plan at each target that reads their source, by the
+    /// target's place.
+    fn steps(
         &self,
         record: &RecordKey,
         name: &str,
-        target: &TargetConfig,
-        session: &Session,
+        store: &Store,
         readings: &Readings,
-        terminal: &mut Terminal,
-    ) -> Result<(), Stop> {
-        let built = &target.target;
-        if self.order.format == Format::Json || !built.sources.contains(&record.source) {
-            return Ok(());
+    ) -> Result<BTreeMap<usize, String>, Stop> {
+        if self.order.format == Format::Json {
+            return Ok(BTreeMap::new());
         }
-        let steps = tokio::task::block_in_place(|| {
+        let reads_them = |target: &&TargetConfig| target.target.sources.contains(&record.source);
+        let targets = self.order.targets.iter().copied().enumerate();
+        tokio::task::block_in_place(|| {
             let row = cycle::explain::record_of(readings, record)?;
-            let now = Utc::now();
-            let explained = cycle::explain::explain(&session.store, readings, built, record, now)?;
-            let match_on = &built.rules.match_on;
-            Ok(explain::text::steps(
-                name,
-                record,
-                row.as_ref(),
-                &explained,
-                match_on,
-            ))
+            targets
+                .filter(|(_, target)| reads_them(target))
+                .map(|(place, target)| {
+                    let built = &target.target;
+                    let explained =
+                        cycle::explain::explain(store, readings, built, record, Utc::now())?;
+                    let match_on = &built.rules.match_on;
+                    let steps =
+                        explain::text::steps(name, record, row.as_ref(), &explained, match_on);
+                    Ok((place, steps))
+                })
+                .collect::<Result<_, Failure>>()
         })
-        .map_err(|failure: Failure| Stop::from(&failure))?;
-        terminal.print(&format!("{steps}\n"));
-        Ok(())
+        .map_err(|failure: Failure| Stop::from(&failure))
     }
 
     fn show_readings(&mut self, readings: &Readings, terminal: &mut Terminal) {
@@ -252,28 +238,35 @@ impl Run<'_> {
         }
     }
 
-    fn show_report(
-        &mut self,
-        target: &TargetConfig,
-        report: &TargetReport,
-        terminal: &mut Terminal,
-    ) {
+    /// Shows every report that is there and was not shown yet: those that were over when the
+    /// run was interrupted.
+    pub(super) fn show_the_rest(&mut self, terminal: &mut Terminal) {
+        for place in self.shown..self.reports.len() {
+            self.show_report(place, terminal);
+        }
+    }
+
+    fn show_report(&mut self, place: usize, terminal: &mut Terminal) {
+        self.shown = place + 1;
+        let Some(report) = &self.reports[place] else {
+            return;
+        };
         for warning in &report.warnings {
             terminal.warn(&format!("{}: {warning}", report.target));
         }
         if self.order.format == Format::Text {
+            let again = terminal.again.clone();
             let look = Look {
                 mode: self.order.mode_of(report),
                 colour: terminal.colour,
-                requests_per_second: target.pace.requests_per_second,
+                requests_per_second: self.order.targets[place].pace.requests_per_second,
+                again: &again,
             };
-            let block = text::target(report, look);
-            // Blocks are kept apart by a blank line; single lines stand together.
-            let first = self.reports.is_empty();
-            if !first && (block.lines().count() > 1 || self.last_was_block(look)) {
-                terminal.print("\n");
-            }
-            terminal.print(&block);
+            print_apart(
+                &mut self.last_was_block,
+                &text::target(report, look),
+                terminal,
+            );
         }
         if let Some(failure) = &report.error {
             terminal.error(Some(&report.target), &failure.chain, None);
@@ -285,18 +278,23 @@ impl Run<'_> {
         }
     }
 
-    fn last_was_block(&self, look: Look) -> bool {
-        self.reports
-            .last()
-            .is_some_and(|report| text::target(report, look).lines().count() > 1)
+    /// What several targets come to together, in a line.
+    fn show_totals(&mut self, terminal: &mut Terminal) {
+        if self.order.format == Format::Text && self.order.targets.len() > 1 {
+            let reports: Vec<&TargetReport> = self.reports.iter().flatten().collect();
+            let line = text::totals(&reports, self.order.mode);
+            print_apart(&mut self.last_was_block, &line, terminal);
+        }
     }
 }
 
-/// Closes the connection; what goes wrong there is the target's failure, unless it already
-/// has one.
-async fn close(connected: Connected, mut report: TargetReport) -> TargetReport {
-    if let Err(failure) = connected.close().await {
-        report.error.get_or_insert(failure);
+/// Prints a block or a line. Blocks are kept apart by a blank line; single lines stand
+/// together.
+fn print_apart(last_was_block: &mut Option<bool>, text: &str, terminal: &mut Terminal) {
+    let is_block = text.lines().count() > 1;
+    if last_was_block.is_some_and(|last| last || is_block) {
+        terminal.print("\n");
     }
-    report
+    terminal.print(text);
+    *last_was_block = Some(is_block);
 }

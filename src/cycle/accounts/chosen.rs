@@ -7,7 +7,6 @@
 mod chooser;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
 
 use provisor_connectors::{Kind, RecordKey};
 use tokio::sync::Mutex;
@@ -232,7 +231,6 @@ impl Chosen {
             audit,
             audit_values,
             stop,
-            generation: AtomicU64::new(generation),
         };
         let applied = applier.apply(&plan, progress).await;
         store.flush().map_err(failed)?;

@@ -149,6 +149,15 @@ impl Selector<'_> {
         belongs
     }
 
+    /// The made groups that a person belongs in, whether or not they are there yet.
+    pub(super) fn made_groups_for(
+        &self,
+        record: &RecordKey,
+    ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+        let said = self.said_of(record)?;
+        Ok(self.gather(&mut BTreeMap::new(), record, &said))
+    }
+
     /// The groups that are made of these attributes: one for each value.
     fn made_groups_of(&self, attributes: &Attributes) -> BTreeSet<RecordKey> {
         let rules = &self.target.rules.groups;
@@ -174,7 +183,7 @@ impl Selector<'_> {
     }
 
     /// A made group's name, if the present configuration makes it.
-    fn made_name<'a>(&'a self, record: &'a RecordKey) -> Option<&'a str> {
+    pub(super) fn made_name<'a>(&'a self, record: &'a RecordKey) -> Option<&'a str> {
         let group_by = self.target.rules.groups.group_by.as_ref()?;
         if self.target.sources.first() != Some(&record.source) {
             return None;

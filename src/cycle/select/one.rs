@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Attributes, Kind, MemberKey, RecordKey, SourceId};
 
+use super::person::Said;
 use super::{Selection, Selector, key};
 use crate::cycle::Target;
-use crate::cycle::explain::{Membership, ScopeReason};
+use crate::cycle::explain::{ConditionReason, Membership, ScopeReason};
 use crate::cycle::known::Known;
 use crate::cycle::read::Readings;
 use crate::plan::input::GroupCandidate;
@@ -29,7 +30,9 @@ pub(in crate::cycle) struct One {
     pub(in crate::cycle) verdict: Verdict,
     /// Each configured scope group, and how they are in it.
     pub(in crate::cycle) scope: Vec<ScopeReason>,
-    /// The groups they are in, in the source or at the target.
+    /// What the scope's condition says of them.
+    pub(in crate::cycle) condition: Option<ConditionReason>,
+    /// The groups they are in, in the source or at the target, or are to be in.
     pub(in crate::cycle) memberships: Vec<Membership>,
 }
 
@@ -50,6 +53,7 @@ pub(in crate::cycle) fn select_one(
     let said = selector.said_of(record)?;
     let verdict = selector.judge_said(record, &said);
     let scope = selector.scope_reasons(record)?;
+    let condition = condition_reason(target, &said);
     selector.take_people(BTreeSet::from([record.clone()]))?;
     for (other, candidate) in &mut selector.selection.people {
         candidate.due &= other == record;
@@ -62,12 +66,17 @@ pub(in crate::cycle) fn select_one(
         at_target = known.store().groups_with(&link.resource)?;
     }
     selector.take_groups(in_source.union(&at_target).cloned().collect())?;
+    let made = selector.made_groups_for(record)?;
+    let group_by = target.rules.groups.group_by.as_ref();
     let mut memberships = Vec::new();
-    for group in in_source.union(&at_target) {
+    for group in &(&(&in_source | &at_target) | &made) {
+        let made_from = group_by.filter(|_| made.contains(group));
         memberships.push(Membership {
             group: group.clone(),
             name: selector.name_of(group)?,
             path: selector.path_to(record, group)?,
+            made_from: made_from.map(|group_by| group_by.attribute.clone()),
+            linked: known.link(group)?.is_some_and(|link| !link.missing),
             pushed: selector
                 .selection
                 .groups
@@ -84,7 +93,22 @@ pub(in crate::cycle) fn select_one(
         selection,
         verdict,
         scope,
+        condition,
         memberships,
+    })
+}
+
+fn condition_reason(target: &Target, said: &Said) -> Option<ConditionReason> {
+    let condition = target.scope.when.as_ref()?;
+    let attributes = said.living_attributes();
+    let inputs = condition.attributes().map(|name| {
+        let values = attributes.map_or(&[][..], |attributes| attributes.values(&name));
+        (name, values.to_vec())
+    });
+    Some(ConditionReason {
+        configured: condition.template().source().trim().to_owned(),
+        inputs: inputs.collect(),
+        verdict: attributes.map(|attributes| condition.judge(attributes)),
     })
 }
 
@@ -143,6 +167,9 @@ impl Selector<'_> {
 
     /// What a group is called in its source; its id where it has no name.
     fn name_of(&self, group: &RecordKey) -> Result<String, SnapshotError> {
+        if let Some(name) = self.made_name(group) {
+            return Ok(name.to_owned());
+        }
         let row = match self.view(&group.source) {
             Some(view) => view.row(Kind::Group, &group.id)?,
             None => None,

@@ -50,7 +50,7 @@ const LISTED: &[&str] = &[
 
 /// Checks the document of a preview. `Err` names what is missing or does not add up.
 pub(crate) fn check(document: &Value) -> Result<(), String> {
-    has_keys(document, &["version", "targets"], "the document")?;
+    has_keys(document, &["version", "targets", "totals"], "the document")?;
     if document["version"] != 1 {
         return Err(format!("version is {}", document["version"]));
     }
@@ -88,6 +88,16 @@ pub(crate) fn check(document: &Value) -> Result<(), String> {
         equal("held", &counts["held"], list(target, "held")?.len())?;
         equal("listed", &counts["listed"], list(target, "listed")?.len())?;
         equal("failed", &counts["failed"], 0)?;
+    }
+    has_keys(&document["totals"], COUNTS, "totals")?;
+    for count in COUNTS {
+        let each = list(document, "targets")?
+            .iter()
+            .filter_map(|target| target["counts"][*count].as_u64());
+        let sum: u64 = each.sum();
+        if document["totals"][*count].as_u64() != Some(sum) {
+            return Err(format!("the totals' `{count}` is not {sum}"));
+        }
     }
     Ok(())
 }

@@ -37,7 +37,30 @@ fn a_target_that_failed_has_every_key() {
                 "held": [],
                 "listed": [],
                 "requests": 0
-            }]
+            }],
+            "totals": {
+                "create": 0, "adopt": 0, "patch": 0, "deactivate": 0, "reactivate": 0,
+                "delete": 0, "held": 0, "listed": 0, "failed": 0, "unchanged": 0
+            }
+        })
+    );
+}
+
+#[test]
+fn the_totals_are_the_sums_of_every_count() {
+    let create = samples::report(vec![samples::create("ana@example.com")]);
+    let mut failed = create.clone();
+    failed.outcomes = vec![Outcome::Failed("POST /Users: 409".to_owned())];
+    if let Some(plan) = &mut failed.plan {
+        plan.held.push(samples::ambiguous("fox@example.com"));
+    }
+    let targets = [&create, &failed].map(|it| target(it, &Profile::default(), Mode::Applied));
+    let document = serde_json::to_value(document(targets.into())).unwrap();
+    assert_eq!(
+        document["totals"],
+        json!({
+            "create": 2, "adopt": 0, "patch": 0, "deactivate": 0, "reactivate": 0,
+            "delete": 0, "held": 1, "listed": 0, "failed": 1, "unchanged": 82
         })
     );
 }

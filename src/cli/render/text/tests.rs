@@ -8,12 +8,13 @@ use crate::apply::report::{Failure, FailureKind};
 use crate::plan::action::{HeldReason, Reason};
 use provisor_connectors::Kind;
 
-const PREVIEW: Look = Look {
+const PREVIEW: Look<'_> = Look {
     mode: Mode::Preview,
     colour: false,
     requests_per_second: None,
+    again: "provisor --config demo.toml",
 };
-const APPLIED: Look = Look {
+const APPLIED: Look<'_> = Look {
     mode: Mode::Applied,
     ..PREVIEW
 };
@@ -87,7 +88,7 @@ fn a_preview_shows_every_sort_of_line() {
   x group  Old  GoneFromSource
   ! user   fox@example.com  held: AmbiguousMatch: 2 resources match userName
   ! user   gus@example.com  held: OverLimit (deactivations): 40 of 100 would be deactivated, 10 allowed
-  release with: provisor approve demo 5f3a
+  release with: provisor --config demo.toml approve demo 5f3a
   * user   hal@example.com  listed: Stale: never linked, not entitled and active at the target
 
   7 requests, about 1 s at 10 requests a second
@@ -177,6 +178,36 @@ fn a_target_without_a_plan_failed() {
         chain: vec!["GET /Users: connection refused".to_owned()],
     });
     assert_eq!(target(&report, APPLIED), "demo: failed\n");
+}
+
+#[test]
+fn several_targets_are_summed_up_in_a_line() {
+    let idle = samples::report(Vec::new());
+    let mut busy = samples::report(vec![
+        samples::create("ana@example.com"),
+        samples::create("bo@example.com"),
+    ]);
+    assert_eq!(
+        totals(&[&idle, &idle], Mode::Preview),
+        "2 targets: nothing to do (82 unchanged)\n"
+    );
+    assert_eq!(
+        totals(&[&idle, &busy], Mode::Preview),
+        "2 targets: would be 2 created, 0 adopted, 0 patched, 0 deactivated, 0 reactivated, \
+         0 deleted, 0 failed, 0 held (82 unchanged)\n"
+    );
+    busy.outcomes = vec![Outcome::Done, Outcome::Failed("409".to_owned())];
+    let mut down = samples::report(Vec::new());
+    down.plan = None;
+    down.error = Some(Failure {
+        kind: FailureKind::Failed,
+        chain: vec!["connection refused".to_owned()],
+    });
+    assert_eq!(
+        totals(&[&idle, &busy, &down], Mode::Applied),
+        "3 targets, 1 with an error: 1 created, 0 adopted, 0 patched, 0 deactivated, \
+         0 reactivated, 0 deleted, 1 failed, 0 held (82 unchanged)\n"
+    );
 }
 
 #[test]

@@ -1,0 +1,100 @@
+//! Reading several sources in one run.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use provisor_connectors::{
+    Attributes, Coverage, Lifecycle, Members, Record, SourceError, SourceFacts, SourceId, Value,
+};
+use tokio::sync::Barrier;
+use tokio::sync::mpsc::Sender;
+
+use super::*;
+use crate::config::Config;
+
+/// A source whose read goes on only when all have begun theirs. One of them fails then.
+struct Meeting {
+    barrier: Arc<Barrier>,
+    fails: bool,
+}
+
+impl Source for Meeting {
+    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
+        Box::pin(async { unreachable!("nobody asks in this test") })
+    }
+
+    fn read<'a>(
+        &'a self,
+        _: &'a ReadRequest,
+        changes: Sender<Vec<Change>>,
+    ) -> BoxFuture<'a, Result<Batch, SourceError>> {
+        Box::pin(async move {
+            self.barrier.wait().await;
+            if self.fails {
+                return Err(SourceError::Abandoned);
+            }
+            let name = Value::Text("ana@example.com".to_owned());
+            let record = Record {
+                kind: Kind::User,
+                id: SourceId::new("1"),
+                lifecycle: Lifecycle::Active,
+                attributes: Attributes(BTreeMap::from([("userName".to_owned(), vec![name])])),
+                members: Members::Complete(BTreeSet::new()),
+            };
+            let sent = changes.send(vec![Change::Upsert(record)]).await;
+            sent.map_err(|_| SourceError::Abandoned)?;
+            Ok(Batch {
+                coverage: BTreeMap::from([(Kind::User, Coverage::Complete)]),
+                tells_lifecycle: true,
+                cursor: None,
+                warnings: Vec::new(),
+            })
+        })
+    }
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn report(&self, _: &str, _: u64, _: Option<u64>) {}
+}
+
+fn target_of(folder: &Path) -> Target {
+    let path = folder.join("provisor.toml");
+    let text = "[sources.a.csv]\nusers = \"a.csv\"\n[sources.b.csv]\nusers = \"b.csv\"\n\
+                [sources.c.csv]\nusers = \"c.csv\"\n\
+                [targets.demo]\npreset = \"sandbox\"\nsource = [\"a\", \"b\", \"c\"]\n";
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(&path).unwrap();
+    config.targets["demo"].target.clone()
+}
+
+#[tokio::test]
+async fn sources_are_read_side_by_side_and_one_that_fails_is_alone_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = Store::open(Store::lock(&folder.path().join("state")).unwrap(), None).unwrap();
+    let barrier = Arc::new(Barrier::new(3));
+    let sources = ["a", "b", "c"]
+        .into_iter()
+        .map(|name| {
+            let fails = name == "b";
+            let barrier = Arc::clone(&barrier);
+            let source: Box<dyn Source> = Box::new(Meeting { barrier, fails });
+            (name.to_owned(), source)
+        })
+        .collect();
+    let targets = [target_of(folder.path())];
+    let read = read_sources(&opened.store, &sources, &targets, Utc::now(), &Silent);
+    // One after another, the first would wait for the others for ever.
+    let mut readings = tokio::time::timeout(Duration::from_secs(60), read)
+        .await
+        .expect("all reads are under way at once")
+        .unwrap();
+    assert_eq!(readings.failures().keys().collect::<Vec<_>>(), ["b"]);
+    readings.publish().await.unwrap();
+    let living = |name: &str| opened.store.view(name).unwrap().rows(Kind::User).count();
+    assert_eq!(["a", "b", "c"].map(living), [1, 0, 1]);
+    opened.store.verify().unwrap();
+}
