@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, normalized};
 use crate::template::{Language, Template};
+use crate::text::nfc;
 
 pub use default::default_attributes;
 pub use key::expand_key;
@@ -243,28 +244,30 @@ fn evaluate(
 }
 
 impl Expression {
-    /// The text that it gives for one record, for comparing; `None` when that is nothing.
+    /// The text that it gives for one record, for comparing, in Normalization Form C; `None`
+    /// when that is nothing.
     ///
     /// # Errors
     ///
     /// In words: several values, or what the template cannot do. Never a value.
     pub fn text(&self, attributes: &Attributes) -> Result<Option<String>, String> {
-        match self {
+        let text = match self {
             Self::Attribute(name) => {
                 let mut values = attributes.values(name).iter().map(ToString::to_string);
                 let found = values.find(|value| !value.trim().is_empty());
-                match values.any(|value| !value.trim().is_empty()) {
-                    true => Err(format!(
+                if values.any(|value| !value.trim().is_empty()) {
+                    return Err(format!(
                         "the source's attribute `{name}` has several values"
-                    )),
-                    false => Ok(found.map(|found| found.trim().to_owned())),
+                    ));
                 }
+                found
             }
-            Self::Template(template) => match template.render(attributes) {
-                Ok(value) => Ok(value.map(|value| value.to_string())),
-                Err(error) => Err(error.to_string()),
-            },
-        }
+            Self::Template(template) => template
+                .render(attributes)
+                .map_err(|error| error.to_string())?
+                .map(|value| value.to_string()),
+        };
+        Ok(text.map(|text| nfc(text.trim()).into_owned()))
     }
 
     /// The source attributes that it is about.

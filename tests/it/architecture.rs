@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("scim", &["text"]),
     ("template", &["spelling", "text"]),
-    ("mapping", &["scim", "spelling", "template"]),
+    ("mapping", &["scim", "spelling", "template", "text"]),
     ("scope", &["scim", "template"]),
     (
         "plan",

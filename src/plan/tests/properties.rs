@@ -165,7 +165,7 @@ fn check_claims(world: &World, plan: &Plan) {
                 let link = world.people[id].link.as_ref();
                 let link = link.filter(|link| world.users.contains_key(&link.resource));
                 let held = link.and_then(|link| link.acknowledged.get(&key_path));
-                let owns = held.is_some_and(|held| held.to_string() == value);
+                let owns = held.is_some_and(|held| *held == value);
                 assert!(
                     owns || !acted_on.contains(&key(Kind::User, id)),
                     "{id} is given {value}, which others want"
