@@ -6,6 +6,7 @@
 //! [`Prepared::apply`].
 
 pub mod accounts;
+mod clock;
 mod closing;
 pub mod explain;
 mod known;
@@ -191,17 +192,20 @@ impl Chosen<'_> {
         } = self;
         let state = known.progress();
         let resettled = state.settings_digest != target.settings_digest;
-        let seen = observe::observe(
-            &known,
+        let observer = observe::Observer {
+            known: &known,
             readings,
             target,
             client,
-            &mut selection,
             full,
+            now,
             progress,
-        )
-        .await?;
-
+        };
+        let seen = observer.observe(&mut selection).await?;
+        let doubt = clock::doubt(state, now, client.clock_skew());
+        if let Some(doubt) = &doubt {
+            tracing::warn!(target_name = target.name, "what only time decides waits: {doubt}");
+        }
         selection.forget_edges_of_the_missing();
         let looked_at = prepared::LookedAt::new(&selection, only);
 
@@ -226,6 +230,8 @@ impl Chosen<'_> {
             // Whoever is left over is not what one person's cycle is about.
             snapshot_lost: only.is_none() && (rebuilding || state.lost),
             full,
+            complete: every_source_readable(readings, target),
+            clock_doubt: doubt,
         };
         let halve =
             state.halve_limits || rebuilding || resettled && !state.settings_digest.is_empty();

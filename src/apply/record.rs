@@ -102,7 +102,15 @@ impl Applier<'_> {
                     changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
                 }
             }
-            Write::Delete => changes.push(TargetChange::DropLink(record.clone())),
+            Write::Delete => {
+                if let Some(link) = self.store.link(record)? {
+                    for group in self.store.groups_with(&link.resource)? {
+                        changes.push(TargetChange::DropMember(group, link.resource.clone()));
+                    }
+                    changes.extend(self.look_at_reports_of(record, &link.resource)?);
+                }
+                changes.push(TargetChange::DropLink(record.clone()));
+            }
         }
         changes.extend(edges(record, &request.acknowledge));
         self.store.commit(changes)
@@ -158,8 +166,17 @@ impl Applier<'_> {
         let Some(old) = self.store.link(record)?.filter(|old| old.resource != *now) else {
             return Ok(Vec::new());
         };
+        self.look_at_reports_of(record, &old.resource)
+    }
+
+    /// Whoever refers to a resource that is no more is looked at again.
+    fn look_at_reports_of(
+        &self,
+        record: &RecordKey,
+        old: &ResourceId,
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
         let path = AttributePath::manager();
-        let folded = fold(&path, &references::to(&old.resource.0));
+        let folded = fold(&path, &references::to(&old.0));
         let reports = self.store.owners_of(record.kind, &path, &folded)?;
         if reports.is_empty() {
             return Ok(Vec::new());
@@ -169,7 +186,7 @@ impl Applier<'_> {
             .into_iter()
             .filter(|each| !waiting.contains_key(each));
         let row = Open {
-            why: "its manager has another id".to_owned(),
+            why: "its manager has another id, or none".to_owned(),
             due: Due::Now,
             attempts: 0,
             failed: false,
@@ -288,6 +305,7 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {
             link.deactivated = Some(Deactivation {
                 reason,
                 at: Utc::now(),
+                gone_since: None,
             });
         }
         None => {}

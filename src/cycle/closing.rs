@@ -3,10 +3,13 @@
 //! The open rows are written, then `seen` moves; a crash before that only repeats the
 //! comparison with the links. Decides nothing about people.
 
+mod long_gone;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisor_connectors::RecordKey;
+use provisor_connectors::{Kind, RecordKey};
 
+use super::clock;
 use super::prepared::Parts;
 use super::select::SUSPENDED;
 use super::window::{WINDOW, is_alive};
@@ -115,12 +118,9 @@ impl Parts {
                 rows.insert(record, Some(awaiting));
             }
         }
-        let mut changes: Vec<TargetChange> = self
-            .planned
-            .closed_intents
-            .iter()
-            .map(|record| TargetChange::CloseIntent(record.clone()))
-            .collect();
+        let mut changes = self.note_the_gone(store, &mut rows)?;
+        let closed = self.planned.closed_intents.iter();
+        changes.extend(closed.map(|record| TargetChange::CloseIntent(record.clone())));
         for (record, row) in rows {
             match row {
                 Some(row) if before.get(record) != Some(&row) => {
@@ -173,6 +173,8 @@ impl Parts {
                 progress.halve_limits = true;
             }
         }
+        let (doubt, skew) = (progress.clock_doubt.take(), self.client.clock_skew());
+        progress.clock_doubt = clock::skewed(doubt, skew);
         progress.capabilities = self.capabilities.clone().or(progress.capabilities);
         progress.distrust_filters =
             !applied.conflicts.is_empty() || progress.distrust_filters && self.listed.is_empty();
@@ -273,6 +275,7 @@ fn rests_on_listing(held: &Held) -> bool {
             true
         }
         HeldReason::DuplicateKey => held.change == Change::Adopt,
+        HeldReason::OverLimit if held.change == Change::Delete => held.subject.kind == Kind::User,
         HeldReason::OverLimit => action.is_some_and(|action| {
             let reason = matches!(
                 action.reason,

@@ -239,6 +239,8 @@ fn plan_without_looking(
         linked: totals.users + totals.groups,
         snapshot_lost: false,
         full: false,
+        complete: true,
+        clock_doubt: None,
     };
     let window = window::window(known, Vec::new(), halve, now)?;
     let mut plan = crate::plan::plan(&input, &window, None).plan;

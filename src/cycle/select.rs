@@ -165,10 +165,8 @@ impl Selector<'_> {
     fn changed(&self) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut changed: BTreeSet<RecordKey> = BTreeSet::new();
         let open = self.open.iter();
-        changed.extend(
-            open.filter(|(_, open)| open.awaits.is_none())
-                .map(|(key, _)| key.clone()),
-        );
+        let open = open.filter(|(_, open)| is_worth_a_look(open, self.now));
+        changed.extend(open.map(|(key, _)| key.clone()));
         changed.extend(self.intents.keys().cloned());
         if self.everything {
             for view in self.views() {
@@ -238,8 +236,9 @@ impl Selector<'_> {
         let behind = |record: &RecordKey| {
             selection.people.contains_key(record) || selection.groups.contains_key(record)
         };
-        // Who awaits somebody was not even looked at.
-        let looked_at = |open: &Open| open.awaits.is_none() || self.everything;
+        // Who awaits somebody, or a moment, was not even looked at.
+        let (now, everything) = (self.now, self.everything);
+        let looked_at = |open: &Open| is_worth_a_look(open, now) || everything;
         let forgotten = self.open.iter().filter(|(_, open)| looked_at(open));
         let forgotten = forgotten.map(|(record, _)| record);
         let forgotten = forgotten.filter(|record| !behind(record)).cloned();
@@ -336,6 +335,8 @@ impl Selector<'_> {
             None | Some(Due::Now) => true,
             // Nobody waits longer than the longest delay, whatever the clock once said.
             Some(Due::At(moment)) => moment <= self.now || moment > self.now + LONGEST_DELAY,
+            // Early is worse than late here, and a full cycle works it out anew.
+            Some(Due::Moment(moment)) => moment <= self.now,
             // Somebody may have come for whom it waits.
             Some(Due::FullCycle) => open.is_some_and(|open| open.awaits.is_some()),
         };
@@ -347,6 +348,13 @@ impl Selector<'_> {
         let seen = self.known.progress().seen.get(&record.source).copied();
         row.generation > seen.unwrap_or(0)
     }
+}
+
+/// Whether an open row is a reason to look at its record. Not so where it waits for somebody
+/// who has not come, or for a moment that has not.
+fn is_worth_a_look(open: &Open, now: DateTime<Utc>) -> bool {
+    let early = matches!(open.due, Due::Moment(moment) if moment > now);
+    open.awaits.is_none() && !early
 }
 
 fn key(view: &View, kind: Kind, id: SourceId) -> RecordKey {

@@ -175,7 +175,14 @@ fn link_of(link: &Link) -> Value {
     } = link;
     let deactivated = deactivated
         .as_ref()
-        .map(|Deactivation { reason, at }| json!({ "reason": reason, "at": at }));
+        .map(|deactivated| {
+            let Deactivation {
+                reason,
+                at,
+                gone_since,
+            } = deactivated;
+            json!({ "reason": reason, "at": at, "gone_since": gone_since })
+        });
     json!({
         "resource_id": resource,
         "origin": origin,

@@ -62,6 +62,7 @@ fn explained() -> Explained {
             deactivated: Some(Deactivation {
                 reason: "LeftScope".to_owned(),
                 at: moment(),
+                gone_since: None,
             }),
             foreign_external_id: Some("hr-5".to_owned()),
             unsettled: false,

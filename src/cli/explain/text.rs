@@ -326,7 +326,7 @@ fn membership_line(membership: &Membership) -> String {
 fn open_line(open: &Open) -> String {
     let due = match open.due {
         Due::Now => "the next cycle".to_owned(),
-        Due::At(moment) => stamp(moment),
+        Due::At(moment) | Due::Moment(moment) => stamp(moment),
         Due::FullCycle => "the next full cycle".to_owned(),
     };
     let tried = match (open.failed, open.attempts) {

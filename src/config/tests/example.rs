@@ -72,8 +72,6 @@ fn the_example_has_every_setting_there_is() {
                 line.starts_with(&format!("{key} =")) || line.contains(&format!(".{key}]"))
             }) || ["sources", "targets", "lookups"].contains(&key);
             let later = [
-                "delete_after",
-                "forget_after",
                 "join_key",
                 "drift",
                 "assigned_to",
