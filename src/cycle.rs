@@ -318,28 +318,51 @@ pub fn note_lost_snapshot<'a>(
 
 /// Forgets what every target of a source has looked at: tombstones and superseded versions.
 /// `targets` are all configured ones. A target with a `rehire_key` compares it with those who
-/// left, so its sources keep their tombstones.
+/// left, so it keeps the tombstones of the people it has a link of.
 pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<(), Failure> {
     let store = store.clone();
     read::blocking(move || {
         let sources: BTreeSet<&String> =
             targets.iter().flat_map(|target| &target.sources).collect();
         for source in sources {
-            let mut seen = u64::MAX;
-            for target in &targets {
-                if target.sources.contains(source) {
-                    let progress = store.target(&target.name).progress()?;
-                    let needed = target.rules.rehire_key.is_some();
-                    let position = progress.seen.get(source).copied().unwrap_or(0);
-                    seen = seen.min(if needed { 0 } else { position });
-                }
-            }
-            store.forget_tombstones(source, seen)?;
+            forget_tombstones_of(&store, source, &targets)?;
         }
         Ok(())
     })
     .await?
     .map_err(|error: SnapshotError| failed(error))
+}
+
+fn forget_tombstones_of(
+    store: &Store,
+    source: &String,
+    targets: &[Target],
+) -> Result<(), SnapshotError> {
+    let mut seen = u64::MAX;
+    let mut comparing = Vec::new();
+    let mut listed = false;
+    for target in targets {
+        if target.sources.contains(source) {
+            let part = store.target(&target.name);
+            let progress = part.progress()?;
+            seen = seen.min(progress.seen.get(source).copied().unwrap_or(0));
+            let last_cycle = progress.last_cycle.map(|(at, _)| at);
+            listed |= last_cycle.is_some() && last_cycle == progress.last_full;
+            comparing.extend(target.rules.rehire_key.is_some().then_some(part));
+        }
+    }
+    if !comparing.is_empty() && !listed {
+        // To ask for everybody who ever left is for cycles that look at everybody.
+        return Ok(());
+    }
+    store.forget_tombstones(source, seen, |record| {
+        for part in &comparing {
+            if part.link(record)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
 }
 
 fn damaged(error: &SnapshotError) -> Failure {

@@ -8,6 +8,7 @@ use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
 use crate::cycle::explain::{Explained, Mapped, Membership, ScopeReason, Search};
 use crate::plan::input::Standing;
+use crate::plan::long_gone::Moments;
 use crate::scope::Verdict;
 use crate::snapshot::{Deactivation, Link, Open};
 
@@ -67,6 +68,7 @@ fn target(at: &AtTarget<'_>) -> Value {
         mapped,
         mapping_error,
         link,
+        moments: Moments { delete, forget },
         intent,
         open,
         held,
@@ -113,6 +115,8 @@ fn target(at: &AtTarget<'_>) -> Value {
         "mapping": mapped.iter().map(mapped_path).collect::<Vec<_>>(),
         "mapping_error": mapping_error.as_ref().map(ToString::to_string),
         "link": link.as_ref().map(link_of),
+        "delete_at": delete,
+        "forget_at": forget,
         "in_doubt_since": intent.as_ref().map(|intent| intent.at),
         "open": open.as_ref().map(open_row),
         "held": held,

@@ -12,6 +12,7 @@ use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
 use crate::cycle::explain::{Explained, Mapped, Membership, ScopeReason, describe_lifecycle};
 use crate::plan::input::Standing;
+use crate::plan::long_gone::Moments;
 use crate::scim::path::AttributePath;
 use crate::scope::Verdict;
 use crate::snapshot::{Due, Link, MirrorRow, Open, Origin};
@@ -124,6 +125,13 @@ fn link_lines(block: &mut Block, explained: &Explained) {
             for line in describe_link(link) {
                 block.line("link", &line);
             }
+        }
+    }
+    let Moments { delete, forget } = explained.moments;
+    for (what, moment) in [("deleted at the target", delete), ("forgotten", forget)] {
+        if let Some(moment) = moment {
+            let line = format!("{what} from {} on, unless they return", stamp(moment));
+            block.line("link", &line);
         }
     }
     if let Some(intent) = &explained.intent {

@@ -1,6 +1,7 @@
 //! Histories: what directories say one after the other, and who meddles at the target.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -34,6 +35,9 @@ pub(super) struct Step {
     people: Vec<PersonSays>,
     groups: Vec<GroupSays>,
     meddling: Vec<Meddling>,
+    days: i64,
+    doubt: bool,
+    complete: bool,
 }
 
 /// What somebody does at the target, to the resource of this number.
@@ -51,6 +55,8 @@ pub(super) struct History {
     found: Vec<(usize, Option<usize>, bool)>,
     protected: BTreeSet<usize>,
     settings: (bool, bool, WhenGone, usize),
+    /// Days after which the gone are deleted, and forgotten.
+    patience: (Option<u64>, Option<u64>),
     pub(super) steps: Vec<Step>,
 }
 
@@ -109,11 +115,21 @@ fn step() -> impl Strategy<Value = Step> {
         (0..PEOPLE, 0..GROUPS).prop_map(|(who, group)| Meddling::Join(who, group)),
     ];
     let meddling = prop::collection::vec(meddling, 0..3);
-    (people, groups, meddling).prop_map(|(people, groups, meddling)| Step {
-        people,
-        groups,
-        meddling,
-    })
+    let time = (
+        0..20_i64,
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.9),
+    );
+    (people, groups, meddling, time).prop_map(
+        |(people, groups, meddling, (days, doubt, complete))| Step {
+            people,
+            groups,
+            meddling,
+            days,
+            doubt,
+            complete,
+        },
+    )
 }
 
 pub(super) fn history() -> impl Strategy<Value = History> {
@@ -131,12 +147,14 @@ pub(super) fn history() -> impl Strategy<Value = History> {
         prop::collection::vec(found, 0..5),
         prop::collection::btree_set(0..PEOPLE, 0..2),
         (any::<bool>(), any::<bool>(), when_gone, 1..4_usize),
-        prop::collection::vec(step(), 1..4),
+        (prop::option::of(1..15_u64), prop::option::of(15..40_u64)),
+        prop::collection::vec(step(), 1..5),
     )
-        .prop_map(|(found, protected, settings, steps)| History {
+        .prop_map(|(found, protected, settings, patience, steps)| History {
             found,
             protected,
             settings,
+            patience,
             steps,
         })
 }
@@ -150,6 +168,9 @@ pub(super) fn world_before(history: &History) -> World {
     world.rules.take_over = take_over;
     world.rules.groups.when_gone = when_gone;
     world.profile.members_per_request = members_per_request;
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    world.rules.delete_after = history.patience.0.map(days);
+    world.rules.forget_after = history.patience.1.map(days);
     for number in &history.protected {
         world.protect(&format!("p{number}"));
     }
@@ -167,6 +188,9 @@ pub(super) fn world_before(history: &History) -> World {
 }
 
 pub(super) fn take_step(world: &mut World, step: &Step) {
+    world.pass(step.days);
+    world.complete = step.complete;
+    world.clock_doubt = step.doubt.then(|| "the clock is wrong".to_owned());
     for (number, says) in step.people.iter().enumerate() {
         let id = format!("p{number}");
         let mut person = world.person(&id).without_error(&id);
