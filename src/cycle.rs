@@ -204,7 +204,10 @@ impl Chosen<'_> {
         let seen = observer.observe(&mut selection).await?;
         let doubt = clock::doubt(state, now, client.clock_skew());
         if let Some(doubt) = &doubt {
-            tracing::warn!(target_name = target.name, "what only time decides waits: {doubt}");
+            tracing::warn!(
+                target_name = target.name,
+                "what only time decides waits: {doubt}"
+            );
         }
         selection.forget_edges_of_the_missing();
         let looked_at = prepared::LookedAt::new(&selection, only);
@@ -230,7 +233,8 @@ impl Chosen<'_> {
             // Whoever is left over is not what one person's cycle is about.
             snapshot_lost: only.is_none() && (rebuilding || state.lost),
             full,
-            complete: every_source_readable(readings, target),
+            // A scope that cannot be told may hide somebody who is the same person.
+            complete: every_source_readable(readings, target) && selection.unresolved.is_empty(),
             clock_doubt: doubt,
         };
         let halve =

@@ -18,6 +18,9 @@ use crate::snapshot::{
 };
 use crate::target::Sent;
 
+/// Why a report is looked at again whose manager has got another id, or none any more.
+pub(crate) const MANAGER_CHANGED: &str = "its manager has another id, or none";
+
 impl Applier<'_> {
     /// Makes the links of everything adopted, durably, before anything is sent: from here on
     /// the resources are ours. Somebody who must be switched on is linked by that very call,
@@ -186,7 +189,7 @@ impl Applier<'_> {
             .into_iter()
             .filter(|each| !waiting.contains_key(each));
         let row = Open {
-            why: "its manager has another id, or none".to_owned(),
+            why: MANAGER_CHANGED.to_owned(),
             due: Due::Now,
             attempts: 0,
             failed: false,

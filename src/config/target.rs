@@ -383,14 +383,13 @@ fn check_long_gone(
         }
     }
     match (delete_after, forget_after) {
-        (Some(delete), Some(forget)) if forget.get_ref().0 <= delete.get_ref().0 => {
-            Err(document.error(
+        (Some(delete), Some(forget)) if forget.get_ref().0 <= delete.get_ref().0 => Err(document
+            .error(
                 forget.span(),
                 "`forget_after` must be longer than `delete_after`: who is forgotten first is \
                  never deleted",
                 "make `forget_after` longer, or leave one of the two out",
-            ))
-        }
+            )),
         _ => Ok(()),
     }
 }

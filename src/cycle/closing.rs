@@ -13,9 +13,9 @@ use super::clock;
 use super::prepared::Parts;
 use super::select::SUSPENDED;
 use super::window::{WINDOW, is_alive};
-use crate::apply::Applied;
 use crate::apply::report::Outcome;
-use crate::plan::action::{Change, Held, HeldReason, ListedReason, Plan, Reason, Subject};
+use crate::apply::{Applied, MANAGER_CHANGED};
+use crate::plan::action::{Action, Change, Held, HeldReason, ListedReason, Plan, Reason, Subject};
 use crate::snapshot::target::{Approval, BasePoint};
 use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
 
@@ -121,12 +121,16 @@ impl Parts {
         let mut changes = self.note_the_gone(store, &mut rows)?;
         let closed = self.planned.closed_intents.iter();
         changes.extend(closed.map(|record| TargetChange::CloseIntent(record.clone())));
+        let deletes = |action: &Action| action.change == Change::Delete;
+        let somebody_deleted = self.planned.plan.actions.iter().any(deletes);
+        // Who lost their manager in this very cycle was looked at before that.
+        let just_noted = |row: &Open| somebody_deleted && row.why == MANAGER_CHANGED;
         for (record, row) in rows {
             match row {
                 Some(row) if before.get(record) != Some(&row) => {
                     changes.push(TargetChange::PutOpen(record.clone(), row));
                 }
-                None if before.contains_key(record) => {
+                None if before.get(record).is_some_and(|row| !just_noted(row)) => {
                     changes.push(TargetChange::DropOpen(record.clone()));
                 }
                 _ => {}

@@ -66,12 +66,8 @@ impl LookedAt {
         let looked_at = |record: &RecordKey| only.is_none_or(|only| only == record);
         let everybody = people.chain(groups).chain(forgotten);
         Self {
-            acted_on: everybody
-                .filter(|(record, _)| looked_at(record))
-                .collect(),
-            gone: gone
-                .filter(|(record, _)| looked_at(record))
-                .collect(),
+            acted_on: everybody.filter(|(record, _)| looked_at(record)).collect(),
+            gone: gone.filter(|(record, _)| looked_at(record)).collect(),
             managers: managers.collect(),
         }
     }

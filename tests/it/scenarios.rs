@@ -43,10 +43,13 @@ scenarios! {
     cut_row
     delete_after
     delete_after_active_again
+    delete_after_limit
+    delete_after_manager
     delete_after_missing
     delete_after_other_key
     delete_after_returned
     delete_after_set_later
+    delete_after_source_fails
     disabled
     disabled_keeps_membership
     disabled_never_created

@@ -177,16 +177,14 @@ fn link_of(link: &Link) -> Value {
         unsettled,
         missing,
     } = link;
-    let deactivated = deactivated
-        .as_ref()
-        .map(|deactivated| {
-            let Deactivation {
-                reason,
-                at,
-                gone_since,
-            } = deactivated;
-            json!({ "reason": reason, "at": at, "gone_since": gone_since })
-        });
+    let deactivated = deactivated.as_ref().map(|deactivated| {
+        let Deactivation {
+            reason,
+            at,
+            gone_since,
+        } = deactivated;
+        json!({ "reason": reason, "at": at, "gone_since": gone_since })
+    });
     json!({
         "resource_id": resource,
         "origin": origin,

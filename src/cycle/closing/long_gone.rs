@@ -41,7 +41,10 @@ impl Parts {
                 changes.push(put);
             }
             let settled = rows.get(record).is_some_and(Option::is_none);
-            if settled && *gone && let Some(due) = self.next_look(&link) {
+            if settled
+                && *gone
+                && let Some(due) = self.next_look(&link)
+            {
                 rows.insert(record, Some(waiting(GONE, due)));
             }
         }

@@ -24,7 +24,7 @@ impl Table<'_> {
         if candidate.standing != Standing::Gone || !candidate.due || !input.complete {
             return;
         }
-        let moments = Moments::of(link, &input.rules);
+        let moments = Moments::of(link, input.rules);
         if has_come(moments.delete, input.now) && self.deletes(record, candidate, link) {
             return;
         }

@@ -6,8 +6,8 @@ use chrono::Duration;
 
 use super::world::{Person, TargetGroup, TargetUser, World, deactivation, new_link, now};
 use crate::plan::Planned;
-use crate::plan::input::Standing;
 use crate::plan::action::{Acknowledge, Action, Change, Phase, Plan, Reference, Release, Write};
+use crate::plan::input::Standing;
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};

@@ -66,7 +66,10 @@ fn check_person(world: &World, action: &Action, record: Option<&str>) {
         assert!(!protected, "switches off the protected");
     }
     if action.change == Change::Delete {
-        let link = person.link.as_ref().expect("only what is linked is deleted");
+        let link = person
+            .link
+            .as_ref()
+            .expect("only what is linked is deleted");
         assert!(!world.users[&link.resource].active, "deletes the active");
         check_long_gone(world, person, world.rules.delete_after);
     }

@@ -578,7 +578,10 @@ fn tombstones_are_forgotten_when_every_target_has_seen_them() {
 #[test]
 fn tombstones_of_people_who_are_kept_stay() {
     let (_folder, store) = new_store();
-    read(&store, vec![user("u1", "a"), user("u2", "a"), user("u3", "a")]);
+    read(
+        &store,
+        vec![user("u1", "a"), user("u2", "a"), user("u3", "a")],
+    );
     drop(read(&store, vec![user("u3", "a")]));
     store
         .forget_tombstones(SOURCE, 2, |record| Ok(record.id.as_str() == "u1"))

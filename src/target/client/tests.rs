@@ -123,7 +123,7 @@ async fn the_servers_clock_is_compared_with_ours() {
     let server = TestServer::start(|_, before| match [0, 1, -1].get(before) {
         Some(hours) => {
             let date = Utc::now() + TimeDelta::hours(*hours);
-            test_server::header(404, "Date", &httpdate::fmt_http_date(date.into()))
+            test_server::header(404, "Date", httpdate::fmt_http_date(date.into()))
         }
         None => test_server::status(404),
     })

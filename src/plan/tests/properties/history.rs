@@ -65,7 +65,7 @@ fn standing() -> impl Strategy<Value = Standing> {
         8 => Just(Standing::Entitled),
         1 => Just(Standing::Disabled),
         1 => Just(Standing::SoftDeleted),
-        1 => Just(Standing::Gone),
+        2 => Just(Standing::Gone),
         1 => Just(Standing::OutOfScope),
         1 => Just(Standing::Unknown("not read".to_owned())),
     ]
