@@ -155,7 +155,7 @@ pub async fn plan_one(
         known,
         selection: one.selection,
         full: false,
-        only: Some(record),
+        only: Some(&one.record),
         release: None,
         now,
     };
@@ -219,6 +219,7 @@ impl Chosen<'_> {
             rules.stale = Stale::List;
         }
         let totals = known.totals().map_err(failed)?;
+        let complete = known_completely(readings, target, &selection);
         let input = Input {
             target: &target.name,
             now,
@@ -233,8 +234,7 @@ impl Chosen<'_> {
             // Whoever is left over is not what one person's cycle is about.
             snapshot_lost: only.is_none() && (rebuilding || state.lost),
             full,
-            // A scope that cannot be told may hide somebody who is the same person.
-            complete: every_source_readable(readings, target) && selection.unresolved.is_empty(),
+            complete,
             clock_doubt: doubt,
         };
         let halve =
@@ -321,8 +321,8 @@ pub fn note_lost_snapshot<'a>(
 }
 
 /// Forgets what every target of a source has looked at: tombstones and superseded versions.
-/// `targets` are all configured ones. A target with a `rehire_key` compares it with those who
-/// left, so it keeps the tombstones of the people it has a link of.
+/// `targets` are all configured ones. A target with a `rehire_key` or a `join_key` compares it
+/// with those who left, so it keeps the tombstones of the people it has a link of.
 pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<(), Failure> {
     let store = store.clone();
     read::blocking(move || {
@@ -352,7 +352,10 @@ fn forget_tombstones_of(
             seen = seen.min(progress.seen.get(source).copied().unwrap_or(0));
             let last_cycle = progress.last_cycle.map(|(at, _)| at);
             listed |= last_cycle.is_some() && last_cycle == progress.last_full;
-            comparing.extend(target.rules.rehire_key.is_some().then_some(part));
+            let rules = &target.rules;
+            if rules.rehire_key.is_some() || rules.join_key.is_some() {
+                comparing.push((part.intents()?, part));
+            }
         }
     }
     if !comparing.is_empty() && !listed {
@@ -360,8 +363,8 @@ fn forget_tombstones_of(
         return Ok(());
     }
     store.forget_tombstones(source, seen, |record| {
-        for part in &comparing {
-            if part.link(record)?.is_some() {
+        for (intents, part) in &comparing {
+            if intents.contains_key(record) || part.link(record)?.is_some() {
                 return Ok(true);
             }
         }
@@ -384,6 +387,13 @@ fn damaged(error: &SnapshotError) -> Failure {
 fn every_source_readable(readings: &Readings, target: &Target) -> bool {
     let mut sources = target.sources.iter();
     sources.all(|source| !readings.failures().contains_key(source))
+}
+
+/// Whether nobody can be the same person as somebody who is gone without being known to be:
+/// every source was read, every scope group found, and everybody's `join_key` can be told.
+fn known_completely(readings: &Readings, target: &Target, selection: &select::Selection) -> bool {
+    let told = selection.unresolved.is_empty() && !selection.joined.has_doubts();
+    every_source_readable(readings, target) && told
 }
 
 /// A moment in the future is no promise: the clock was wrong then.

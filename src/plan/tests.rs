@@ -4,6 +4,7 @@ mod apply;
 mod group_options;
 mod groups;
 mod guard;
+mod joined;
 mod long_gone;
 mod properties;
 mod references;

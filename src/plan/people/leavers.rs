@@ -30,7 +30,7 @@ impl<'a> Table<'a> {
             Reason::Drifted
         };
         let subject = self.subject(record, candidate);
-        if let Some(key) = self.protecting(&subject, observed, link) {
+        if let Some(key) = self.protecting(&subject, candidate, observed, link) {
             return self.list_protected(subject, &switched_off(reason), &key);
         }
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
@@ -90,7 +90,9 @@ impl<'a> Table<'a> {
         let found = build::found(listed, candidate);
         let protect = &self.input.rules.protect;
         let named = protection::listed_protected_by(&subject, listed, protect);
-        if let Some(key) = named.or_else(|| protection::protected_by(&subject, &found, protect)) {
+        let named = named.or_else(|| protection::protected_by(&subject, &found, protect));
+        let joined = || protection::record_protected_by(&candidate.joined, protect);
+        if let Some(key) = named.or_else(joined) {
             return self.list_protected(subject, &switched_off(reason), &key);
         }
         let adoption = build::adoption(listed, found, None);
@@ -121,6 +123,7 @@ impl<'a> Table<'a> {
     pub(super) fn protecting(
         &self,
         subject: &Subject,
+        candidate: &Candidate,
         observed: Option<&Listed>,
         link: &Link,
     ) -> Option<String> {
@@ -128,6 +131,7 @@ impl<'a> Table<'a> {
         observed
             .and_then(|listed| protection::listed_protected_by(subject, listed, protect))
             .or_else(|| protection::link_protected_by(subject, link, protect))
+            .or_else(|| protection::record_protected_by(&candidate.joined, protect))
     }
 
     pub(super) fn list_protected(&mut self, subject: Subject, spared: &str, key: &str) {

@@ -21,7 +21,8 @@ impl Table<'_> {
         link: &Link,
     ) {
         let input = self.input;
-        if candidate.standing != Standing::Gone || !candidate.due || !input.complete {
+        let known = input.complete && candidate.contested.is_none();
+        if candidate.standing != Standing::Gone || !candidate.due || !known {
             return;
         }
         let moments = Moments::of(link, input.rules);
@@ -55,7 +56,7 @@ impl Table<'_> {
         else {
             return true;
         };
-        if let Some(key) = self.protecting(&subject, Some(listed), link) {
+        if let Some(key) = self.protecting(&subject, candidate, Some(listed), link) {
             self.list_protected(subject, "deleted (GoneFromSource)", &key);
             return false;
         }

@@ -40,6 +40,7 @@ impl Directory {
                 adopt_inactive: AdoptInactive::Reactivate,
                 protect: BTreeSet::new(),
                 rehire_key: None,
+                join_key: None,
                 take_over: false,
                 groups,
                 limits: Limits(BTreeMap::new()),
@@ -206,6 +207,8 @@ fn candidate(desired: AttributeMap, link: Option<Link>) -> Candidate {
         suspended: false,
         rehire_key: None,
         manager: None,
+        joined: Vec::new(),
+        contested: None,
     }
 }
 

@@ -6,6 +6,7 @@ use super::{World, rendered};
 use crate::plan::action::Limit;
 use crate::plan::guard::Base;
 use crate::plan::input::Standing;
+use crate::plan::plan;
 
 const DELETED: &str = "delete ana (u-ana) GoneFromSource; DELETE in Deletions";
 
@@ -171,6 +172,18 @@ fn keys_are_compared_as_the_protocol_has_it() {
         .foreign_external_id("HR-7")
         .gone_for(30);
     assert_eq!(outcome(&world).0, DELETED);
+}
+
+#[test]
+fn whoever_may_be_one_of_several_people_waits() {
+    let mut world = patient();
+    world.person("ana").linked().gone_for(1000);
+    let mut input = world.input();
+    let ana = input.people.values_mut().next().unwrap();
+    ana.contested = Some("two have her number".to_owned());
+    let planned = plan(&input, &world.window, None);
+    assert_eq!(rendered(&planned), "");
+    assert!(planned.forgotten.is_empty());
 }
 
 #[test]
