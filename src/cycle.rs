@@ -203,7 +203,8 @@ impl Chosen<'_> {
         };
         let seen = observer.observe(&mut selection).await?;
         let doubt = clock::doubt(state, now, client.clock_skew());
-        if let Some(doubt) = &doubt {
+        let timed = target.rules.delete_after.or(target.rules.forget_after);
+        if let (Some(doubt), Some(_)) = (&doubt, timed) {
             tracing::warn!(
                 target_name = target.name,
                 "what only time decides waits: {doubt}"

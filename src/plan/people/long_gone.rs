@@ -12,6 +12,14 @@ use crate::plan::input::{Candidate, Standing};
 use crate::plan::long_gone::{Moments, has_come, is_the_same};
 use crate::snapshot::link::Link;
 
+/// What becomes of a deletion that is due.
+enum Deletion {
+    /// It is planned, has nothing to do, or waits for something that passes.
+    Settled,
+    /// It is none of ours to do; why a person should look, where that is so.
+    NotOurs(Option<String>),
+}
+
 impl Table<'_> {
     /// Not entitled and inactive: nothing, until they are gone long enough.
     pub(super) fn inactive_leaver(
@@ -26,46 +34,46 @@ impl Table<'_> {
             return;
         }
         let moments = Moments::of(link, input.rules);
-        if has_come(moments.delete, input.now) && self.deletes(record, candidate, link) {
-            return;
-        }
+        let due = has_come(moments.delete, input.now);
+        let detail = match due.then(|| self.delete(record, candidate, link)) {
+            Some(Deletion::Settled) => return,
+            Some(Deletion::NotOurs(detail)) => detail,
+            None => None,
+        };
         if has_come(moments.forget, input.now) && input.clock_doubt.is_none() {
             self.people.forgotten.insert(record.clone());
+        } else if let Some(detail) = detail {
+            let subject = self.subject(record, candidate);
+            self.hold(subject, Change::Delete, HeldReason::AmbiguousMatch, detail);
         }
     }
 
-    /// Deletes somebody whose time has come, or says what keeps that from being done. False
-    /// where nothing is, or can be, deleted.
-    fn deletes(&mut self, record: &RecordKey, candidate: &Candidate, link: &Link) -> bool {
+    /// Deletes somebody whose time has come, or says what keeps that from being done.
+    fn delete(&mut self, record: &RecordKey, candidate: &Candidate, link: &Link) -> Deletion {
         let subject = self.subject(record, candidate);
+        let observed = self.input.observed_users.resources.get(&link.resource);
+        if let Some(key) = self.protecting(&subject, candidate, observed, link) {
+            self.list_protected(subject, "deleted (GoneFromSource)", &key);
+            return Deletion::NotOurs(None);
+        }
         if let Some(doubt) = &self.input.clock_doubt {
             let detail = format!("only time says that it is due, and {doubt}");
             self.hold(subject, Change::Delete, HeldReason::ClockDoubt, detail);
-            return true;
+            return Deletion::Settled;
         }
         if link.missing || candidate.missing {
             self.people.forgotten.insert(record.clone());
-            return true;
+            return Deletion::Settled;
         }
-        let observed = &self.input.observed_users;
         // Somebody entitled may be the same person: that is settled first.
-        let Some(listed) = observed
-            .resources
-            .get(&link.resource)
-            .filter(|_| !self.suitors.contains_key(&link.resource))
-        else {
-            return true;
+        let Some(listed) = observed.filter(|_| !self.suitors.contains_key(&link.resource)) else {
+            return Deletion::Settled;
         };
-        if let Some(key) = self.protecting(&subject, candidate, Some(listed), link) {
-            self.list_protected(subject, "deleted (GoneFromSource)", &key);
-            return false;
-        }
         if let Err(detail) = is_the_same(listed, link) {
             let detail = format!("{detail}; nothing is deleted, do it there if it is right");
-            self.hold(subject, Change::Delete, HeldReason::AmbiguousMatch, detail);
-            return false;
+            return Deletion::NotOurs(Some(detail));
         }
         self.people.actions.push(build::delete(subject));
-        true
+        Deletion::Settled
     }
 }

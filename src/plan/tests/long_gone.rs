@@ -242,7 +242,15 @@ fn who_is_still_to_be_deleted_is_not_forgotten() {
     assert_eq!(outcome(&world), (DELETED.to_owned(), false));
     world.lists = false;
     assert_eq!(outcome(&world), nothing());
-    // What will never be deleted is.
+    // What will never be deleted is, and no person needs to look at it any more.
+    world.lists = true;
+    let user = world.users.values_mut().next().unwrap();
+    let name = super::world::path("userName");
+    user.attributes
+        .insert(name, serde_json::json!("zoe@example.com"));
+    assert_eq!(outcome(&world), (String::new(), true));
+    let mut world = patient();
+    world.person("ana").linked().gone_for(1000);
     world.lists = true;
     world.protect("ana");
     assert!(outcome(&world).1);
