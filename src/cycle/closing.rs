@@ -107,6 +107,12 @@ impl Parts {
                 rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
             }
         }
+        let deletes = |action: &Action| action.change == Change::Delete;
+        if self.planned.plan.actions.iter().any(deletes) {
+            // Who lost their manager in this very cycle was looked at before that.
+            let noted = |record| before.get(record).map(|open| open.why.as_str());
+            rows.retain(|record, row| row.is_some() || noted(*record) != Some(MANAGER_CHANGED));
+        }
         for (record, manager) in &self.looked_at.managers {
             let settled = rows.get(record).is_some_and(Option::is_none);
             let there = store.link(manager)?.is_some_and(|link| !link.missing);
@@ -121,16 +127,12 @@ impl Parts {
         let mut changes = self.note_the_gone(store, &mut rows)?;
         let closed = self.planned.closed_intents.iter();
         changes.extend(closed.map(|record| TargetChange::CloseIntent(record.clone())));
-        let deletes = |action: &Action| action.change == Change::Delete;
-        let somebody_deleted = self.planned.plan.actions.iter().any(deletes);
-        // Who lost their manager in this very cycle was looked at before that.
-        let just_noted = |row: &Open| somebody_deleted && row.why == MANAGER_CHANGED;
         for (record, row) in rows {
             match row {
                 Some(row) if before.get(record) != Some(&row) => {
                     changes.push(TargetChange::PutOpen(record.clone(), row));
                 }
-                None if before.get(record).is_some_and(|row| !just_noted(row)) => {
+                None if before.contains_key(record) => {
                     changes.push(TargetChange::DropOpen(record.clone()));
                 }
                 _ => {}
