@@ -23,6 +23,7 @@ use crate::audit::Audit;
 use crate::plan::action::{Action, Phase, Plan, Release, Request, Write};
 use crate::snapshot::{Intent, TargetChange, TargetStore};
 use crate::target::{Client, Profile};
+pub(crate) use record::MANAGER_CHANGED;
 use report::{Failure, FailureKind, Progress};
 pub(crate) use run::Applied;
 use run::{Ending, Run};

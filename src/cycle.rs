@@ -6,6 +6,7 @@
 //! [`Prepared::apply`].
 
 pub mod accounts;
+mod clock;
 mod closing;
 pub mod explain;
 mod known;
@@ -191,17 +192,24 @@ impl Chosen<'_> {
         } = self;
         let state = known.progress();
         let resettled = state.settings_digest != target.settings_digest;
-        let seen = observe::observe(
-            &known,
+        let observer = observe::Observer {
+            known: &known,
             readings,
             target,
             client,
-            &mut selection,
             full,
+            now,
             progress,
-        )
-        .await?;
-
+        };
+        let seen = observer.observe(&mut selection).await?;
+        let doubt = clock::doubt(state, now, client.clock_skew());
+        let timed = target.rules.delete_after.or(target.rules.forget_after);
+        if let (Some(doubt), Some(_)) = (&doubt, timed) {
+            tracing::warn!(
+                target_name = target.name,
+                "what only time decides waits: {doubt}"
+            );
+        }
         selection.forget_edges_of_the_missing();
         let looked_at = prepared::LookedAt::new(&selection, only);
 
@@ -212,6 +220,7 @@ impl Chosen<'_> {
             rules.stale = Stale::List;
         }
         let totals = known.totals().map_err(failed)?;
+        let complete = known_completely(readings, target, &selection);
         let input = Input {
             target: &target.name,
             now,
@@ -226,6 +235,8 @@ impl Chosen<'_> {
             // Whoever is left over is not what one person's cycle is about.
             snapshot_lost: only.is_none() && (rebuilding || state.lost),
             full,
+            complete,
+            clock_doubt: doubt,
         };
         let halve =
             state.halve_limits || rebuilding || resettled && !state.settings_digest.is_empty();
@@ -312,24 +323,14 @@ pub fn note_lost_snapshot<'a>(
 
 /// Forgets what every target of a source has looked at: tombstones and superseded versions.
 /// `targets` are all configured ones. A target with a `rehire_key` or a `join_key` compares it
-/// with those who left, so its sources keep their tombstones.
+/// with those who left, so it keeps the tombstones of the people it has a link of.
 pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<(), Failure> {
     let store = store.clone();
     read::blocking(move || {
         let sources: BTreeSet<&String> =
             targets.iter().flat_map(|target| &target.sources).collect();
         for source in sources {
-            let mut seen = u64::MAX;
-            for target in &targets {
-                if target.sources.contains(source) {
-                    let progress = store.target(&target.name).progress()?;
-                    let rules = &target.rules;
-                    let needed = rules.rehire_key.is_some() || rules.join_key.is_some();
-                    let position = progress.seen.get(source).copied().unwrap_or(0);
-                    seen = seen.min(if needed { 0 } else { position });
-                }
-            }
-            store.forget_tombstones(source, seen)?;
+            forget_tombstones_of(&store, source, &targets)?;
         }
         Ok(())
     })
@@ -337,9 +338,51 @@ pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<()
     .map_err(|error: SnapshotError| failed(error))
 }
 
+fn forget_tombstones_of(
+    store: &Store,
+    source: &String,
+    targets: &[Target],
+) -> Result<(), SnapshotError> {
+    let mut seen = u64::MAX;
+    let mut comparing = Vec::new();
+    let mut listed = false;
+    for target in targets {
+        if target.sources.contains(source) {
+            let part = store.target(&target.name);
+            let progress = part.progress()?;
+            seen = seen.min(progress.seen.get(source).copied().unwrap_or(0));
+            let last_cycle = progress.last_cycle.map(|(at, _)| at);
+            listed |= last_cycle.is_some() && last_cycle == progress.last_full;
+            let rules = &target.rules;
+            if rules.rehire_key.is_some() || rules.join_key.is_some() {
+                comparing.push((part.intents()?, part));
+            }
+        }
+    }
+    if !comparing.is_empty() && !listed {
+        // To ask for everybody who ever left is for cycles that look at everybody.
+        return Ok(());
+    }
+    store.forget_tombstones(source, seen, |record| {
+        for (intents, part) in &comparing {
+            if intents.contains_key(record) || part.link(record)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
 fn every_source_readable(readings: &Readings, target: &Target) -> bool {
     let mut sources = target.sources.iter();
     sources.all(|source| !readings.failures().contains_key(source))
+}
+
+/// Whether nobody can be the same person as somebody who is gone without being known to be:
+/// every source was read, every scope group found, and everybody's `join_key` can be told.
+fn known_completely(readings: &Readings, target: &Target, selection: &select::Selection) -> bool {
+    let told = selection.unresolved.is_empty() && !selection.joined.has_doubts();
+    every_source_readable(readings, target) && told
 }
 
 /// A moment in the future is no promise: the clock was wrong then.

@@ -10,6 +10,7 @@ mod groups;
 pub mod guard;
 pub mod input;
 pub mod joined;
+pub mod long_gone;
 pub mod matching;
 mod people;
 mod protection;
@@ -41,6 +42,8 @@ pub struct Planned {
     pub approved: Approved,
     /// Creates in doubt, of people who need none, that are known not to have happened.
     pub closed_intents: BTreeSet<RecordKey>,
+    /// Links of people long gone that are dropped without a request.
+    pub forgotten: BTreeSet<RecordKey>,
 }
 
 /// What a person releases: a held set, or one item of it.
@@ -106,6 +109,7 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
         judged,
         approved,
         closed_intents: people.closed_intents,
+        forgotten: people.forgotten,
     }
 }
 

@@ -18,6 +18,9 @@ use crate::snapshot::{
 };
 use crate::target::Sent;
 
+/// Why a report is looked at again whose manager has got another id, or none any more.
+pub(crate) const MANAGER_CHANGED: &str = "its manager has another id, or none";
+
 impl Applier<'_> {
     /// Makes the links of everything adopted, durably, before anything is sent: from here on
     /// the resources are ours. Somebody who must be switched on is linked by that very call,
@@ -102,7 +105,15 @@ impl Applier<'_> {
                     changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
                 }
             }
-            Write::Delete => changes.push(TargetChange::DropLink(record.clone())),
+            Write::Delete => {
+                if let Some(link) = self.store.link(record)? {
+                    for group in self.store.groups_with(&link.resource)? {
+                        changes.push(TargetChange::DropMember(group, link.resource.clone()));
+                    }
+                    changes.extend(self.look_at_reports_of(record, &link.resource)?);
+                }
+                changes.push(TargetChange::DropLink(record.clone()));
+            }
         }
         changes.extend(edges(record, &request.acknowledge));
         self.store.commit(changes)
@@ -158,8 +169,17 @@ impl Applier<'_> {
         let Some(old) = self.store.link(record)?.filter(|old| old.resource != *now) else {
             return Ok(Vec::new());
         };
+        self.look_at_reports_of(record, &old.resource)
+    }
+
+    /// Whoever refers to a resource that is no more is looked at again.
+    fn look_at_reports_of(
+        &self,
+        record: &RecordKey,
+        old: &ResourceId,
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
         let path = AttributePath::manager();
-        let folded = fold(&path, &references::to(&old.resource.0));
+        let folded = fold(&path, &references::to(&old.0));
         let reports = self.store.owners_of(record.kind, &path, &folded)?;
         if reports.is_empty() {
             return Ok(Vec::new());
@@ -169,7 +189,7 @@ impl Applier<'_> {
             .into_iter()
             .filter(|each| !waiting.contains_key(each));
         let row = Open {
-            why: "its manager has another id".to_owned(),
+            why: MANAGER_CHANGED.to_owned(),
             due: Due::Now,
             attempts: 0,
             failed: false,
@@ -288,6 +308,7 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {
             link.deactivated = Some(Deactivation {
                 reason,
                 at: Utc::now(),
+                gone_since: None,
             });
         }
         None => {}

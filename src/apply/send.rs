@@ -9,6 +9,7 @@ use provisor_connectors::{Kind, RecordKey};
 use super::run::Ending;
 use super::{Applier, failed};
 use crate::plan::action::{Action, Reference, Request, Write};
+use crate::plan::long_gone::is_the_same;
 use crate::plan::references;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{ResourceId, fold, read_path};
@@ -130,7 +131,7 @@ impl Applier<'_> {
         );
         let doubtful = self.profile.ids_doubtful && switches_off;
         if doubtful || matches!(request.write, Write::Delete) {
-            self.verify(action, &resource).await?;
+            self.verify(action, &request.write, &resource).await?;
         }
         Ok(match &request.write {
             Write::Patch {
@@ -150,7 +151,13 @@ impl Applier<'_> {
     }
 
     /// Before something that cannot be undone: the id must still mean whom it meant.
-    async fn verify(&self, action: &Action, resource: &ResourceId) -> Result<(), Ending> {
+    /// Who is deleted must also still be inactive.
+    async fn verify(
+        &self,
+        action: &Action,
+        write: &Write,
+        resource: &ResourceId,
+    ) -> Result<(), Ending> {
         let kind = action.subject.kind;
         let path = match kind {
             Kind::User => AttributePath::user_name(),
@@ -161,11 +168,20 @@ impl Applier<'_> {
             Ok(link) => link.flatten(),
             Err(error) => return Err(Ending::Aborted(failed(&error))),
         };
-        let Some(expected) = link.and_then(|link| link.acknowledged.get(&path).cloned()) else {
+        let Some((link, expected)) = link.and_then(|link| {
+            let expected = link.acknowledged.get(&path).cloned()?;
+            Some((link, expected))
+        }) else {
             return Ok(());
         };
+        let deletes_somebody = kind == Kind::User && *write == Write::Delete;
         match self.client.get(kind, resource).await {
             Ok(None) => Ok(()),
+            Ok(Some(listed)) if deletes_somebody && listed.active => Err(Ending::Failed(
+                "it was switched on at the target meanwhile; nothing was sent".to_owned(),
+            )),
+            Ok(Some(listed)) if deletes_somebody => is_the_same(&listed, &link)
+                .map_err(|why| Ending::Failed(format!("{why}; nothing was sent"))),
             Ok(Some(listed)) => match read_path(&listed.json, &path) {
                 Some(found) if fold(&path, found) == fold(&path, &expected) => Ok(()),
                 _ => Err(Ending::Failed(format!(

@@ -157,7 +157,7 @@ fn read(
             attempts: open.attempts,
             next_attempt: match open.due {
                 Due::Now => "next cycle".to_owned(),
-                Due::At(moment) => stamp(moment),
+                Due::At(moment) | Due::Moment(moment) => stamp(moment),
                 Due::FullCycle => "next full cycle".to_owned(),
             },
         })

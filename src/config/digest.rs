@@ -39,6 +39,8 @@ pub(super) fn settings_digest(
         groups,
         limits: _,
         settle: _,
+        delete_after,
+        forget_after,
     } = rules;
     let GroupRules {
         push: _,
@@ -89,6 +91,8 @@ pub(super) fn settings_digest(
         },
         preset,
         profile,
+        delete_after,
+        forget_after,
     ]);
     let digest = digest(&SHA256, settings.to_string().as_bytes());
     digest

@@ -61,8 +61,8 @@ pub(super) struct RawTarget {
     shared: Option<Spanned<bool>>,
     take_over: Option<bool>,
     adopt_inactive: Option<RawAdoptInactive>,
-    delete_after: Option<Spanned<IgnoredAny>>,
-    forget_after: Option<Spanned<IgnoredAny>>,
+    delete_after: Option<Spanned<HumanDuration>>,
+    forget_after: Option<Spanned<HumanDuration>>,
     join_key: Option<Spanned<String>>,
     drift: Option<Spanned<IgnoredAny>>,
     #[serde(default)]
@@ -154,6 +154,11 @@ impl RawTarget {
                 name: group_by,
             });
         }
+        check_long_gone(
+            self.delete_after.as_ref(),
+            self.forget_after.as_ref(),
+            document,
+        )?;
         let rules = Rules {
             match_on: check_match(self.match_on, document)?,
             stale: match self.stale {
@@ -171,6 +176,8 @@ impl RawTarget {
             groups: groups.rules,
             limits: limits::check(self.limits, document)?,
             settle: self.settle.map_or(DEFAULT_SETTLE, |settle| settle.0),
+            delete_after: self.delete_after.as_ref().map(|after| after.get_ref().0),
+            forget_after: self.forget_after.as_ref().map(|after| after.get_ref().0),
         };
         let full_every = match self.full_every {
             None => DEFAULT_FULL_EVERY,
@@ -274,19 +281,11 @@ impl RawTarget {
     }
 
     fn refuse_later(&self, document: &Document) -> Result<(), ConfigError> {
-        let later = [
-            (
-                "delete_after",
-                &self.delete_after,
-                "people who are gone are deactivated and never deleted",
-            ),
-            ("forget_after", &self.forget_after, "links are kept"),
-            (
-                "drift",
-                &self.drift,
-                "values are compared with what the target last acknowledged",
-            ),
-        ];
+        let later = [(
+            "drift",
+            &self.drift,
+            "values are compared with what the target last acknowledged",
+        )];
         refuse_first(&later, document)
     }
 }
@@ -368,6 +367,38 @@ fn check_protect(
             Ok(text)
         })
         .collect()
+}
+
+/// Whoever is forgotten first would never be deleted. At once is too soon for both: a source
+/// that loses somebody for one read is not somebody who left for good.
+fn check_long_gone(
+    delete_after: Option<&Spanned<HumanDuration>>,
+    forget_after: Option<&Spanned<HumanDuration>>,
+    document: &Document,
+) -> Result<(), ConfigError> {
+    let settings = [
+        ("delete_after", delete_after, "30d"),
+        ("forget_after", forget_after, "365d"),
+    ];
+    for (name, setting, usual) in settings {
+        if let Some(setting) = setting.filter(|setting| setting.get_ref().0.is_zero()) {
+            return Err(document.error(
+                setting.span(),
+                &format!("`{name}` must be longer than nothing"),
+                &format!("write a span of time such as \"{usual}\", or leave it out for never"),
+            ));
+        }
+    }
+    match (delete_after, forget_after) {
+        (Some(delete), Some(forget)) if forget.get_ref().0 <= delete.get_ref().0 => Err(document
+            .error(
+                forget.span(),
+                "`forget_after` must be longer than `delete_after`: who is forgotten first is \
+                 never deleted",
+                "make `forget_after` longer, or leave one of the two out",
+            )),
+        _ => Ok(()),
+    }
 }
 
 fn check_rehire_key(

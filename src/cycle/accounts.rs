@@ -101,16 +101,16 @@ pub async fn survey(
     let mut selection =
         tokio::task::block_in_place(|| select::select(&known, readings, &target, true, true, now))
             .map_err(failed)?;
-    let seen = observe::observe(
-        &known,
+    let observer = observe::Observer {
+        known: &known,
         readings,
-        &target,
+        target: &target,
         client,
-        &mut selection,
-        true,
+        full: true,
+        now,
         progress,
-    )
-    .await?;
+    };
+    let seen = observer.observe(&mut selection).await?;
     if let Some(partial) = seen.partial {
         return Err(partial);
     }
@@ -130,6 +130,9 @@ pub async fn survey(
         linked: totals.users + totals.groups,
         snapshot_lost: false,
         full: true,
+        // Whom only time decides about is not what this is for.
+        complete: false,
+        clock_doubt: None,
     };
     let window = window::window(&known, Vec::new(), false, now).map_err(failed)?;
     let plan = crate::plan::plan(&input, &window, None).plan;

@@ -3,16 +3,19 @@
 //! The open rows are written, then `seen` moves; a crash before that only repeats the
 //! comparison with the links. Decides nothing about people.
 
+mod long_gone;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisor_connectors::RecordKey;
+use provisor_connectors::{Kind, RecordKey};
 
+use super::clock;
 use super::prepared::Parts;
 use super::select::SUSPENDED;
 use super::window::{WINDOW, is_alive};
-use crate::apply::Applied;
 use crate::apply::report::Outcome;
-use crate::plan::action::{Change, Held, HeldReason, ListedReason, Plan, Reason, Subject};
+use crate::apply::{Applied, MANAGER_CHANGED};
+use crate::plan::action::{Action, Change, Held, HeldReason, ListedReason, Plan, Reason, Subject};
 use crate::snapshot::target::{Approval, BasePoint};
 use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
 
@@ -104,6 +107,12 @@ impl Parts {
                 rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
             }
         }
+        let deletes = |action: &Action| action.change == Change::Delete;
+        if self.planned.plan.actions.iter().any(deletes) {
+            // Who lost their manager in this very cycle was looked at before that.
+            let noted = |record| before.get(record).map(|open| open.why.as_str());
+            rows.retain(|record, row| row.is_some() || noted(*record) != Some(MANAGER_CHANGED));
+        }
         for (record, manager) in &self.looked_at.managers {
             let settled = rows.get(record).is_some_and(Option::is_none);
             let there = store.link(manager)?.is_some_and(|link| !link.missing);
@@ -115,12 +124,9 @@ impl Parts {
                 rows.insert(record, Some(awaiting));
             }
         }
-        let mut changes: Vec<TargetChange> = self
-            .planned
-            .closed_intents
-            .iter()
-            .map(|record| TargetChange::CloseIntent(record.clone()))
-            .collect();
+        let mut changes = self.note_the_gone(store, &mut rows)?;
+        let closed = self.planned.closed_intents.iter();
+        changes.extend(closed.map(|record| TargetChange::CloseIntent(record.clone())));
         for (record, row) in rows {
             match row {
                 Some(row) if before.get(record) != Some(&row) => {
@@ -173,6 +179,8 @@ impl Parts {
                 progress.halve_limits = true;
             }
         }
+        let (doubt, skew) = (progress.clock_doubt.take(), self.client.clock_skew());
+        progress.clock_doubt = clock::skewed(doubt, skew);
         progress.capabilities = self.capabilities.clone().or(progress.capabilities);
         progress.distrust_filters =
             !applied.conflicts.is_empty() || progress.distrust_filters && self.listed.is_empty();
@@ -273,6 +281,7 @@ fn rests_on_listing(held: &Held) -> bool {
             true
         }
         HeldReason::DuplicateKey => held.change == Change::Adopt,
+        HeldReason::OverLimit if held.change == Change::Delete => held.subject.kind == Kind::User,
         HeldReason::OverLimit => action.is_some_and(|action| {
             let reason = matches!(
                 action.reason,

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, Lifecycle, RecordKey, Value};
 
 use super::accounts::protecting;
+use super::clock;
 use super::known::Known;
 use super::read::{Readings, failed};
 use super::select::one::{One, select_one};
@@ -21,6 +22,7 @@ use crate::apply::report::Failure;
 use crate::mapping::MappingError;
 use crate::plan::action::{Change, Plan, Subject};
 use crate::plan::input::{Candidate, Input, Observed, Standing};
+use crate::plan::long_gone::{Moments, has_come};
 use crate::scim::path::AttributePath;
 use crate::scope::Verdict;
 use crate::snapshot::{Intent, Link, MirrorRow, Open, SnapshotError, Store};
@@ -60,6 +62,8 @@ pub struct Explained {
     pub mapping_error: Option<MappingError>,
     /// The link.
     pub link: Option<Link>,
+    /// When only time decides about them, where they are gone and deactivated.
+    pub moments: Moments,
     /// A create whose answer was never seen.
     pub intent: Option<Intent>,
     /// Why and when they are looked at again.
@@ -199,6 +203,7 @@ fn explain_from(
             _ => Vec::new(),
         },
         mapping_error: desired.as_ref().and_then(|it| it.as_ref().err().cloned()),
+        moments: moments(candidate.as_ref(), target),
         intent: candidate.as_ref().and_then(|it| it.intent.clone()),
         open: known.open()?.remove(record),
         held_id: state.held_id.clone().filter(|_| !held.is_empty()),
@@ -210,6 +215,13 @@ fn explain_from(
         link,
     };
     explained.unsaid = unsaid(&mut explained.plan, candidate.as_ref(), record);
+    let planned = explained.plan.actions.len() + explained.plan.held.len();
+    if planned == 0 && has_come(explained.moments.delete, now) && explained.protected.is_none() {
+        explained.unsaid = Some(
+            "a look at the target decides: deleted if it is still there, inactive and the same"
+                .to_owned(),
+        );
+    }
     if explained.unsaid.is_none()
         && (state.rebuilding || known.is_void() || is_overdue(state.last_full, target, now))
     {
@@ -218,6 +230,12 @@ fn explain_from(
         );
     }
     Ok(explained)
+}
+
+fn moments(candidate: Option<&Candidate>, target: &Target) -> Moments {
+    let gone = candidate.filter(|it| it.standing == Standing::Gone);
+    let link = gone.and_then(|it| it.link.as_ref());
+    link.map_or_else(Moments::default, |link| Moments::of(link, &target.rules))
 }
 
 fn subject_of(record: &RecordKey, candidate: Option<&Candidate>) -> Subject {
@@ -261,6 +279,8 @@ fn plan_without_looking(
         linked: totals.users + totals.groups,
         snapshot_lost: false,
         full: false,
+        complete: true,
+        clock_doubt: clock::doubt(state, now, None),
     };
     let window = window::window(known, Vec::new(), halve, now)?;
     let mut plan = crate::plan::plan(&input, &window, None).plan;

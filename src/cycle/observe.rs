@@ -3,8 +3,11 @@
 //! Only reads. What it cannot see completely it says so, and people whose match cannot be
 //! told are left for a later cycle; leavers do not wait for it.
 
+mod long_gone;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::Value;
 
@@ -39,57 +42,44 @@ pub(super) struct Seen {
     pub(super) partial: Option<Failure>,
 }
 
-/// Looks at the target as far as the selection needs it. Makes no request at all when there
-/// is nobody to match and no full cycle.
-pub(super) async fn observe(
-    known: &Known,
-    readings: &Readings,
-    target: &Target,
-    client: &Client,
-    selection: &mut Selection,
-    full: bool,
-    progress: &dyn Progress,
-) -> Result<Seen, Failure> {
-    let mut observer = Observer {
-        known,
-        readings,
-        target,
-        client,
-        progress,
-        full,
-    };
-    let mut seen = Seen::default();
-    if full {
-        seen.capabilities = Some(client.discover().await.map_err(unreachable)?);
-    }
-    for kind in Kind::ALL {
-        let (observed, listed, partial) = observer
-            .observe_kind(kind, selection, seen.capabilities.as_ref())
-            .await?;
-        if let Some(listed) = listed {
-            seen.listed.insert(kind, listed);
-        }
-        seen.partial = seen.partial.or(partial);
-        match kind {
-            Kind::User => seen.users = observed,
-            Kind::Group => seen.groups = observed,
-        }
-    }
-    Ok(seen)
-}
-
-struct Observer<'a> {
-    known: &'a Known,
-    readings: &'a Readings,
-    target: &'a Target,
-    client: &'a Client,
-    progress: &'a dyn Progress,
-    full: bool,
+/// Looks at a target.
+pub(super) struct Observer<'a> {
+    pub(super) known: &'a Known,
+    pub(super) readings: &'a Readings,
+    pub(super) target: &'a Target,
+    pub(super) client: &'a Client,
+    /// List both endpoints, whoever is to be found.
+    pub(super) full: bool,
+    pub(super) now: DateTime<Utc>,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl Observer<'_> {
+    /// Looks as far as the selection needs it. Makes no request at all when there is nobody to
+    /// match, nobody whose time has come, and no full cycle.
+    pub(super) async fn observe(&self, selection: &mut Selection) -> Result<Seen, Failure> {
+        let mut seen = Seen::default();
+        if self.full {
+            seen.capabilities = Some(self.client.discover().await.map_err(unreachable)?);
+        }
+        for kind in Kind::ALL {
+            let (observed, listed, partial) = self
+                .observe_kind(kind, selection, seen.capabilities.as_ref())
+                .await?;
+            if let Some(listed) = listed {
+                seen.listed.insert(kind, listed);
+            }
+            seen.partial = seen.partial.or(partial);
+            match kind {
+                Kind::User => seen.users = observed,
+                Kind::Group => seen.groups = observed,
+            }
+        }
+        Ok(seen)
+    }
+
     async fn observe_kind(
-        &mut self,
+        &self,
         kind: Kind,
         selection: &mut Selection,
         capabilities: Option<&Capabilities>,
@@ -101,12 +91,23 @@ impl Observer<'_> {
             Kind::User => self.full,
             Kind::Group => self.full && groups_matter,
         };
-        if !list && unmatched.is_empty() {
+        let to_be_deleted = match kind {
+            Kind::User => self.to_be_deleted(selection),
+            Kind::Group => BTreeMap::new(),
+        };
+        if !list && unmatched.is_empty() && to_be_deleted.is_empty() {
             return Ok((Observed::default(), None, None));
         }
-        if !list
-            && let Some(found) = self
-                .look_up(kind, &unmatched, selection, capabilities)
+        let found = match list {
+            true => None,
+            false => {
+                self.look_up(kind, &unmatched, selection, capabilities)
+                    .await?
+            }
+        };
+        if let Some(mut found) = found
+            && self
+                .look_at_each(&to_be_deleted, &mut found, selection, true)
                 .await?
         {
             return Ok((
@@ -122,7 +123,9 @@ impl Observer<'_> {
         match self.client.list(kind, page_size, &report).await {
             Ok(listing) => {
                 let count = listing.resources.len() as u64;
-                let listing = self.confirm_missing(kind, listing, selection).await?;
+                let mut listing = self.confirm_missing(kind, listing, selection).await?;
+                self.look_at_each(&to_be_deleted, &mut listing, selection, false)
+                    .await?;
                 let observed = self.describe(kind, listing, true, &selection.joined);
                 let observed = observed.map_err(failed)?;
                 Ok((observed, Some(count), None))
@@ -188,6 +191,9 @@ impl Observer<'_> {
         selection: &mut Selection,
         capabilities: Option<&Capabilities>,
     ) -> Result<Option<Listing>, Failure> {
+        if unmatched.is_empty() {
+            return Ok(Some(Listing::default()));
+        }
         let progress = self.known.progress();
         let capabilities = capabilities.or(progress.capabilities.as_ref());
         let refused = capabilities.is_some_and(|known| known.filter == Some(false));
@@ -213,14 +219,7 @@ impl Observer<'_> {
                 }
             }
         }
-        let totals = self.known.totals().map_err(failed)?;
-        let linked = match kind {
-            Kind::User => totals.users,
-            Kind::Group => totals.groups,
-        };
-        let size = progress.listed.get(&kind).copied().unwrap_or(0).max(linked);
-        let pages = size.div_ceil(self.target.profile.page_size.max(1)).max(1);
-        if wanted.len() as u64 > pages {
+        if wanted.len() as u64 > self.pages(kind)? {
             return Ok(None);
         }
         let mut found = Listing::default();
@@ -240,6 +239,18 @@ impl Observer<'_> {
             }
         }
         Ok(Some(found))
+    }
+
+    /// How many requests a listing takes.
+    fn pages(&self, kind: Kind) -> Result<u64, Failure> {
+        let totals = self.known.totals().map_err(failed)?;
+        let linked = match kind {
+            Kind::User => totals.users,
+            Kind::Group => totals.groups,
+        };
+        let listed = self.known.progress().listed.get(&kind).copied();
+        let size = listed.unwrap_or(0).max(linked);
+        Ok(size.div_ceil(self.target.profile.page_size.max(1)).max(1))
     }
 
     /// A linked resource that a complete listing lacks is asked for by id: some servers hide

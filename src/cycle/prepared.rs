@@ -18,7 +18,7 @@ use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport
 use crate::audit::Audit;
 use crate::plan::Planned;
 use crate::plan::action::{Held, Limit, Plan};
-use crate::plan::input::Candidate;
+use crate::plan::input::{Candidate, Standing};
 use crate::scim::message::Capabilities;
 use crate::snapshot::{Open, SnapshotError, TargetChange, TargetStore};
 use crate::target::Client;
@@ -31,6 +31,8 @@ pub struct Prepared {
 /// Whom the plan looked at, and whether it could act on them.
 pub(super) struct LookedAt {
     pub(super) acted_on: BTreeMap<RecordKey, bool>,
+    /// Who is gone from their source (true), or was and is not any more; of those acted on.
+    pub(super) gone: BTreeMap<RecordKey, bool>,
     /// Who reports to whom, of the entitled.
     pub(super) managers: BTreeMap<RecordKey, RecordKey>,
 }
@@ -55,11 +57,17 @@ impl LookedAt {
             let entitled = person.standing.is_entitled();
             entitled.then(|| (key.clone(), manager.record.clone()))
         });
+        let gone = selection.people.iter().filter_map(|(key, person)| {
+            let deactivated = person.link.as_ref()?.deactivated.as_ref();
+            let was = deactivated.is_some_and(|it| it.gone_since.is_some());
+            let is = person.standing == Standing::Gone;
+            (could_act(person) && (is || was)).then(|| (key.clone(), is))
+        });
+        let looked_at = |record: &RecordKey| only.is_none_or(|only| only == record);
         let everybody = people.chain(groups).chain(forgotten);
         Self {
-            acted_on: everybody
-                .filter(|(record, _)| only.is_none_or(|only| only == record))
-                .collect(),
+            acted_on: everybody.filter(|(record, _)| looked_at(record)).collect(),
+            gone: gone.filter(|(record, _)| looked_at(record)).collect(),
             managers: managers.collect(),
         }
     }

@@ -193,10 +193,8 @@ impl Selector<'_> {
     fn changed(&self, everything: bool) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut changed: BTreeSet<RecordKey> = BTreeSet::new();
         let open = self.open.iter();
-        changed.extend(
-            open.filter(|(_, open)| open.awaits.is_none())
-                .map(|(key, _)| key.clone()),
-        );
+        let open = open.filter(|(_, open)| is_worth_a_look(open, self.now));
+        changed.extend(open.map(|(key, _)| key.clone()));
         changed.extend(self.intents.keys().cloned());
         if everything {
             for view in self.views() {
@@ -266,8 +264,9 @@ impl Selector<'_> {
         let behind = |record: &RecordKey| {
             selection.people.contains_key(record) || selection.groups.contains_key(record)
         };
-        // Who awaits somebody was not even looked at.
-        let looked_at = |open: &Open| open.awaits.is_none() || self.everything;
+        // Who awaits somebody, or a moment, was not even looked at.
+        let (now, everything) = (self.now, self.everything);
+        let looked_at = |open: &Open| is_worth_a_look(open, now) || everything;
         let forgotten = self.open.iter().filter(|(_, open)| looked_at(open));
         let forgotten = forgotten.map(|(record, _)| record);
         let forgotten = forgotten.filter(|record| !behind(record)).cloned();
@@ -359,7 +358,8 @@ impl Selector<'_> {
     fn is_due(&self, record: &RecordKey) -> bool {
         let open = self.open.get(record);
         let now = match open.map(|open| open.due) {
-            None | Some(Due::Now) => true,
+            // Whether the moment has come is for the plan to say.
+            None | Some(Due::Now | Due::Moment(_)) => true,
             // Nobody waits longer than the longest delay, whatever the clock once said.
             Some(Due::At(moment)) => moment <= self.now || moment > self.now + LONGEST_DELAY,
             // Somebody may have come for whom it waits.
@@ -373,6 +373,13 @@ impl Selector<'_> {
         let seen = self.known.progress().seen.get(&record.source).copied();
         row.generation > seen.unwrap_or(0)
     }
+}
+
+/// Whether an open row is a reason to look at its record. Not so where it waits for somebody
+/// who has not come, or for a moment that has not.
+fn is_worth_a_look(open: &Open, now: DateTime<Utc>) -> bool {
+    let early = matches!(open.due, Due::Moment(moment) if moment > now);
+    open.awaits.is_none() && !early
 }
 
 fn key(view: &View, kind: Kind, id: SourceId) -> RecordKey {

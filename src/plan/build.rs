@@ -251,6 +251,23 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
     }
 }
 
+/// Deleting somebody who is gone for good.
+pub(super) fn delete(subject: Subject) -> Action {
+    Action {
+        subject,
+        change: Change::Delete,
+        reason: Reason::GoneFromSource,
+        adoption: None,
+        differences: Vec::new(),
+        requests: vec![Request::new(
+            Phase::Deletions,
+            Write::Delete,
+            Acknowledge::default(),
+        )],
+        costs: vec![cost(Limit::Deletions)],
+    }
+}
+
 /// Linking what was found, and patching what differs. A foreign externalId is kept unless
 /// `take_over`; an inactive person is switched on. `former` is what was acknowledged of the
 /// record whose link moves: of that, what the new one has no value for is cleared.

@@ -43,6 +43,10 @@ pub struct Input<'a> {
     pub snapshot_lost: bool,
     /// Every record is looked at: what no record claims is nobody's.
     pub full: bool,
+    /// Every source of the target was read completely: who is gone is in none of them.
+    pub complete: bool,
+    /// Why the time is not to be relied on, in words: whatever only time decides waits.
+    pub clock_doubt: Option<String>,
 }
 
 /// A record, or a link whose record is gone, with all that is known of it.

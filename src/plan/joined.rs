@@ -172,6 +172,11 @@ impl Joined {
         self.doubts.get(record).map(String::as_str)
     }
 
+    /// Whether the value of any record cannot be told: it may be anybody.
+    pub fn has_doubts(&self) -> bool {
+        !self.doubts.is_empty()
+    }
+
     /// Why nobody can tell whose record this is, although its value is known.
     pub fn contested(&self, record: &RecordKey) -> Option<&str> {
         self.contested.get(record).map(String::as_str)

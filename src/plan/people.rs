@@ -6,6 +6,7 @@
 mod entitled;
 mod leavers;
 mod leftovers;
+mod long_gone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,8 @@ pub(super) struct People {
     pub(super) moved: BTreeSet<RecordKey>,
     /// Creates in doubt that are now known not to have happened, of records that need none.
     pub(super) closed_intents: BTreeSet<RecordKey>,
+    /// Links that have served their time, or whose resource is gone when it would be deleted.
+    pub(super) forgotten: BTreeSet<RecordKey>,
 }
 
 /// Decides about every person of the input.
@@ -51,7 +54,12 @@ pub(super) fn decide(input: &Input<'_>) -> People {
             (Standing::Entitled, _) => {}
             (Standing::Unknown(why), _) => table.unknown(record, candidate, why),
             (_, Some(link)) => table.leaver(record, candidate, link),
-            (_, None) => table.never_linked(record, candidate),
+            (_, None) => {
+                table.never_linked(record, candidate);
+                if let Some(missing) = &candidate.link {
+                    table.inactive_leaver(record, candidate, missing);
+                }
+            }
         }
     }
     table.join();

@@ -31,6 +31,11 @@ pub struct Rules {
     pub limits: Limits,
     /// How long after a create's time-out the target may still surprise us.
     pub settle: Duration,
+    /// How long somebody is gone and deactivated before they are deleted. `None`: for ever.
+    pub delete_after: Option<Duration>,
+    /// How long somebody is gone and deactivated before their link is forgotten; longer than
+    /// `delete_after`. `None`: for ever.
+    pub forget_after: Option<Duration>,
 }
 
 /// See [`Rules::stale`].

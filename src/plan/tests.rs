@@ -5,6 +5,7 @@ mod group_options;
 mod groups;
 mod guard;
 mod joined;
+mod long_gone;
 mod properties;
 mod references;
 mod rehires;

@@ -5,6 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// A hundred years, which a date can still hold.
+const MOST_MINUTES: u64 = 100 * 365 * 24 * 60;
+
 /// One thing that goes wrong, written `NAME` or `NAME:ARGS`, such as `throttle:every=4`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -36,6 +39,11 @@ pub enum Fault {
     DownAfter {
         /// How many are still answered.
         requests: u64,
+    },
+    /// Every answer's Date is later than it is.
+    WrongClock {
+        /// By how much.
+        ahead: Duration,
     },
 }
 
@@ -88,6 +96,11 @@ impl Fault {
             usage: "down-after:N",
             help: "refuse connections once N requests were answered",
         },
+        FaultHelp {
+            name: "wrong-clock",
+            usage: "wrong-clock[:minutes=N]",
+            help: "date every answer N minutes (default 60) later than it is",
+        },
     ];
 }
 
@@ -116,6 +129,9 @@ impl fmt::Display for Fault {
             }
             Fault::Slow { delay } => write!(formatter, "slow:ms={}", delay.as_millis()),
             Fault::DownAfter { requests } => write!(formatter, "down-after:{requests}"),
+            Fault::WrongClock { ahead } => {
+                write!(formatter, "wrong-clock:minutes={}", ahead.as_secs() / 60)
+            }
         }
     }
 }
@@ -147,6 +163,15 @@ fn parse(text: &str) -> Result<Fault, String> {
             }
             Ok(Fault::DownAfter {
                 requests: arguments.number("n", 1)?,
+            })
+        }
+        "wrong-clock" => {
+            let minutes = arguments(&["minutes"])?.number("minutes", 60)?;
+            if minutes > MOST_MINUTES {
+                return Err(format!("`minutes` can be at most {MOST_MINUTES}"));
+            }
+            Ok(Fault::WrongClock {
+                ahead: Duration::from_secs(minutes * 60),
             })
         }
         unknown => Err(describe_unknown(unknown)),
@@ -235,6 +260,7 @@ mod tests {
             "lost-answers:every=2",
             "slow:ms=10",
             "down-after:7",
+            "wrong-clock:minutes=90",
         ] {
             let fault: Fault = text.parse().expect(text);
             assert_eq!(fault.to_string(), text);
@@ -253,6 +279,7 @@ mod tests {
                 "lost-answers:every=2,method=POST",
             ),
             ("slow", "slow:ms=50"),
+            ("wrong-clock", "wrong-clock:minutes=60"),
         ] {
             let fault: Fault = short.parse().expect(short);
             assert_eq!(fault.to_string(), long);

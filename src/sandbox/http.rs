@@ -173,6 +173,9 @@ impl Shared {
             inner.state.apply(change.clone());
         }
         call.complete(&mut answer, &inner.state, &self.base);
+        if let Some(date) = inner.trouble.wrong_date(now) {
+            answer = answer.with(header::DATE, date);
+        }
         inner.requests += 1;
         let line = json!({
             "seq": inner.requests,

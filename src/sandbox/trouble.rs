@@ -51,6 +51,16 @@ impl Trouble {
         delays.max()
     }
 
+    /// The Date of every answer, where it is wrong.
+    pub(super) fn wrong_date(&self, now: DateTime<Utc>) -> Option<String> {
+        let clocks = self.faults.iter().filter_map(|fault| match fault {
+            Fault::WrongClock { ahead } => TimeDelta::from_std(*ahead).ok(),
+            _ => None,
+        });
+        let wrong = now + clocks.max()?;
+        Some(httpdate::fmt_http_date(wrong.into()))
+    }
+
     /// Counts a request and says what it meets.
     pub(super) fn meet(&mut self, now: DateTime<Utc>) -> Fate {
         if self.is_down() {

@@ -47,6 +47,10 @@ pub struct Deactivation {
     pub reason: String,
     /// When it was acknowledged.
     pub at: DateTime<Utc>,
+    /// Since when cycles have found the record gone from its source, without a break. `None`
+    /// while it is not gone, and while the clock was in doubt.
+    #[serde(default)]
+    pub gone_since: Option<DateTime<Utc>>,
 }
 
 /// A member edge at the target that provisor added, or found where the source has it too.
@@ -94,6 +98,8 @@ pub enum Due {
     Now,
     /// Not before this moment.
     At(DateTime<Utc>),
+    /// At this moment, because only time decides. Until then it is not even looked at.
+    Moment(DateTime<Utc>),
     /// In the next full cycle.
     FullCycle,
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use provisor_connectors::Cursor;
+use provisor_connectors::{Cursor, RecordKey};
 
 use super::generation::GenerationFile;
 use super::key;
@@ -144,10 +144,16 @@ impl Store {
     }
 
     /// Forgets tombstones and versions that no target needs: `seen` is the smallest
-    /// generation that every target of the source has looked at. Leaves them for a later
-    /// call while somebody looks at an older generation.
-    pub fn forget_tombstones(&self, source: &str, seen: u64) -> Result<(), SnapshotError> {
-        collect::forget_tombstones(&self.shared, source, seen)
+    /// generation that every target of the source has looked at; `kept` are people of whom
+    /// somebody still has to know that they left. Leaves them for a later call while somebody
+    /// looks at an older generation.
+    pub fn forget_tombstones(
+        &self,
+        source: &str,
+        seen: u64,
+        kept: impl Fn(&RecordKey) -> Result<bool, SnapshotError>,
+    ) -> Result<(), SnapshotError> {
+        collect::forget_tombstones(&self.shared, source, seen, kept)
     }
 
     /// Reads the whole store and compares it with the counts and sums that every commit

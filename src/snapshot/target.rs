@@ -74,6 +74,8 @@ pub struct Progress {
     pub approvals: Vec<Approval>,
     /// Whom an operator protects by `accounts apply`: resource ids, in lower case.
     pub protected: BTreeSet<String>,
+    /// Why the time was not to be relied on when the target last told its own, in words.
+    pub clock_doubt: Option<String>,
     /// (time, active and linked people, linked member edges) after each cycle in which it
     /// changed: the guards' base. At most 24 hours and one older.
     pub base: Vec<BasePoint>,

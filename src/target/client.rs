@@ -10,7 +10,6 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use provisor_connectors::Kind;
 use serde_json::Value;
-use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
@@ -83,16 +82,17 @@ pub(super) struct Inner {
     pub(super) pacing: Pacing,
     pub(super) requests: AtomicU64,
     pub(super) writes: AtomicU64,
-    /// The last Date header, and when it came.
-    server_clock: Mutex<Option<(DateTime<Utc>, Instant)>>,
+    /// By how much the server's clock was ahead of ours at its last answer with a Date.
+    clock_skew: Mutex<Option<TimeDelta>>,
 }
 
 impl Inner {
-    pub(super) fn set_server_clock(&self, date: DateTime<Utc>, received: Instant) {
+    /// Notes the Date of an answer, and when it came by our own clock.
+    pub(super) fn note_server_clock(&self, date: DateTime<Utc>, received: DateTime<Utc>) {
         *self
-            .server_clock
+            .clock_skew
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some((date, received));
+            .unwrap_or_else(PoisonError::into_inner) = Some(date - received);
     }
 }
 
@@ -112,7 +112,7 @@ impl Client {
             pacing,
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
-            server_clock: Mutex::new(None),
+            clock_skew: Mutex::new(None),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -211,18 +211,15 @@ impl Client {
         }
     }
 
-    /// By how many seconds the server's clock is ahead of ours (behind: below zero), from
-    /// the Date header of its last answer. `None` when there was none, and within two
-    /// seconds, which whole seconds and the way of an answer account for.
-    pub fn clock_skew(&self, now: DateTime<Utc>) -> Option<i64> {
-        let (date, received) = (*self
+    /// By how much the server's clock is ahead of ours (behind: below zero), from the Date
+    /// header (RFC 9110 §6.6.1) of its last answer that had one. Whole seconds and the way of
+    /// an answer are in it; `None` before there was any.
+    pub fn clock_skew(&self) -> Option<TimeDelta> {
+        *self
             .inner
-            .server_clock
+            .clock_skew
             .lock()
-            .unwrap_or_else(PoisonError::into_inner))?;
-        let elapsed = TimeDelta::from_std(received.elapsed()).ok()?;
-        let skew = (date + elapsed - now).num_seconds();
-        (skew.abs() > 2).then_some(skew)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many requests may be under way at once.

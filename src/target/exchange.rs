@@ -335,7 +335,7 @@ impl Client {
 
     fn note_server_clock(&self, headers: &HeaderMap) {
         if let Some(date) = read_date(headers) {
-            self.inner.set_server_clock(date, Instant::now());
+            self.inner.note_server_clock(date, Utc::now());
         }
     }
 }

@@ -39,8 +39,18 @@ scenarios! {
     big_group_chunked
     case_change
     cleared_attribute
+    clock_doubt
     config_typo
     cut_row
+    delete_after
+    delete_after_active_again
+    delete_after_limit
+    delete_after_manager
+    delete_after_missing
+    delete_after_other_key
+    delete_after_returned
+    delete_after_set_later
+    delete_after_source_fails
     disabled
     disabled_keeps_membership
     disabled_never_created
@@ -53,6 +63,7 @@ scenarios! {
     explain_out_of_scope
     explicit_deactivations
     foreign_external_id
+    forget_after
     group_adopt_existing
     group_by_failed_source
     group_by_fallback

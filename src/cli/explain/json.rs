@@ -9,6 +9,7 @@ use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
 use crate::cycle::explain::{ConditionReason, Explained, Mapped, Membership, ScopeReason, Search};
 use crate::plan::input::Standing;
+use crate::plan::long_gone::Moments;
 use crate::scope::Verdict;
 use crate::snapshot::{Deactivation, Link, Open};
 
@@ -74,6 +75,7 @@ fn target(at: &AtTarget<'_>) -> Value {
         mapped,
         mapping_error,
         link,
+        moments: Moments { delete, forget },
         intent,
         open,
         held,
@@ -122,6 +124,8 @@ fn target(at: &AtTarget<'_>) -> Value {
         "mapping": mapped.iter().map(mapped_path).collect::<Vec<_>>(),
         "mapping_error": mapping_error.as_ref().map(ToString::to_string),
         "link": link.as_ref().map(link_of),
+        "delete_at": delete,
+        "forget_at": forget,
         "in_doubt_since": intent.as_ref().map(|intent| intent.at),
         "open": open.as_ref().map(open_row),
         "held": held,
@@ -202,9 +206,14 @@ fn link_of(link: &Link) -> Value {
         unsettled,
         missing,
     } = link;
-    let deactivated = deactivated
-        .as_ref()
-        .map(|Deactivation { reason, at }| json!({ "reason": reason, "at": at }));
+    let deactivated = deactivated.as_ref().map(|deactivated| {
+        let Deactivation {
+            reason,
+            at,
+            gone_since,
+        } = deactivated;
+        json!({ "reason": reason, "at": at, "gone_since": gone_since })
+    });
     json!({
         "resource_id": resource,
         "origin": origin,

@@ -9,6 +9,7 @@ use super::*;
 use crate::cycle::explain::{ConditionReason, Mapped, Membership, ScopeReason};
 use crate::plan::action::Plan;
 use crate::plan::input::Standing;
+use crate::plan::long_gone::Moments;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::scope::Verdict;
@@ -68,11 +69,16 @@ fn explained() -> Explained {
             deactivated: Some(Deactivation {
                 reason: "LeftScope".to_owned(),
                 at: moment(),
+                gone_since: None,
             }),
             foreign_external_id: Some("hr-5".to_owned()),
             unsettled: false,
             missing: false,
         }),
+        moments: Moments {
+            delete: Some(moment()),
+            forget: None,
+        },
         intent: None,
         open: Some(Open {
             why: "PATCH /Users: 403".to_owned(),
@@ -144,6 +150,7 @@ demo
   link        r5, adopted, inactive
               deactivated by provisor at 2026-11-21T09:30:00Z: LeftScope
               carries a foreign externalId, which is kept: hr-5
+              deleted at the target from 2026-11-21T09:30:00Z on, unless they return
   held        OverLimit (deactivations): 3 of 4
   release     provisor approve demo beef
   open        PATCH /Users: 403 (failed 2 times; looked at again: 2026-11-21T09:30:00Z)

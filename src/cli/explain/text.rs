@@ -14,6 +14,7 @@ use super::{Answer, AtTarget};
 use crate::apply::report::TargetReport;
 use crate::cycle::explain::{Explained, describe_lifecycle};
 use crate::plan::input::Standing;
+use crate::plan::long_gone::Moments;
 use crate::scim::path::AttributePath;
 use crate::snapshot::{Due, Link, MirrorRow, Open, Origin};
 use reasons::{mapped_line, membership_line, scope_lines, standing_line, values_of};
@@ -132,6 +133,13 @@ fn link_lines(block: &mut Block, explained: &Explained) {
             }
         }
     }
+    let Moments { delete, forget } = explained.moments;
+    for (what, moment) in [("deleted at the target", delete), ("forgotten", forget)] {
+        if let Some(moment) = moment {
+            let line = format!("{what} from {} on, unless they return", stamp(moment));
+            block.line("link", &line);
+        }
+    }
     if let Some(intent) = &explained.intent {
         block.line(
             "in doubt",
@@ -241,7 +249,7 @@ fn describe_link(link: &Link) -> Vec<String> {
 fn open_line(open: &Open) -> String {
     let due = match open.due {
         Due::Now => "the next cycle".to_owned(),
-        Due::At(moment) => stamp(moment),
+        Due::At(moment) | Due::Moment(moment) => stamp(moment),
         Due::FullCycle => "the next full cycle".to_owned(),
     };
     let tried = match (open.failed, open.attempts) {

@@ -369,8 +369,6 @@ fn mistakes_in_a_mapping_are_pointed_at() {
 #[test]
 fn settings_of_later_versions_are_refused_and_never_ignored() {
     let table = [
-        ("delete_after = \"30d\"", 6, 16),
-        ("forget_after = \"30d\"", 6, 16),
         ("drift = \"report\"", 6, 9),
         ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
         ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
@@ -379,6 +377,30 @@ fn settings_of_later_versions_are_refused_and_never_ignored() {
     for (lines, line, column) in table {
         let parts = ["is not supported by this version", "leave it out"];
         assert_error(demo(lines), line, column, &parts);
+    }
+}
+
+#[test]
+fn spans_after_which_people_are_deleted_and_forgotten_are_checked() {
+    let table: [(&str, usize, usize, &[&str]); 5] = [
+        ("delete_after = \"0s\"", 6, 16, &["longer than nothing"]),
+        ("forget_after = \"0d\"", 6, 16, &["longer than nothing"]),
+        ("delete_after = 30", 6, 16, &["30 has no unit"]),
+        (
+            "delete_after = \"30d\"\nforget_after = \"30d\"",
+            7,
+            16,
+            &["longer than `delete_after`", "never deleted"],
+        ),
+        (
+            "forget_after = \"1d\"\ndelete_after = \"30d\"",
+            6,
+            16,
+            &["longer than `delete_after`", "leave one of the two out"],
+        ),
+    ];
+    for (lines, line, column, parts) in table {
+        assert_error(demo(lines), line, column, parts);
     }
 }
 

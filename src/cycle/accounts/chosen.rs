@@ -180,6 +180,8 @@ impl Survey {
             linked: totals.users + totals.groups,
             snapshot_lost: false,
             full: false,
+            complete: false,
+            clock_doubt: None,
         };
         let window = window::window(
             &self.known,

@@ -18,8 +18,11 @@ impl<'a> Table<'a> {
         let observed = self.input.observed_users.resources.get(&link.resource);
         let active = observed.map_or(link.active, |listed| listed.active);
         // Who came back under another record keeps the resource; it is theirs now.
-        if !active || self.taken.contains(&link.resource) {
+        if self.taken.contains(&link.resource) {
             return;
+        }
+        if !active {
+            return self.inactive_leaver(record, candidate, link);
         }
         let reason = if link.active {
             build::leaving(&candidate.standing)
@@ -27,13 +30,8 @@ impl<'a> Table<'a> {
             Reason::Drifted
         };
         let subject = self.subject(record, candidate);
-        let protect = &self.input.rules.protect;
-        let shown =
-            observed.and_then(|listed| protection::listed_protected_by(&subject, listed, protect));
-        let named = shown.or_else(|| protection::link_protected_by(&subject, link, protect));
-        let joined = || protection::record_protected_by(&candidate.joined, protect);
-        if let Some(key) = named.or_else(joined) {
-            return self.list_protected(subject, reason, &key);
+        if let Some(key) = self.protecting(&subject, candidate, observed, link) {
+            return self.list_protected(subject, &switched_off(reason), &key);
         }
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
         let action = build::deactivate(subject, reason, self.input.profile);
@@ -95,7 +93,7 @@ impl<'a> Table<'a> {
         let named = named.or_else(|| protection::protected_by(&subject, &found, protect));
         let joined = || protection::record_protected_by(&candidate.joined, protect);
         if let Some(key) = named.or_else(joined) {
-            return self.list_protected(subject, reason, &key);
+            return self.list_protected(subject, &switched_off(reason), &key);
         }
         let adoption = build::adoption(listed, found, None);
         let mut action = build::deactivate(subject, reason, self.input.profile);
@@ -121,8 +119,27 @@ impl<'a> Table<'a> {
         self.list(subject, ListedReason::Stale, detail);
     }
 
-    fn list_protected(&mut self, subject: Subject, reason: Reason, key: &str) {
-        let detail = format!("not deactivated ({reason:?}): `protect` names {key}");
+    /// The key by which `protect` names somebody who is linked, as known or as seen.
+    pub(super) fn protecting(
+        &self,
+        subject: &Subject,
+        candidate: &Candidate,
+        observed: Option<&Listed>,
+        link: &Link,
+    ) -> Option<String> {
+        let protect = &self.input.rules.protect;
+        observed
+            .and_then(|listed| protection::listed_protected_by(subject, listed, protect))
+            .or_else(|| protection::link_protected_by(subject, link, protect))
+            .or_else(|| protection::record_protected_by(&candidate.joined, protect))
+    }
+
+    pub(super) fn list_protected(&mut self, subject: Subject, spared: &str, key: &str) {
+        let detail = format!("not {spared}: `protect` names {key}");
         self.list(subject, ListedReason::Protected, detail);
     }
+}
+
+fn switched_off(reason: Reason) -> String {
+    format!("deactivated ({reason:?})")
 }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{Person, TargetGroup, TargetUser, World, deactivation, new_link};
+use chrono::Duration;
+
+use super::world::{Person, TargetGroup, TargetUser, World, deactivation, new_link, now};
+use crate::plan::Planned;
 use crate::plan::action::{Acknowledge, Action, Change, Phase, Plan, Reference, Release, Write};
+use crate::plan::input::Standing;
 use crate::plan::references;
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
@@ -102,21 +106,64 @@ impl World {
                 }
             }
             Write::Delete => {
-                let resource = self.resource(action);
-                self.shells.remove(&resource);
-                for shell in self.shells.values_mut() {
-                    shell.members.remove(&resource);
-                }
-                for group in self.groups.values_mut() {
-                    group.owned.remove(&resource);
-                }
-                self.record(action).expect("a record").link = None;
-                let id = action.subject.record.as_ref().unwrap().id.as_str();
-                self.groups.get_mut(id).unwrap().owned.clear();
+                self.delete(action);
                 return Ok(());
             }
         }
         self.acknowledge(action, &request.acknowledge)
+    }
+
+    /// Whoever is deleted is in no group any more, and a group that is has nobody in it.
+    fn delete(&mut self, action: &Action) {
+        let resource = self.resource(action);
+        self.record(action).expect("a record").link = None;
+        match action.subject.kind {
+            Kind::User => {
+                self.users.remove(&resource).expect("the user is there");
+            }
+            Kind::Group => {
+                self.shells.remove(&resource);
+                let id = action.subject.record.as_ref().unwrap().id.as_str();
+                self.groups.get_mut(id).unwrap().owned.clear();
+            }
+        }
+        for shell in self.shells.values_mut() {
+            shell.members.remove(&resource);
+        }
+        for group in self.groups.values_mut() {
+            group.owned.remove(&resource);
+        }
+    }
+
+    /// Notes what closing a cycle notes: who is forgotten, and since when who is gone.
+    pub(super) fn close(&mut self, planned: &Planned) {
+        for record in &planned.forgotten {
+            self.people.get_mut(record.id.as_str()).unwrap().link = None;
+        }
+        let doubt = self.clock_doubt.is_some();
+        for person in self.people.values_mut() {
+            let link = person.link.as_mut();
+            let Some(deactivated) = link.and_then(|link| link.deactivated.as_mut()) else {
+                continue;
+            };
+            deactivated.gone_since = match (&person.standing, deactivated.gone_since) {
+                (Standing::Unknown(_), since) => since,
+                (Standing::Gone, None) => (!doubt).then(now),
+                (Standing::Gone, since) => since,
+                _ => None,
+            };
+        }
+    }
+
+    /// Lets days pass: everything that was noted was noted longer ago.
+    pub(super) fn pass(&mut self, days: i64) {
+        for person in self.people.values_mut() {
+            let link = person.link.as_mut();
+            if let Some(deactivated) = link.and_then(|link| link.deactivated.as_mut()) {
+                deactivated.at -= Duration::days(days);
+                deactivated.gone_since = deactivated.gone_since.map(|at| at - Duration::days(days));
+            }
+        }
     }
 
     fn create(

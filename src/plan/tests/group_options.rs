@@ -45,6 +45,8 @@ impl Directory {
                 groups,
                 limits: Limits(BTreeMap::new()),
                 settle: std::time::Duration::from_secs(30),
+                delete_after: None,
+                forget_after: None,
             },
             profile: Profile::default(),
             people: BTreeMap::new(),
@@ -158,6 +160,8 @@ impl Directory {
             linked: 0,
             snapshot_lost: false,
             full: self.full,
+            complete: true,
+            clock_doubt: None,
         };
         plan(&input, window, None).plan
     }

@@ -6,14 +6,16 @@
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
 use provisor_connectors::{Kind, RecordKey};
 use serde_json::Value;
 
 use history::{GROUPS, History, PEOPLE, history, take_step, world_before};
 
-use super::world::{Person, TargetUser, key, path};
+use super::world::{Person, TargetUser, key, now, path};
 use super::{World, rendered};
 use crate::plan::action::{Action, Change, Limit, ListedReason, Plan, Subject, Write};
 use crate::plan::guard::{Base, allowed};
@@ -50,7 +52,8 @@ fn check_person(world: &World, action: &Action, record: Option<&str>) {
     let person = &world.people[record.expect("nobody else is acted on")];
     let entitled = person.standing.is_entitled();
     assert!(!person.standing.is_unknown(), "touches the unknown");
-    assert_eq!(entitled, action.change != Change::Deactivate);
+    let removes = matches!(action.change, Change::Deactivate | Change::Delete);
+    assert_eq!(entitled, !removes);
     let resource = action.subject.resource.as_ref();
     let owner = resource.and_then(|resource| world.owner_of(resource));
     if let Some((owner, _)) = owner.filter(|(owner, _)| Some(*owner) != record) {
@@ -65,10 +68,29 @@ fn check_person(world: &World, action: &Action, record: Option<&str>) {
             "takes from {owner}, who may be somebody else"
         );
     }
-    if action.change == Change::Deactivate {
+    if removes {
         let protected = world.rules.protect.contains(record.unwrap());
         assert!(!protected, "switches off the protected");
     }
+    if action.change == Change::Delete {
+        let link = person
+            .link
+            .as_ref()
+            .expect("only what is linked is deleted");
+        assert!(!world.users[&link.resource].active, "deletes the active");
+        check_long_gone(world, person, world.rules.delete_after);
+    }
+}
+
+/// Nothing but time decides, and only of those who are gone and whom we switched off.
+fn check_long_gone(world: &World, person: &Person, after: Option<Duration>) {
+    assert_eq!(person.standing, Standing::Gone);
+    assert!(world.complete && world.clock_doubt.is_none());
+    let link = person.link.as_ref().expect("linked");
+    let deactivated = link.deactivated.as_ref().expect("deactivated by us");
+    let gone = deactivated.gone_since.expect("found gone");
+    let since = now() - TimeDelta::from_std(after.expect("configured")).unwrap();
+    assert!(deactivated.at <= since && gone <= since, "too early");
 }
 
 fn check_group(world: &World, action: &Action, record: &str) {
@@ -334,6 +356,17 @@ fn check_refusals(world: &World, plan: &Plan, refused: &BTreeSet<usize>) {
     }
 }
 
+/// Forgotten are those whose time has come, and those who are not there to be deleted.
+fn check_forgotten(world: &World, person: &Person) {
+    let link = person.link.as_ref().expect("linked");
+    let there = world.users.contains_key(&link.resource);
+    let after = match there {
+        true => world.rules.forget_after,
+        false => world.rules.delete_after.or(world.rules.forget_after),
+    };
+    check_long_gone(world, person, after);
+}
+
 /// Edges at the target that are not ours, of groups and people that are still there.
 fn foreign_edges(world: &World) -> BTreeSet<(ResourceId, ResourceId)> {
     let mut edges = BTreeSet::new();
@@ -401,11 +434,15 @@ fn run_once(
             rendered(&planned)
         );
     }
+    for record in &planned.forgotten {
+        check_forgotten(world, &world.people[record.id.as_str()]);
+    }
     let mut foreign = foreign_edges(world);
     if world.rules.groups.authoritative {
         foreign.retain(|(_, member)| must_stay(world, member));
     }
     let refused = world.apply(plan);
+    world.close(&planned);
     check_refusals(world, plan, &refused);
     check_outcome(world, plan, &refused);
     for (shell, member) in foreign {

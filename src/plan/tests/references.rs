@@ -81,6 +81,8 @@ impl Staff {
             },
             limits: Limits(self.limits.clone()),
             settle: std::time::Duration::from_secs(30),
+            delete_after: None,
+            forget_after: None,
         };
         let input = Input {
             target: "demo",
@@ -95,6 +97,8 @@ impl Staff {
             linked: 0,
             snapshot_lost: false,
             full: false,
+            complete: true,
+            clock_doubt: None,
         };
         plan(&input, &Window::default(), None).plan.actions
     }

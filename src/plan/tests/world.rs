@@ -34,6 +34,9 @@ pub(super) struct World {
     pub(super) snapshot_lost: bool,
     /// Whether the cycle lists the target; else it sees nothing of it.
     pub(super) lists: bool,
+    /// Whether every source of the target was read.
+    pub(super) complete: bool,
+    pub(super) clock_doubt: Option<String>,
     pub(super) people: BTreeMap<String, Person>,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) users: BTreeMap<ResourceId, TargetUser>,
@@ -108,12 +111,16 @@ impl World {
                 // Guards have their own tests.
                 limits: Limits(BTreeMap::new()),
                 settle: std::time::Duration::from_secs(30),
+                delete_after: None,
+                forget_after: None,
             },
             profile: Profile::default(),
             keep_when_empty: BTreeSet::new(),
             window: Window::default(),
             snapshot_lost: false,
             lists: true,
+            complete: true,
+            clock_doubt: None,
             people: BTreeMap::new(),
             groups: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -230,6 +237,8 @@ impl World {
             linked: records.filter(|record| record.link.is_some()).count() as u64,
             snapshot_lost: self.snapshot_lost,
             full: self.lists,
+            complete: self.complete,
+            clock_doubt: self.clock_doubt.clone(),
         }
     }
 
@@ -465,5 +474,6 @@ pub(super) fn deactivation() -> Deactivation {
     Deactivation {
         reason: "DisabledAtSource".to_owned(),
         at: now(),
+        gone_since: None,
     }
 }

@@ -114,3 +114,18 @@ async fn faults_combine() {
     assert_eq!(statuses(&world, 6).await, [200, 429, 500, 429, 200, 429]);
     assert!(world.try_send("GET", "/Users", None).await.is_err());
 }
+
+#[tokio::test]
+async fn a_wrong_clock_is_ahead_in_every_answer_and_a_right_one_is_right() {
+    for (faults, minutes) in [(&["wrong-clock:90"][..], 90), (&[][..], 0)] {
+        let world = World::start(faults).await;
+        for path in ["/Users", "/Nothing"] {
+            let answer = world.try_send("GET", path, None).await.expect("an answer");
+            let date = answer.headers()["date"].to_str().expect("text");
+            let date = httpdate::parse_http_date(date).expect("a date");
+            let ahead = chrono::DateTime::<chrono::Utc>::from(date) - chrono::Utc::now();
+            let wrong = ahead - chrono::TimeDelta::minutes(minutes);
+            assert!(wrong.num_seconds().abs() < 10, "{ahead}");
+        }
+    }
+}

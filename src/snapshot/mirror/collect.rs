@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use provisor_connectors::{Cursor, Kind};
+use provisor_connectors::{Cursor, Kind, RecordKey};
 use serde::{Deserialize, Serialize};
 
 use super::item::{self, What};
@@ -103,11 +103,12 @@ pub(super) fn collect(shared: &Shared, source: &str) -> Result<(), SnapshotError
     put_published(tables, source, &published)
 }
 
-/// Removes tombstones of generations up to `seen`.
+/// Removes tombstones of generations up to `seen`, but of those who are to be kept.
 pub(in crate::snapshot) fn forget_tombstones(
     shared: &Shared,
     source: &str,
     seen: u64,
+    kept: impl Fn(&RecordKey) -> Result<bool, SnapshotError>,
 ) -> Result<(), SnapshotError> {
     let tables = &shared.tables;
     let seen = seen.min(published(tables, source)?.generation);
@@ -122,6 +123,15 @@ pub(in crate::snapshot) fn forget_tombstones(
     for what in What::TOMBSTONES {
         for note in item::notes(tables, source, what, 0, seen) {
             let note = note?;
+            if let (What::Gone, [record]) = (what, note.records.as_slice())
+                && kept(&RecordKey {
+                    source: source.to_owned(),
+                    kind: record.kind,
+                    id: record.id.clone(),
+                })?
+            {
+                continue;
+            }
             let last = note.generation;
             item::remove_versions(tables, source, &note.item, 0, last, &mut writes)?;
             apply_if_full(tables, &mut writes)?;

@@ -331,7 +331,7 @@ fn the_last_word_of_one_read_counts() {
     assert_eq!(row(&view, "u2").gone_since, Some(at(1)));
     assert_eq!(title(&view, "u3"), "b");
     assert_eq!(row(&view, "u4").gone_since, Some(at(1)));
-    store.forget_tombstones(SOURCE, 2).unwrap();
+    store.forget_tombstones(SOURCE, 2, |_| Ok(false)).unwrap();
     assert_eq!(keys(view.changed_since(1).unwrap()), ["user u1", "user u3"]);
     store.verify().unwrap();
 }
@@ -553,13 +553,13 @@ fn tombstones_are_forgotten_when_every_target_has_seen_them() {
         &store,
         vec![group("g1", Members::Complete(BTreeSet::new()))],
     ));
-    store.forget_tombstones(SOURCE, 1).unwrap();
+    store.forget_tombstones(SOURCE, 1, |_| Ok(false)).unwrap();
     assert!(
         row(&store.view(SOURCE).unwrap(), "u1").gone_since.is_some(),
         "not seen yet"
     );
 
-    store.forget_tombstones(SOURCE, 2).unwrap();
+    store.forget_tombstones(SOURCE, 2, |_| Ok(false)).unwrap();
     let view = store.view(SOURCE).unwrap();
     assert_eq!(view.row(Kind::User, &id("u1")).unwrap(), None);
     assert_eq!(
@@ -572,6 +572,25 @@ fn tombstones_are_forgotten_when_every_target_has_seen_them() {
     let store = reopen(&folder, store);
     let view = read(&store, vec![user("u1", "a")]);
     assert_eq!(row(&view, "u1").gone_since, None);
+    store.verify().unwrap();
+}
+
+#[test]
+fn tombstones_of_people_who_are_kept_stay() {
+    let (_folder, store) = new_store();
+    read(
+        &store,
+        vec![user("u1", "a"), user("u2", "a"), user("u3", "a")],
+    );
+    drop(read(&store, vec![user("u3", "a")]));
+    store
+        .forget_tombstones(SOURCE, 2, |record| Ok(record.id.as_str() == "u1"))
+        .unwrap();
+    let view = store.view(SOURCE).unwrap();
+    assert!(row(&view, "u1").gone_since.is_some());
+    assert_eq!(view.row(Kind::User, &id("u2")).unwrap(), None);
+    assert_eq!(row(&view, "u3").gone_since, None);
+    drop(view);
     store.verify().unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! Histories: what directories say one after the other, and who meddles at the target.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -42,6 +43,9 @@ pub(super) struct Step {
     /// The other source could not be read.
     partners_unread: bool,
     meddling: Vec<Meddling>,
+    days: i64,
+    doubt: bool,
+    complete: bool,
 }
 
 /// What somebody does at the target, to the resource of this number.
@@ -61,6 +65,8 @@ pub(super) struct History {
     settings: Settings,
     /// What `rehire_key` reads of each person, if it is set.
     badges: Option<Vec<Option<u8>>>,
+    /// Days after which the gone are deleted, and forgotten.
+    patience: (Option<u64>, Option<u64>),
     pub(super) steps: Vec<Step>,
 }
 
@@ -114,7 +120,7 @@ fn standing() -> impl Strategy<Value = Standing> {
         8 => Just(Standing::Entitled),
         1 => Just(Standing::Disabled),
         1 => Just(Standing::SoftDeleted),
-        1 => Just(Standing::Gone),
+        2 => Just(Standing::Gone),
         1 => Just(Standing::OutOfScope),
         1 => Just(Standing::Unknown("not read".to_owned())),
     ]
@@ -173,13 +179,23 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let meddling = prop::collection::vec(meddling, 0..3);
     let unread = prop::bool::weighted(0.15);
-    let all = (people, groups, unread, meddling);
-    all.prop_map(|(people, groups, partners_unread, meddling)| Step {
-        people,
-        groups,
-        partners_unread,
-        meddling,
-    })
+    let time = (
+        0..20_i64,
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.9),
+    );
+    let all = (people, groups, unread, meddling, time);
+    all.prop_map(
+        |(people, groups, partners_unread, meddling, (days, doubt, complete))| Step {
+            people,
+            groups,
+            partners_unread,
+            meddling,
+            days,
+            doubt,
+            complete,
+        },
+    )
 }
 
 pub(super) fn history() -> impl Strategy<Value = History> {
@@ -195,15 +211,19 @@ pub(super) fn history() -> impl Strategy<Value = History> {
         prop::collection::btree_set(0..PEOPLE, 0..2),
         settings(),
         prop::option::of(badges),
-        prop::collection::vec(step(), 1..4),
+        (prop::option::of(1..15_u64), prop::option::of(15..40_u64)),
+        prop::collection::vec(step(), 1..5),
     )
-        .prop_map(|(found, protected, settings, badges, steps)| History {
-            found,
-            protected,
-            settings,
-            badges,
-            steps,
-        })
+        .prop_map(
+            |(found, protected, settings, badges, patience, steps)| History {
+                found,
+                protected,
+                settings,
+                badges,
+                patience,
+                steps,
+            },
+        )
 }
 
 pub(super) fn world_before(history: &History) -> World {
@@ -215,6 +235,9 @@ pub(super) fn world_before(history: &History) -> World {
     world.rules.groups.nested = settings.nested;
     world.rules.groups.authoritative = settings.authoritative;
     world.profile.members_per_request = settings.members_per_request;
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    world.rules.delete_after = history.patience.0.map(days);
+    world.rules.forget_after = history.patience.1.map(days);
     for number in &history.protected {
         world.protect(&person_id(*number));
     }
@@ -242,6 +265,9 @@ pub(super) fn world_before(history: &History) -> World {
 }
 
 pub(super) fn take_step(world: &mut World, step: &Step) {
+    world.pass(step.days);
+    world.complete = step.complete;
+    world.clock_doubt = step.doubt.then(|| "the clock is wrong".to_owned());
     for (number, says) in step.people.iter().enumerate() {
         let id = person_id(number);
         let staff = number < STAFF;

@@ -144,6 +144,20 @@ impl PersonOf<'_> {
         self.inactive()
     }
 
+    /// Gone, and switched off by us when the record went, so many days ago.
+    pub(in crate::plan) fn gone_for(self, days: i64) -> Self {
+        self.deactivated().gone().aged(days, days)
+    }
+
+    /// How many days ago they were switched off by us, and found to be gone.
+    pub(in crate::plan) fn aged(mut self, deactivated: i64, gone: i64) -> Self {
+        let link = self.the().link.as_mut().expect("linked");
+        let deactivation = link.deactivated.as_mut().expect("deactivated");
+        deactivation.at = now() - Duration::days(deactivated);
+        deactivation.gone_since = Some(now() - Duration::days(gone));
+        self
+    }
+
     /// Switched off at the target.
     pub(in crate::plan) fn inactive(self) -> Self {
         let resource = self.resource();
