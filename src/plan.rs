@@ -6,6 +6,7 @@
 pub mod action;
 mod build;
 mod claims;
+pub mod drift;
 mod groups;
 pub mod guard;
 pub mod input;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provisor_connectors::{Kind, RecordKey};
 
 use action::{Action, Held, HeldReason, Listed, PLAN_VERSION, Plan, Subject};
+use drift::Noted;
 use guard::{Approved, Judged, Window};
 use input::{Candidate, Input};
 
@@ -40,6 +42,8 @@ pub struct Planned {
     pub approved: Approved,
     /// Creates in doubt, of people who need none, that are known not to have happened.
     pub closed_intents: BTreeSet<RecordKey>,
+    /// What the listing taught about links.
+    pub noted: BTreeMap<RecordKey, Noted>,
 }
 
 /// What a person releases: a held set, or one item of it.
@@ -105,6 +109,7 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
         judged,
         approved,
         closed_intents: people.closed_intents,
+        noted: people.noted.into_iter().chain(groups.noted).collect(),
     }
 }
 

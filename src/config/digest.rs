@@ -35,6 +35,8 @@ pub(super) fn settings_digest(
         protect,
         rehire_key,
         take_over,
+        // Drift is looked at in full cycles, and those look at everybody.
+        drift: _,
         groups,
         limits: _,
         settle: _,

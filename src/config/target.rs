@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::document::Document;
+use super::drift::{self, RawDrift};
 use super::duration::HumanDuration;
 use super::endpoint::{RawPace, RawRemote, check_timeout};
 use super::groups::RawGroups;
@@ -63,7 +64,7 @@ pub(super) struct RawTarget {
     delete_after: Option<Spanned<IgnoredAny>>,
     forget_after: Option<Spanned<IgnoredAny>>,
     join_key: Option<Spanned<IgnoredAny>>,
-    drift: Option<Spanned<IgnoredAny>>,
+    drift: Option<RawDrift>,
     #[serde(default)]
     scope: RawScope,
     #[serde(default)]
@@ -155,6 +156,7 @@ impl RawTarget {
             protect: check_protect(self.protect, document)?,
             rehire_key: check_rehire_key(self.rehire_key, document)?,
             take_over: self.take_over.unwrap_or(false),
+            drift: drift::check(self.drift, document)?,
             groups: groups.rules,
             limits: limits::check(self.limits, document)?,
             settle: self.settle.map_or(DEFAULT_SETTLE, |settle| settle.0),
@@ -271,11 +273,6 @@ impl RawTarget {
                 "join_key",
                 &self.join_key,
                 "records of two sources that claim one resource are held",
-            ),
-            (
-                "drift",
-                &self.drift,
-                "values are compared with what the target last acknowledged",
             ),
         ];
         refuse_first(&later, document)

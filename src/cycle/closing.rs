@@ -30,7 +30,8 @@ impl Parts {
         store: &TargetStore,
         applied: &Applied,
     ) -> Result<(), SnapshotError> {
-        let changes = self.open_rows(store, applied)?;
+        let mut changes = self.open_rows(store, applied)?;
+        changes.extend(self.noted_links(store)?);
         store.commit(changes)?;
         let progress = self.progress_after(store, applied)?;
         store.commit(vec![
@@ -39,6 +40,22 @@ impl Parts {
         ])?;
         store.flush()?;
         Ok(())
+    }
+
+    /// What the listing taught about links, in so far as they are still to the same resource.
+    fn noted_links(&self, store: &TargetStore) -> Result<Vec<TargetChange>, SnapshotError> {
+        let mut changes = Vec::new();
+        for (record, noted) in &self.planned.noted {
+            let Some(link) = store.link(record)?.filter(|link| !link.missing) else {
+                continue;
+            };
+            let mut taught = link.clone();
+            noted.apply_to(&mut taught);
+            if taught != link {
+                changes.push(TargetChange::PutLink(record.clone(), Box::new(taught)));
+            }
+        }
+        Ok(changes)
     }
 
     fn open_rows(

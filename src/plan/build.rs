@@ -11,11 +11,12 @@ use super::action::{
     Acknowledge, Action, Adoption, Change, Cost, Difference, Held, HeldReason, Limit, Phase,
     Reason, Request, Subject, Write,
 };
+use super::drift::{Present, shown_at};
 use super::input::{Candidate, Input, Standing};
 use super::references::{self, Wanted};
 use crate::scim::difference::operations;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path, says_the_same};
 use crate::snapshot::link::Link;
 use crate::target::profile::Profile;
 
@@ -81,6 +82,10 @@ pub(super) fn held(
 /// Why a create whose answer was lost is not sent again at once.
 pub(super) const IN_DOUBT: &str =
     "the answer to its creation was lost; it is looked for again once the target has settled";
+
+/// Why an externalId that was ours is not put back.
+pub(super) const FOREIGN: &str =
+    "another system wrote its own externalId over ours; kept, because `take_over` is not set";
 
 /// One unit of a limit.
 pub(super) fn cost(limit: Limit) -> Cost {
@@ -154,35 +159,56 @@ pub(super) fn create(
 }
 
 /// A patch of exactly the difference; `None` when there is none.
-pub(super) fn patch(subject: Subject, link: &Link, wanted: impl Into<Wanted>) -> Option<Action> {
+pub(super) fn patch(
+    subject: Subject,
+    link: &Link,
+    present: Present,
+    wanted: impl Into<Wanted>,
+) -> Option<Action> {
     let wanted = wanted.into();
-    let acknowledged = &link.acknowledged;
-    let differences = differences(acknowledged, &wanted);
+    let Present {
+        values, put_back, ..
+    } = present;
+    let mut before = &values;
+    let mut differences = differences(before, &wanted);
+    if differences.is_empty() {
+        // Somebody else wrote just what the source says now: it is still to be acknowledged.
+        before = &link.acknowledged;
+        differences = self::differences(before, &wanted);
+    }
     if differences.is_empty() {
         return None;
     }
-    let mut costs = patch_costs(&differences);
+    let mut costs = patch_costs(&differences, &put_back.keys().collect());
     if link.unsettled && differences.iter().any(|each| each.old.is_some()) {
         costs.push(cost(Limit::Overwrites));
     }
+    let drifted = differences
+        .iter()
+        .all(|each| put_back.contains_key(&each.path));
     let phase = match subject.kind {
         Kind::User => Phase::Movers,
         Kind::Group => Phase::Groups,
     };
     let write = Write::Patch {
         active: None,
-        operations: operations(acknowledged, &wanted.values),
+        operations: operations(before, &wanted.values),
         add: Vec::new(),
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
         attributes: Some(wanted.values),
+        put_back,
         ..Acknowledge::default()
     };
     Some(Action {
         subject,
         change: Change::Patch,
-        reason: Reason::AttributesChanged,
+        reason: if drifted {
+            Reason::Drifted
+        } else {
+            Reason::AttributesChanged
+        },
         adoption: None,
         differences,
         requests: vec![Request {
@@ -194,19 +220,23 @@ pub(super) fn patch(subject: Subject, link: &Link, wanted: impl Into<Wanted>) ->
 }
 
 /// Switching on again, with whatever changed in between.
-pub(super) fn reactivate(subject: Subject, acknowledged: &AttributeMap, wanted: Wanted) -> Action {
-    let differences = differences(acknowledged, &wanted);
-    let mut costs = patch_costs(&differences);
+pub(super) fn reactivate(subject: Subject, present: Present, wanted: Wanted) -> Action {
+    let Present {
+        values, put_back, ..
+    } = present;
+    let differences = differences(&values, &wanted);
+    let mut costs = patch_costs(&differences, &put_back.keys().collect());
     costs.push(cost(Limit::Reactivations));
     let write = Write::Patch {
         active: Some(true),
-        operations: operations(acknowledged, &wanted.values),
+        operations: operations(&values, &wanted.values),
         add: Vec::new(),
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
         attributes: Some(wanted.values),
         active: Some(true),
+        put_back,
         ..Acknowledge::default()
     };
     Action {
@@ -371,27 +401,29 @@ fn differences(old: &AttributeMap, wanted: &Wanted) -> Vec<Difference> {
         .collect()
 }
 
-/// The values a resource holds at the wanted paths. A userName or address in another
-/// spelling is the same one (RFC 7643 §4.1) and no reason to write.
+/// The values a resource holds at the wanted paths. Another spelling of the same is no reason
+/// to write.
 fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
     let mut found = AttributeMap::new();
     for (path, wanted) in wanted {
-        if *path == AttributePath::manager() {
-            found.extend(references::found(listed).map(|value| (path.clone(), value)));
-            continue;
+        if let Some(shown) = shown_at(listed, path) {
+            let same = says_the_same(path, wanted, &shown);
+            found.insert(path.clone(), if same { wanted.clone() } else { shown });
         }
-        let Some(value) = read_path(&listed.json, path) else {
-            continue;
-        };
-        let name = path.attribute == "userName" || path.attribute == "emails";
-        let same = name && fold(path, value) == fold(path, wanted);
-        found.insert(path.clone(), if same { wanted } else { value }.clone());
     }
     found
 }
 
-fn patch_costs(differences: &[Difference]) -> Vec<Cost> {
+/// What a patch spends: these differences, of which some only put back what the target shows
+/// otherwise. Filling what was emptied there costs nothing.
+pub(super) fn patch_costs(
+    differences: &[Difference],
+    drifted: &BTreeSet<&AttributePath>,
+) -> Vec<Cost> {
     let mut costs = Vec::new();
+    if differences.iter().any(|each| overwrites(each, drifted)) {
+        costs.push(cost(Limit::Overwrites));
+    }
     if differences.iter().any(changes_identifier) {
         costs.push(cost(Limit::Identifiers));
     }
@@ -402,6 +434,11 @@ fn patch_costs(differences: &[Difference]) -> Vec<Cost> {
         costs.push(cost(Limit::Cleared));
     }
     costs
+}
+
+/// Whether a difference puts ours in place of a value that somebody else wrote.
+pub(super) fn overwrites(difference: &Difference, drifted: &BTreeSet<&AttributePath>) -> bool {
+    difference.old.is_some() && drifted.contains(&difference.path)
 }
 
 /// A userName or externalId gets another value. Filling an empty one is no such change, nor

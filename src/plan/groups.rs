@@ -20,6 +20,7 @@ use super::action::{
 };
 use super::build;
 use super::claims;
+use super::drift::{Noted, Present, Shown};
 use super::input::{Candidate, GroupCandidate, Input, Standing};
 use super::matching::{Index, Match, Move, keys_for};
 use super::protection;
@@ -37,6 +38,8 @@ pub(super) struct Groups {
     pub(super) held: Vec<Held>,
     /// What is shown.
     pub(super) listed: Vec<Listed>,
+    /// What the listing taught about links.
+    pub(super) noted: BTreeMap<RecordKey, Noted>,
 }
 
 /// Decides about every group of the input. `coming` are the people whom this plan links.
@@ -66,6 +69,7 @@ struct Table<'a> {
     second: BTreeSet<(RecordKey, RecordKey)>,
     /// Where members that provisor never added are to go: those who may be somebody's.
     unsure: BTreeSet<ResourceId>,
+    shown: Shown<'a>,
     groups: Groups,
 }
 
@@ -76,9 +80,10 @@ impl<'a> Table<'a> {
             groups.map(|(record, group)| (record, &group.group))
         };
         let waiting = claims::settle(Kind::Group, candidates(), &[], stays);
+        let shown = Shown::new(input, Kind::Group);
         let moves: Vec<Move<'_>> = candidates()
             .filter(|(record, _)| !waiting.contains_key(*record))
-            .filter_map(|(_, candidate)| moves(input, candidate))
+            .filter_map(|(_, candidate)| moves(input, &shown, candidate))
             .collect();
         let keys = keys_for(Kind::Group, &[]);
         let index = Index::new(&input.observed_groups, &keys, &moves);
@@ -105,6 +110,7 @@ impl<'a> Table<'a> {
             waiting,
             second: nested::second(input, coming),
             unsure: foreign::unsure(input, coming),
+            shown,
             groups: Groups::default(),
         }
     }
@@ -181,7 +187,7 @@ impl<'a> Table<'a> {
             return self.hold(subject, change, HeldReason::DuplicateKey, detail);
         }
         if let Some(link) = link {
-            return self.patch(subject, group, link, desired);
+            return self.patch(subject, record, group, link, desired);
         }
         match self.found.get(record).cloned() {
             None | Some(Match::Unmatched) => self.create(subject, record, group, desired),
@@ -189,6 +195,29 @@ impl<'a> Table<'a> {
                 self.hold(subject, Change::Adopt, HeldReason::AmbiguousMatch, detail);
             }
             Some(Match::One(resource)) => self.adopt(subject, record, group, desired, &resource),
+        }
+    }
+
+    /// Shows what is not put back, and keeps what the listing taught about the link.
+    fn note_drift(
+        &mut self,
+        record: &RecordKey,
+        subject: &Subject,
+        foreign: Option<String>,
+        present: &Present,
+    ) {
+        if foreign.is_some() {
+            self.list(subject.clone(), ListedReason::Drifted, build::FOREIGN);
+        }
+        for detail in &present.listed {
+            self.list(subject.clone(), ListedReason::Drifted, detail);
+        }
+        let noted = Noted {
+            foreign_external_id: foreign,
+            outgrown: present.outgrown.clone(),
+        };
+        if !noted.is_empty() {
+            self.groups.noted.insert(record.clone(), noted);
         }
     }
 
@@ -261,12 +290,24 @@ impl<'a> Table<'a> {
     fn patch(
         &mut self,
         subject: Subject,
+        record: &RecordKey,
         group: &GroupCandidate,
         link: &Link,
         desired: &AttributeMap,
     ) {
-        let desired = build::keep_what_stays(desired, link, self.input);
+        let (link, foreign) = self.shown.own_part(link);
+        let desired = build::keep_what_stays(desired, &link, self.input);
+        let mut present = self.shown.present(&link, &desired, false);
         let wanted = self.wanted(group);
+        let owned = wanted.iter().filter_map(|reference| match reference {
+            Reference::Linked(id) if group.owned.contains_key(id) => Some(id.clone()),
+            Reference::Linked(_) | Reference::Pending(_) => None,
+        });
+        let again: BTreeSet<ResourceId> = {
+            let vanished = self.shown.vanished(&link, owned, &mut present);
+            vanished.into_iter().collect()
+        };
+        self.note_drift(record, &subject, foreign, &present);
         let mut remove = self.removable(&subject, group, &wanted);
         if let Some(listed) = self.input.observed_groups.resources.get(&link.resource) {
             remove.extend(self.foreign(&subject, group, listed, &wanted));
@@ -274,13 +315,20 @@ impl<'a> Table<'a> {
         let add = wanted
             .into_iter()
             .filter(|reference| {
-                !matches!(reference, Reference::Linked(id) if group.owned.contains_key(id))
+                !matches!(reference, Reference::Linked(id) if group.owned.contains_key(id) && !again.contains(id))
             })
-            .collect();
-        let mut action = build::patch(subject.clone(), link, desired)
-            .unwrap_or_else(|| bare(subject, Change::Patch, Reason::MembersChanged));
+            .collect::<Vec<_>>();
+        // Putting back is the whole of it only where nobody comes and nobody goes.
+        let members_changed = add.len() > again.len() || !remove.is_empty();
+        let put_back = present.put_back.clone();
+        let mut action = build::patch(subject.clone(), &link, present, desired)
+            .unwrap_or_else(|| bare(subject, Change::Patch, Reason::Drifted));
+        if members_changed && action.reason == Reason::Drifted {
+            action.reason = Reason::MembersChanged;
+        }
         members::put_into(&mut action, add, remove, self.members_per_request());
         if let Some(request) = action.requests.first_mut() {
+            request.acknowledge.put_back = put_back;
             request.acknowledge.members_removed.extend(self.lost(group));
             self.groups.actions.push(action);
         }
@@ -378,13 +426,12 @@ fn stays(candidate: &Candidate) -> bool {
 }
 
 /// What this plan makes of a linked group that is pushed, where it does not wait.
-fn moves<'a>(input: &Input<'_>, candidate: &'a Candidate) -> Option<Move<'a>> {
+fn moves<'a>(input: &Input<'_>, shown: &Shown<'_>, candidate: &'a Candidate) -> Option<Move<'a>> {
     let link = candidate.standing_link()?;
     if !candidate.standing.is_entitled() || stays(candidate) {
         return None;
     }
-    let desired = build::keep_what_stays(candidate.mapped()?, link, input);
-    (desired != link.acknowledged).then_some(Move { link, desired })
+    Move::of(link, candidate.mapped()?, shown, input)
 }
 
 /// An action that does not do anything yet.

@@ -68,6 +68,26 @@ pub(super) fn with_manager(
     Wanted { values, pending }
 }
 
+/// Whether somebody's manager is known and at the target, or known to be none: then what
+/// [`with_manager`] wants is not just what was there before.
+pub(super) fn is_settled(
+    candidate: &Candidate,
+    coming: &BTreeMap<RecordKey, Reference>,
+    input: &Input<'_>,
+) -> bool {
+    let Some(manager) = &candidate.manager else {
+        return true;
+    };
+    match coming.get(&manager.record) {
+        Some(Reference::Pending(_)) => false,
+        Some(Reference::Linked(_)) => true,
+        None => {
+            let manager_there = input.people.get(&manager.record);
+            manager.resource.is_some() && !manager_there.is_some_and(|person| person.missing)
+        }
+    }
+}
+
 /// A reference to a resource (RFC 7643 §4.3).
 pub fn to(id: &str) -> Value {
     json!({ "value": id })

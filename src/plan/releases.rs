@@ -156,7 +156,7 @@ fn current_values(action: &Action, people: &BTreeMap<RecordKey, Candidate>) -> A
     if let Some(adoption) = &action.adoption {
         return adoption.found.clone();
     }
-    action
+    let mut values = action
         .subject
         .resource
         .as_ref()
@@ -164,5 +164,10 @@ fn current_values(action: &Action, people: &BTreeMap<RecordKey, Candidate>) -> A
         .and_then(|record| people.get(record))
         .and_then(|candidate| candidate.link.as_ref())
         .map(|link| link.acknowledged.clone())
-        .unwrap_or_default()
+        .unwrap_or_default();
+    // What is there now may be another than what was acknowledged.
+    let path = AttributePath::user_name();
+    let shown = action.differences.iter().find(|each| each.path == path);
+    values.extend(shown.and_then(|each| Some((path, each.old.clone()?))));
+    values
 }

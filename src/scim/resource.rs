@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use unicode_normalization::UnicodeNormalization;
 
 use super::message::read_bool;
 use super::path::{AttributePath, Selector};
@@ -269,6 +270,17 @@ pub fn fold(path: &AttributePath, value: &Value) -> String {
         Value::String(text) => text.to_lowercase(),
         other => other.to_string(),
     }
+}
+
+/// Whether a server that shows `shown` has the value `ours`, as far as SCIM goes: a userName
+/// or address in another case is the same one (RFC 7643 §4.1), and Unicode has two ways to
+/// write many a name. Anything else is compared exactly.
+pub fn says_the_same(path: &AttributePath, ours: &Value, shown: &Value) -> bool {
+    let (Value::String(ours_text), Value::String(shown_text)) = (ours, shown) else {
+        return ours == shown;
+    };
+    let caseless = path.attribute == "userName" || path.attribute == "emails";
+    ours_text.nfc().eq(shown_text.nfc()) || caseless && fold(path, ours) == fold(path, shown)
 }
 
 fn is_case_exact(path: &AttributePath) -> bool {

@@ -172,6 +172,7 @@ fn link_of(link: &Link) -> Value {
         foreign_external_id,
         unsettled,
         missing,
+        own_forms,
     } = link;
     let deactivated = deactivated
         .as_ref()
@@ -185,6 +186,7 @@ fn link_of(link: &Link) -> Value {
         "foreign_external_id": foreign_external_id,
         "unsettled": unsettled,
         "missing": missing,
+        "own_forms": own_forms,
     })
 }
 

@@ -371,7 +371,6 @@ fn settings_of_later_versions_are_refused_and_never_ignored() {
         ("delete_after = \"30d\"", 6, 16),
         ("forget_after = \"30d\"", 6, 16),
         ("join_key = \"mail\"", 6, 12),
-        ("drift = \"report\"", 6, 9),
         ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
         ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
         ("[targets.demo.scope]\nfilter = \"(x=y)\"", 7, 10),

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::world::{Person, TargetGroup, TargetUser, World, deactivation, new_link};
+use crate::plan::Planned;
 use crate::plan::action::{Acknowledge, Action, Change, Phase, Plan, Reference, Release, Write};
+use crate::plan::drift;
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -30,6 +32,22 @@ impl World {
             }
         }
         refused
+    }
+
+    /// Writes down what the listing taught, as a cycle does when it closes.
+    pub(super) fn note(&mut self, planned: &Planned) {
+        for (record, noted) in &planned.noted {
+            let person = match record.kind {
+                Kind::User => self.people.get_mut(record.id.as_str()),
+                Kind::Group => self
+                    .groups
+                    .get_mut(record.id.as_str())
+                    .map(|group| &mut group.person),
+            };
+            if let Some(link) = person.and_then(|person| person.link.as_mut()) {
+                noted.apply_to(link);
+            }
+        }
     }
 
     fn record(&mut self, action: &Action) -> Option<&mut Person> {
@@ -178,10 +196,12 @@ impl World {
         if let Some(record) = self.record(action)
             && let Some(link) = &mut record.link
         {
+            let before = link.acknowledged.clone();
             if let Some(attributes) = &acknowledge.attributes {
                 link.acknowledged = attributes.clone();
                 link.unsettled = false;
             }
+            drift::remember(link, &before, &acknowledge.put_back, None);
             if let Some(active) = acknowledge.active {
                 link.active = active;
                 link.deactivated = (!active).then(deactivation);

@@ -71,6 +71,7 @@ impl Staff {
             protect: BTreeSet::new(),
             rehire_key: None,
             take_over: false,
+            drift: crate::plan::rules::DriftRules::default(),
             groups: GroupRules {
                 push: None,
                 when_gone: WhenGone::Empty,
@@ -119,6 +120,7 @@ fn linked(id: &str, acknowledged: AttributeMap) -> Link {
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 

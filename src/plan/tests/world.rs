@@ -17,7 +17,7 @@ use crate::mapping::MappingError;
 use crate::plan::action::{Limit, Subject};
 use crate::plan::guard::Window;
 use crate::plan::input::{Candidate, GroupCandidate, Input, Observed, OwnedEdge, Standing};
-use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Rules, Stale};
+use crate::plan::rules::{AdoptInactive, Allowance, DriftRules, GroupRules, Limits, Rules, Stale};
 use crate::plan::{Planned, Release, link_protected_by, plan};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, read_listed, to_json};
@@ -95,6 +95,7 @@ impl World {
                 protect: BTreeSet::new(),
                 rehire_key: None,
                 take_over: false,
+                drift: DriftRules::default(),
                 groups: GroupRules::default(),
                 // Guards have their own tests.
                 limits: Limits(BTreeMap::new()),
@@ -385,6 +386,7 @@ pub(super) fn new_link(resource: ResourceId, acknowledged: AttributeMap) -> Link
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 
