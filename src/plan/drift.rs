@@ -67,7 +67,9 @@ pub(super) struct Shown<'a> {
     /// Paths that the target shows of nobody, although it acknowledged values of several: it
     /// does not return them, and that says nothing about what it holds.
     silent: BTreeSet<AttributePath>,
-    /// Whether it shows the members of any group.
+    /// Whether it lists members, as far as its profile goes.
+    members_listed: bool,
+    /// Whether it shows a member of any group: then a group without `members` has none.
     members_shown: bool,
 }
 
@@ -98,8 +100,8 @@ impl<'a> Shown<'a> {
             } else {
                 BTreeSet::new()
             },
-            members_shown: input.profile.members_listed
-                && observed.resources.values().any(has_members),
+            members_listed: input.profile.members_listed,
+            members_shown: observed.resources.values().any(has_members),
         }
     }
 
@@ -181,6 +183,16 @@ impl<'a> Shown<'a> {
                 None => present.values.remove(path),
             };
         }
+        for (path, wanted) in wanted {
+            // New from the source, and perhaps not new at the target.
+            if !link.acknowledged.contains_key(path)
+                && let Some(shown) = shown_at(listed, path)
+            {
+                let same = says_the_same(path, wanted, &shown);
+                let shown = if same { wanted.clone() } else { shown };
+                present.values.insert(path.clone(), shown);
+            }
+        }
         if !others.is_empty() {
             let others = list(&others);
             let detail = format!("the target shows another {others}; left alone");
@@ -199,10 +211,12 @@ impl<'a> Shown<'a> {
         present: &mut Present,
     ) -> Vec<ResourceId> {
         let path = AttributePath::core("members");
-        let Some(listed) = self.of(link).filter(|_| self.members_shown) else {
+        // An attribute without a value need not be there (RFC 7643 §2.5).
+        let told = |listed: &&Listed| listed.members.is_some() || self.members_shown;
+        let listed = self.of(link).filter(|_| self.members_listed);
+        let Some(listed) = listed.filter(told) else {
             return Vec::new();
         };
-        // An attribute without a value need not be there (RFC 7643 §2.5).
         let shown: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
         let vanished: BTreeSet<ResourceId> = kept.filter(|id| !shown.contains(id)).collect();
         let form = link.own_forms.get(&path);
@@ -247,14 +261,21 @@ pub fn shown_at(listed: &Listed, path: &AttributePath) -> Option<Value> {
     read_path(&listed.json, path).cloned()
 }
 
-/// What a link remembers of the target's own forms once a write is acknowledged: `before` is
-/// what was acknowledged until then, `answer` what the target showed of the resource.
+/// Brings up to date what a link remembers besides the values, once a write is acknowledged:
+/// the target's own forms, and whose externalId is there. `before` is what was acknowledged
+/// until then, `answer` what the target showed of the resource.
 pub fn remember(
     link: &mut Link,
     before: &AttributeMap,
     put_back: &PutBack,
     answer: Option<&Listed>,
 ) {
+    if link
+        .acknowledged
+        .contains_key(&AttributePath::external_id())
+    {
+        link.foreign_external_id = None;
+    }
     let Link {
         acknowledged,
         own_forms,

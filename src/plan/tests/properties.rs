@@ -244,6 +244,7 @@ fn run_once(
     }
     let foreign = foreign_edges(world);
     let refused = world.apply(plan);
+    world.note(&planned);
     check_refusals(world, plan, &refused);
     check_outcome(world, plan, &refused);
     for (shell, member) in foreign {
