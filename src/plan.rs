@@ -6,6 +6,7 @@
 pub mod action;
 mod build;
 mod claims;
+mod costs;
 pub mod drift;
 mod groups;
 pub mod guard;

@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{
-    Acknowledge, Action, Adoption, Change, Cost, Difference, Held, HeldReason, Limit, Phase,
-    Reason, Request, Subject, Write,
+    Acknowledge, Action, Adoption, Change, Difference, Held, HeldReason, Limit, Phase, Reason,
+    Request, Subject, Write,
 };
+use super::costs::{changes_identifier, cost, patch_costs};
 use super::drift::{Present, shown_at};
 use super::input::{Candidate, Input, Standing};
 use super::references::{self, Wanted};
 use crate::scim::difference::operations;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path, says_the_same};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, read_path, says_the_same};
 use crate::snapshot::link::Link;
 use crate::target::profile::Profile;
 
@@ -82,15 +83,6 @@ pub(super) fn held(
 /// Why a create whose answer was lost is not sent again at once.
 pub(super) const IN_DOUBT: &str =
     "the answer to its creation was lost; it is looked for again once the target has settled";
-
-/// Why an externalId that was ours is not put back.
-pub(super) const FOREIGN: &str =
-    "another system wrote its own externalId over ours; kept, because `take_over` is not set";
-
-/// One unit of a limit.
-pub(super) fn cost(limit: Limit) -> Cost {
-    Cost { limit, amount: 1 }
-}
 
 /// The reason for which somebody who is not entitled is switched off.
 pub(super) fn leaving(standing: &Standing) -> Reason {
@@ -412,42 +404,4 @@ fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
         }
     }
     found
-}
-
-/// What a patch spends: these differences, of which some only put back what the target shows
-/// otherwise. Filling what was emptied there costs nothing.
-pub(super) fn patch_costs(
-    differences: &[Difference],
-    drifted: &BTreeSet<&AttributePath>,
-) -> Vec<Cost> {
-    let mut costs = Vec::new();
-    if differences.iter().any(|each| overwrites(each, drifted)) {
-        costs.push(cost(Limit::Overwrites));
-    }
-    if differences.iter().any(changes_identifier) {
-        costs.push(cost(Limit::Identifiers));
-    }
-    if differences
-        .iter()
-        .any(|difference| difference.new.is_none())
-    {
-        costs.push(cost(Limit::Cleared));
-    }
-    costs
-}
-
-/// Whether a difference puts ours in place of a value that somebody else wrote.
-pub(super) fn overwrites(difference: &Difference, drifted: &BTreeSet<&AttributePath>) -> bool {
-    difference.old.is_some() && drifted.contains(&difference.path)
-}
-
-/// A userName or externalId gets another value. Filling an empty one is no such change, nor
-/// is another spelling of the same userName.
-fn changes_identifier(difference: &Difference) -> bool {
-    let Difference { path, old, new } = difference;
-    let identifier = path.attribute == "userName" || path.attribute == "externalId";
-    match (old, new) {
-        (Some(old), Some(new)) => identifier && fold(path, old) != fold(path, new),
-        _ => false,
-    }
 }

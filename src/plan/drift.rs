@@ -54,9 +54,21 @@ pub(super) struct Present {
     pub(super) put_back: PutBack,
     /// What is only shown, in words.
     pub(super) listed: Vec<String>,
-    /// Forms of its own that the target does not show any more.
-    pub(super) outgrown: BTreeMap<AttributePath, OwnForm>,
+    /// What is to be written down.
+    pub(super) noted: Noted,
 }
+
+/// A link, less what another system has written over.
+pub(super) struct OwnPart<'l> {
+    /// The link.
+    pub(super) link: Cow<'l, Link>,
+    /// The externalId of the other system.
+    foreign: Option<String>,
+}
+
+/// Why an externalId that was ours is not put back.
+const FOREIGN: &str =
+    "another system wrote its own externalId over ours; kept, because `take_over` is not set";
 
 /// What a full cycle's listing shows of the linked resources of one kind.
 pub(super) struct Shown<'a> {
@@ -112,33 +124,33 @@ impl<'a> Shown<'a> {
         observed.resources.get(&link.resource)
     }
 
-    /// The link without an externalId that another system has written over, and that
-    /// externalId.
-    pub(super) fn own_part<'l>(&self, link: &'l Link) -> (Cow<'l, Link>, Option<String>) {
+    /// The link without an externalId that another system has written over.
+    pub(super) fn own_part<'l>(&self, link: &'l Link) -> OwnPart<'l> {
         let path = AttributePath::external_id();
         let foreign = self
             .of(link)
             .filter(|_| !self.take_over && self.rules.of(&path) == OnDrift::Enforce)
-            .and_then(|listed| differs(link, &path, listed))
-            .and_then(|shown| shown?.as_str().map(str::to_owned));
-        match foreign {
-            None => (Cow::Borrowed(link), None),
+            .and_then(|listed| foreign_external_id(link, listed));
+        let link = match &foreign {
+            None => Cow::Borrowed(link),
             Some(foreign) => {
                 let mut link = link.clone();
-                disown_external_id(&mut link, &foreign);
-                (Cow::Owned(link), Some(foreign))
+                disown_external_id(&mut link, foreign);
+                Cow::Owned(link)
             }
-        }
+        };
+        OwnPart { link, foreign }
     }
 
     /// Holds what the target shows against what it acknowledged and what is wanted of it. A
     /// manager who cannot be named now (`sure_of_manager`) is not put back.
     pub(super) fn present(
         &self,
-        link: &Link,
+        own_part: &OwnPart<'_>,
         wanted: &AttributeMap,
         sure_of_manager: bool,
     ) -> Present {
+        let OwnPart { link, foreign } = own_part;
         let mut present = Present {
             values: link.acknowledged.clone(),
             ..Present::default()
@@ -146,6 +158,10 @@ impl<'a> Shown<'a> {
         let Some(listed) = self.of(link) else {
             return present;
         };
+        if foreign.is_some() {
+            present.listed.push(FOREIGN.to_owned());
+            present.noted.foreign_external_id.clone_from(foreign);
+        }
         let mut others = Vec::new();
         let mut own = Vec::new();
         for (path, acknowledged) in &link.acknowledged {
@@ -154,29 +170,31 @@ impl<'a> Shown<'a> {
             }
             let shown = shown_at(listed, path);
             let form = link.own_forms.get(path);
-            let Some(shown) = differs(link, path, listed) else {
-                match form.filter(|form| form.shown == shown) {
-                    Some(form) if form.told == Told::BeforePutBack => own.push(path),
-                    Some(_) => {}
-                    None => present.outgrow(path, form),
-                }
-                continue;
-            };
-            present.outgrow(path, form);
-            if *path == AttributePath::manager() && !sure_of_manager {
+            let known = form.filter(|form| form.shown == shown);
+            if known.is_none() {
+                present.outgrow(path, form);
+            }
+            let sure = sure_of_manager || *path != AttributePath::manager();
+            if says(acknowledged, shown.as_ref(), path) || !sure {
                 continue;
             }
-            let changed = wanted.get(path) != Some(acknowledged);
-            match self.rules.of(path) {
-                OnDrift::Enforce if !changed => {
-                    present.put_back.insert(path.clone(), shown.clone());
+            if wanted.get(path) == Some(acknowledged) {
+                match (known, self.rules.of(path)) {
+                    (Some(known), _) => {
+                        if known.told == Told::BeforePutBack {
+                            own.push(path);
+                        }
+                        continue;
+                    }
+                    (None, OnDrift::Leave) => continue,
+                    (None, OnDrift::List) => {
+                        others.push(path);
+                        continue;
+                    }
+                    (None, OnDrift::Enforce) => {
+                        present.put_back.insert(path.clone(), shown.clone());
+                    }
                 }
-                _ if changed => {}
-                OnDrift::List => {
-                    others.push(path);
-                    continue;
-                }
-                OnDrift::Enforce | OnDrift::Leave => continue,
             }
             match shown {
                 Some(shown) => present.values.insert(path.clone(), shown),
@@ -209,39 +227,39 @@ impl<'a> Shown<'a> {
         link: &Link,
         kept: impl Iterator<Item = ResourceId>,
         present: &mut Present,
-    ) -> Vec<ResourceId> {
+    ) -> BTreeSet<ResourceId> {
         let path = AttributePath::core("members");
         // An attribute without a value need not be there (RFC 7643 §2.5).
         let told = |listed: &&Listed| listed.members.is_some() || self.members_shown;
         let listed = self.of(link).filter(|_| self.members_listed);
         let Some(listed) = listed.filter(told) else {
-            return Vec::new();
+            return BTreeSet::new();
         };
         let shown: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
         let vanished: BTreeSet<ResourceId> = kept.filter(|id| !shown.contains(id)).collect();
         let form = link.own_forms.get(&path);
         if vanished.is_empty() {
             present.outgrow(&path, form);
-            return Vec::new();
+            return BTreeSet::new();
         }
         let ids = Some(json!(vanished));
         if form.is_some_and(|form| form.shown == ids) {
             present.listed.extend(keeps(&[&path]));
-            return Vec::new();
+            return BTreeSet::new();
         }
         present.outgrow(&path, form);
         match self.rules.of(&path) {
             OnDrift::Enforce => {
                 present.put_back.insert(path, ids);
-                vanished.into_iter().collect()
+                vanished
             }
             OnDrift::List => {
                 let count = vanished.len();
                 let detail = format!("the target does not show {count} of its members; left alone");
                 present.listed.push(detail);
-                Vec::new()
+                BTreeSet::new()
             }
-            OnDrift::Leave => Vec::new(),
+            OnDrift::Leave => BTreeSet::new(),
         }
     }
 }
@@ -249,7 +267,7 @@ impl<'a> Shown<'a> {
 impl Present {
     fn outgrow(&mut self, path: &AttributePath, form: Option<&OwnForm>) {
         let form = form.map(|form| (path.clone(), form.clone()));
-        self.outgrown.extend(form);
+        self.noted.outgrown.extend(form);
     }
 }
 
@@ -314,17 +332,21 @@ pub fn remember(
     }
 }
 
-/// What a listing shows at a path whose acknowledged value it does not; a form of its own
-/// that is known is no difference.
-fn differs(link: &Link, path: &AttributePath, listed: &Listed) -> Option<Option<Value>> {
-    let acknowledged = link.acknowledged.get(path)?;
-    let shown = shown_at(listed, path);
-    let same = shown
-        .as_ref()
-        .is_some_and(|shown| says_the_same(path, acknowledged, shown));
-    let known = link.own_forms.get(path);
-    let own = known.is_some_and(|form| form.shown == shown);
-    (!same && !own).then_some(shown)
+/// Whether what is shown says what was acknowledged.
+fn says(acknowledged: &Value, shown: Option<&Value>, path: &AttributePath) -> bool {
+    shown.is_some_and(|shown| says_the_same(path, acknowledged, shown))
+}
+
+/// The externalId that a listing shows in place of ours; the target's own form of ours is not
+/// somebody else's.
+fn foreign_external_id(link: &Link, listed: &Listed) -> Option<String> {
+    let path = AttributePath::external_id();
+    let ours = link.acknowledged.get(&path)?;
+    let shown = shown_at(listed, &path)?;
+    let form = link.own_forms.get(&path).map(|form| form.shown.as_ref());
+    let known = form == Some(Some(&shown)) || says(ours, Some(&shown), &path);
+    let foreign = shown.as_str().map(str::to_owned);
+    foreign.filter(|_| !known)
 }
 
 fn disown_external_id(link: &mut Link, foreign: &str) {

@@ -4,6 +4,7 @@
 //! plan creates. Only edges that provisor owns are ever removed.
 
 mod foreign;
+mod linked;
 mod members;
 mod waves;
 
@@ -20,7 +21,8 @@ use super::action::{
 };
 use super::build;
 use super::claims;
-use super::drift::{Noted, Present, Shown};
+use super::costs;
+use super::drift::{Noted, Shown};
 use super::input::{Candidate, GroupCandidate, Input, Standing};
 use super::matching::{Index, Match, Move, keys_for};
 use super::protection;
@@ -198,29 +200,6 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Shows what is not put back, and keeps what the listing taught about the link.
-    fn note_drift(
-        &mut self,
-        record: &RecordKey,
-        subject: &Subject,
-        foreign: Option<String>,
-        present: &Present,
-    ) {
-        if foreign.is_some() {
-            self.list(subject.clone(), ListedReason::Drifted, build::FOREIGN);
-        }
-        for detail in &present.listed {
-            self.list(subject.clone(), ListedReason::Drifted, detail);
-        }
-        let noted = Noted {
-            foreign_external_id: foreign,
-            outgrown: present.outgrown.clone(),
-        };
-        if !noted.is_empty() {
-            self.groups.noted.insert(record.clone(), noted);
-        }
-    }
-
     fn create(
         &mut self,
         subject: Subject,
@@ -287,53 +266,6 @@ impl<'a> Table<'a> {
         (count > 1).then(|| format!("{count} records match the same group"))
     }
 
-    fn patch(
-        &mut self,
-        subject: Subject,
-        record: &RecordKey,
-        group: &GroupCandidate,
-        link: &Link,
-        desired: &AttributeMap,
-    ) {
-        let (link, foreign) = self.shown.own_part(link);
-        let desired = build::keep_what_stays(desired, &link, self.input);
-        let mut present = self.shown.present(&link, &desired, false);
-        let wanted = self.wanted(group);
-        let owned = wanted.iter().filter_map(|reference| match reference {
-            Reference::Linked(id) if group.owned.contains_key(id) => Some(id.clone()),
-            Reference::Linked(_) | Reference::Pending(_) => None,
-        });
-        let again: BTreeSet<ResourceId> = {
-            let vanished = self.shown.vanished(&link, owned, &mut present);
-            vanished.into_iter().collect()
-        };
-        self.note_drift(record, &subject, foreign, &present);
-        let mut remove = self.removable(&subject, group, &wanted);
-        if let Some(listed) = self.input.observed_groups.resources.get(&link.resource) {
-            remove.extend(self.foreign(&subject, group, listed, &wanted));
-        }
-        let add = wanted
-            .into_iter()
-            .filter(|reference| {
-                !matches!(reference, Reference::Linked(id) if group.owned.contains_key(id) && !again.contains(id))
-            })
-            .collect::<Vec<_>>();
-        // Putting back is the whole of it only where nobody comes and nobody goes.
-        let members_changed = add.len() > again.len() || !remove.is_empty();
-        let put_back = present.put_back.clone();
-        let mut action = build::patch(subject.clone(), &link, present, desired)
-            .unwrap_or_else(|| bare(subject, Change::Patch, Reason::Drifted));
-        if members_changed && action.reason == Reason::Drifted {
-            action.reason = Reason::MembersChanged;
-        }
-        members::put_into(&mut action, add, remove, self.members_per_request());
-        if let Some(request) = action.requests.first_mut() {
-            request.acknowledge.put_back = put_back;
-            request.acknowledge.members_removed.extend(self.lost(group));
-            self.groups.actions.push(action);
-        }
-    }
-
     /// A linked group that is gone from the source, or not pushed any more.
     fn leave(&mut self, subject: Subject, group: &GroupCandidate, link: &Link) {
         let rules = &self.input.rules;
@@ -364,7 +296,7 @@ impl<'a> Table<'a> {
             action.costs.clear();
             action
         };
-        action.costs.push(build::cost(Limit::GroupDeletions));
+        action.costs.push(costs::cost(Limit::GroupDeletions));
         if !action.requests.is_empty() {
             self.groups.actions.push(action);
         }

@@ -126,9 +126,9 @@ impl<'a> Move<'a> {
         input: &Input<'_>,
     ) -> Option<Self> {
         let resource = &link.resource;
-        let (link, _) = shown.own_part(link);
-        let desired = build::keep_what_stays(desired, &link, input);
-        let before = shown.present(&link, &desired, false).values;
+        let own_part = shown.own_part(link);
+        let desired = build::keep_what_stays(desired, &own_part.link, input);
+        let before = shown.present(&own_part, &desired, false).values;
         (desired != before).then_some(Self {
             resource,
             before,

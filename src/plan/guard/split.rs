@@ -7,7 +7,7 @@ use provisor_connectors::Kind;
 use crate::plan::action::{
     Action, Change, Cost, Difference, Limit, Phase, Reason, Reference, Write,
 };
-use crate::plan::build::{overwrites, patch_costs};
+use crate::plan::costs::{overwrites, patch_costs};
 use crate::scim::message::Operation;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;

@@ -162,7 +162,7 @@ fn value_that_does_not_stick_is_the_targets_own_form() {
     insta::assert_snapshot!(cycle(&mut world), @"patch ana (u-ana) Drifted; PATCH title:Queen→Boss");
     world.person("ana").titled("Chief");
     world.person("ana").edited("title", "Queen");
-    insta::assert_snapshot!(cycle(&mut world), @"patch ana (u-ana) AttributesChanged; PATCH title:Boss→Chief");
+    insta::assert_snapshot!(cycle(&mut world), @"patch ana (u-ana) AttributesChanged; PATCH title:Queen→Chief");
 }
 
 #[test]
