@@ -46,6 +46,7 @@ fn the_example_states_the_defaults_that_the_code_has() {
     assert_eq!(plain.adopt_inactive, all.adopt_inactive);
     assert_eq!(plain.protect, all.protect);
     assert_eq!(plain.take_over, all.take_over);
+    assert_eq!(plain.drift, all.drift);
     assert_eq!(plain.limits, all.limits);
     assert_eq!(plain.settle, all.settle);
     assert_eq!(plain.groups.when_gone, all.groups.when_gone);
