@@ -13,6 +13,7 @@ mod explain;
 mod generate;
 mod history;
 mod progress;
+mod reference;
 mod render;
 mod sandbox;
 mod schema;

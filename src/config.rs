@@ -68,6 +68,8 @@ pub struct TargetConfig {
     pub schedule: Option<cron::Schedule>,
     /// Which source attributes the configuration names, and where.
     written: Vec<mapping::Written>,
+    /// Those of `join_key`: every source must have one of them.
+    joined_by: Vec<mapping::Written>,
 }
 
 /// How a target is reached.
@@ -119,12 +121,15 @@ impl Config {
     }
 }
 
-/// Checks the source attributes that a target's configuration names (its mapping's and
-/// `rehire_key`) against what its sources said they can give, by source name. Nothing is
-/// checked when one of the target's sources has not said.
+/// Checks the source attributes that a target's configuration names (its mapping's,
+/// `rehire_key` and the like) against what its sources said they can give, by source name.
+/// Nothing is checked when one of the target's sources has not said.
 pub fn check_names(
     target: &TargetConfig,
     facts: &BTreeMap<String, SourceFacts>,
 ) -> Result<(), ConfigError> {
-    mapping::check_names(&target.written, &target.target.sources, facts)
+    let sources = &target.target.sources;
+    mapping::check_names(&target.written, sources, facts)?;
+    mapping::check_names(&target.joined_by, sources, facts)?;
+    mapping::check_each_source(&target.joined_by, sources, facts)
 }

@@ -154,7 +154,7 @@ pub async fn plan_one(
         known,
         selection: one.selection,
         full: false,
-        only: Some(record),
+        only: Some(&one.record),
         release: None,
         now,
     };
@@ -311,8 +311,8 @@ pub fn note_lost_snapshot<'a>(
 }
 
 /// Forgets what every target of a source has looked at: tombstones and superseded versions.
-/// `targets` are all configured ones. A target with a `rehire_key` compares it with those who
-/// left, so its sources keep their tombstones.
+/// `targets` are all configured ones. A target with a `rehire_key` or a `join_key` compares it
+/// with those who left, so its sources keep their tombstones.
 pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<(), Failure> {
     let store = store.clone();
     read::blocking(move || {
@@ -323,7 +323,8 @@ pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<()
             for target in &targets {
                 if target.sources.contains(source) {
                     let progress = store.target(&target.name).progress()?;
-                    let needed = target.rules.rehire_key.is_some();
+                    let rules = &target.rules;
+                    let needed = rules.rehire_key.is_some() || rules.join_key.is_some();
                     let position = progress.seen.get(source).copied().unwrap_or(0);
                     seen = seen.min(if needed { 0 } else { position });
                 }

@@ -178,29 +178,31 @@ impl Mapping {
             Kind::Group => default::group(),
         };
         for (path, sources) in defaults {
-            if overridden(path) {
-                continue;
-            }
-            for name in sources {
-                if let Some(found) = value::single(path, name, attributes)? {
-                    mapped.insert(path.clone(), found);
-                    break;
-                }
+            if !overridden(path)
+                && let Some(found) = first_of(path, sources, attributes)?
+            {
+                mapped.insert(path.clone(), found);
             }
         }
         for (path, expression) in explicit.into_iter().flatten() {
-            let found = match expression {
-                Some(Expression::Attribute(name)) => value::single(path, name, attributes)?,
-                Some(Expression::Template(template)) => {
-                    value::rendered(path, template, attributes)?
-                }
-                None => None,
-            };
-            if let Some(found) = found {
+            if let Some(found) = evaluate(path, expression.as_ref(), attributes)? {
                 mapped.insert(path.clone(), found);
             }
         }
         Ok(mapped)
+    }
+
+    /// What one path of a user maps to: as in [`Mapping::apply`], which it is a part of.
+    pub fn apply_path(
+        &self,
+        path: &AttributePath,
+        attributes: &Attributes,
+    ) -> Result<Option<Value>, MappingError> {
+        if let Some(expression) = self.entries.get(path) {
+            return evaluate(path, expression.as_ref(), attributes);
+        }
+        let default = default::user().iter().find(|(known, _)| known == path);
+        default.map_or(Ok(None), |(_, sources)| first_of(path, sources, attributes))
     }
 
     /// The same for a record just read.
@@ -209,7 +211,57 @@ impl Mapping {
     }
 }
 
+/// The value of the first of these attributes that has one.
+fn first_of(
+    path: &AttributePath,
+    names: &[&str],
+    attributes: &Attributes,
+) -> Result<Option<Value>, MappingError> {
+    for name in names {
+        if let Some(found) = value::single(path, name, attributes)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn evaluate(
+    path: &AttributePath,
+    expression: Option<&Expression>,
+    attributes: &Attributes,
+) -> Result<Option<Value>, MappingError> {
+    match expression {
+        Some(Expression::Attribute(name)) => value::single(path, name, attributes),
+        Some(Expression::Template(template)) => value::rendered(path, template, attributes),
+        None => Ok(None),
+    }
+}
+
 impl Expression {
+    /// The text that it gives for one record, for comparing; `None` when that is nothing.
+    ///
+    /// # Errors
+    ///
+    /// In words: several values, or what the template cannot do. Never a value.
+    pub fn text(&self, attributes: &Attributes) -> Result<Option<String>, String> {
+        match self {
+            Self::Attribute(name) => {
+                let mut values = attributes.values(name).iter().map(ToString::to_string);
+                let found = values.find(|value| !value.trim().is_empty());
+                match values.any(|value| !value.trim().is_empty()) {
+                    true => Err(format!(
+                        "the source's attribute `{name}` has several values"
+                    )),
+                    false => Ok(found.map(|found| found.trim().to_owned())),
+                }
+            }
+            Self::Template(template) => match template.render(attributes) {
+                Ok(value) => Ok(value.map(|value| value.to_string())),
+                Err(error) => Err(error.to_string()),
+            },
+        }
+    }
+
     /// The source attributes that it is about.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         let (bare, uses) = match self {
@@ -221,7 +273,7 @@ impl Expression {
     }
 
     /// Reads a configured value. The error says what would be right.
-    fn parse(text: &str, key: &str, language: &Language) -> Result<Self, MappingConfigError> {
+    pub fn parse(text: &str, key: &str, language: &Language) -> Result<Self, MappingConfigError> {
         if Template::is_one(text) {
             return language
                 .template(text)

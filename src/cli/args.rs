@@ -66,7 +66,7 @@ pub(super) enum Command {
     History(HistoryArguments),
     /// Serve the embedded SCIM service provider, to try things out
     Sandbox(SandboxArguments),
-    /// Print manual pages, shell completions, the configuration's schema, or a preset
+    /// Print manual pages, shell completions, the configuration's schema or reference, or a preset
     Generate(GenerateArguments),
 }
 
@@ -154,6 +154,8 @@ pub(super) enum Generated {
     },
     /// The JSON Schema of the configuration, for editors
     Schema,
+    /// Every key of the configuration, explained, as Markdown
+    Reference,
     /// A preset as it is shipped
     Preset {
         /// Its name

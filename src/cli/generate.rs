@@ -1,5 +1,6 @@
 //! `generate`: what packages and editors want: manual pages, completions, the schema of the
-//! configuration; and a preset as it is shipped. Needs no configuration and no state.
+//! configuration and its reference; and a preset as it is shipped. Needs no configuration and
+//! no state.
 
 use std::path::Path;
 
@@ -9,8 +10,8 @@ use provisor_connectors::presets;
 
 use super::args::{self, GenerateArguments, Generated};
 use super::exit::Exit;
-use super::schema;
 use super::terminal::{Stop, Terminal};
+use super::{reference, schema};
 use crate::spelling;
 
 /// Runs `provisor generate`.
@@ -27,6 +28,7 @@ pub(super) fn run(arguments: &GenerateArguments, terminal: &mut Terminal) -> Res
                 .expect("the document has only text keys");
             format!("{schema}\n")
         }
+        Generated::Reference => reference::reference(),
         Generated::Preset { name } => preset(name)?.to_owned(),
     };
     terminal.print(&text);
@@ -111,6 +113,30 @@ mod tests {
             let script = completions(*shell);
             for command in commands() {
                 assert!(script.contains(&command), "{shell}: {command}");
+            }
+        }
+    }
+
+    /// What a shell completes, and what the README has, is what can be generated.
+    #[test]
+    fn everything_that_can_be_generated_is_completed_and_in_the_readme() {
+        use clap::ValueEnum;
+        let readme = include_str!("../../README.md");
+        let row = "| `provisor generate` |";
+        let row = readme.lines().find(|line| line.starts_with(row)).unwrap();
+        let mut command = args::command();
+        let generate = command.find_subcommand_mut("generate").unwrap();
+        let names = generate.get_subcommands().map(clap::Command::get_name);
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let help = generate.render_help().to_string();
+        for what in &names {
+            assert!(row.contains(&format!("`{what}")), "the README lacks {what}");
+            assert!(help.contains(&format!("  {what} ")), "{help}");
+            for shell in Shell::value_variants() {
+                assert!(
+                    completions(*shell).contains(what.as_str()),
+                    "{shell}: {what}"
+                );
             }
         }
     }

@@ -34,6 +34,7 @@ pub(super) fn settings_digest(
         adopt_inactive,
         protect,
         rehire_key,
+        join_key,
         take_over,
         // Drift is looked at in full cycles, and those look at everybody.
         drift: _,
@@ -73,6 +74,7 @@ pub(super) fn settings_digest(
         },
         protect,
         rehire_key,
+        join_key.as_ref().map(canonical),
         take_over,
         globs,
         match nested {

@@ -35,7 +35,11 @@ pub(super) struct Written {
 
 impl Written {
     /// What a mapping's value in this range names.
-    fn all_of(expression: &Expression, span: Range<usize>, document: &Arc<Document>) -> Vec<Self> {
+    pub(super) fn all_of(
+        expression: &Expression,
+        span: Range<usize>,
+        document: &Arc<Document>,
+    ) -> Vec<Self> {
         match expression {
             Expression::Attribute(name) => vec![Self {
                 document: Arc::clone(document),
@@ -141,6 +145,37 @@ pub(super) fn check_names(
                     name.get_ref()
                 ),
                 &suggest_attribute(name.get_ref(), &known),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that each source can give at least one of the named attributes, so that none is left
+/// out by oversight. Says nothing of one that cannot tell what it has.
+pub(super) fn check_each_source(
+    written: &[Written],
+    sources: &[String],
+    facts: &BTreeMap<String, SourceFacts>,
+) -> Result<(), ConfigError> {
+    let Some(Written { document, name }) = written.first() else {
+        return Ok(());
+    };
+    for source in sources {
+        let attributes = facts
+            .get(source)
+            .and_then(|facts| facts.attributes.get(&Kind::User))
+            .filter(|attributes| !attributes.is_empty());
+        let lacks_all = |attributes: &BTreeSet<String>| {
+            let mut named = written.iter().map(|written| written.name.get_ref());
+            !named.any(|name| attributes.contains(name))
+        };
+        if attributes.is_some_and(lacks_all) {
+            return Err(document.error(
+                name.span(),
+                &format!("the source `{source}` has no such attribute, so nobody of it is joined"),
+                "where the sources name it differently, write a template that takes either, as \
+                 in \"{{ employeeNumber or employeeId }}\"",
             ));
         }
     }

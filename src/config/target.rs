@@ -23,7 +23,7 @@ use super::secret::RawAuth;
 use super::sources::{self, OneOrMany};
 use super::{ConfigError, Endpoint, TargetConfig, digest, schedule};
 use crate::cycle::{Target, sandbox_folder};
-use crate::mapping::expand_key;
+use crate::mapping::{Expression, expand_key};
 use crate::plan::rules::{AdoptInactive, Rules, Stale};
 use crate::scim::path::AttributePath;
 use crate::template::Language;
@@ -63,7 +63,7 @@ pub(super) struct RawTarget {
     adopt_inactive: Option<RawAdoptInactive>,
     delete_after: Option<Spanned<IgnoredAny>>,
     forget_after: Option<Spanned<IgnoredAny>>,
-    join_key: Option<Spanned<IgnoredAny>>,
+    join_key: Option<Spanned<String>>,
     drift: Option<RawDrift>,
     #[serde(default)]
     scope: RawScope,
@@ -136,6 +136,17 @@ impl RawTarget {
                 name: rehire_key.clone(),
             });
         }
+        let joined = self
+            .join_key
+            .map(|key| {
+                if sources.len() == 1 {
+                    let problem = "`join_key` joins nobody: the target has one source";
+                    warnings.push(document.warning(key.span(), problem));
+                }
+                check_join_key(&key, around.language, document)
+            })
+            .transpose()?;
+        let (join_key, joined_by) = joined.unzip();
         let groups = self.groups.check(document)?;
         if let Some(group_by) = groups.group_by {
             written.push(Written {
@@ -155,6 +166,7 @@ impl RawTarget {
             },
             protect: check_protect(self.protect, document)?,
             rehire_key: check_rehire_key(self.rehire_key, document)?,
+            join_key,
             take_over: self.take_over.unwrap_or(false),
             drift: drift::check(self.drift, document)?,
             groups: groups.rules,
@@ -255,6 +267,7 @@ impl RawTarget {
                 timeout,
                 schedule,
                 written,
+                joined_by: joined_by.unwrap_or_default(),
             },
             shared,
             place,
@@ -269,11 +282,6 @@ impl RawTarget {
                 "people who are gone are deactivated and never deleted",
             ),
             ("forget_after", &self.forget_after, "links are kept"),
-            (
-                "join_key",
-                &self.join_key,
-                "records of two sources that claim one resource are held",
-            ),
         ];
         refuse_first(&later, document)
     }
@@ -371,4 +379,21 @@ fn check_rehire_key(
         )),
         key => Ok(key.map(Spanned::into_inner)),
     }
+}
+
+/// An attribute's name or a template, as in the mapping.
+fn check_join_key(
+    key: &Spanned<String>,
+    language: &Language,
+    document: &Arc<Document>,
+) -> Result<(Expression, Vec<Written>), ConfigError> {
+    let expression = Expression::parse(key.get_ref(), "join_key", language).map_err(|error| {
+        let span = match error.place {
+            Some(place) => document.inside(key.span(), place),
+            None => key.span(),
+        };
+        mapping::refuse(document, span, &error.problem)
+    })?;
+    let written = Written::all_of(&expression, key.span(), document);
+    Ok((expression, written))
 }

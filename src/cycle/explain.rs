@@ -46,6 +46,8 @@ pub struct Explained {
     /// What the source says, as this target sees it; `None` when the source does not know
     /// them (any more) and there is no link either.
     pub standing: Option<Standing>,
+    /// Records of other sources that are the same person (`join_key`).
+    pub joined: Vec<RecordKey>,
     /// Whether the scope has them.
     pub verdict: Verdict,
     /// Each configured scope group; empty when everyone is in scope.
@@ -148,10 +150,7 @@ fn explain_from(
     let state = known.progress();
     let resettled = state.settings_digest != target.settings_digest;
     let one = select_one(&known, readings, target, record, resettled, now)?;
-    let row = match readings.view(&record.source) {
-        Some(view) => view.row(record.kind, &record.id)?,
-        None => None,
-    };
+    let record = &one.record.clone();
     let candidate = one.selection.people.get(record).cloned();
     let desired = candidate.as_ref().and_then(|it| it.desired.clone());
     let link = candidate.as_ref().and_then(|it| it.link.clone());
@@ -172,10 +171,13 @@ fn explain_from(
         standing: candidate.as_ref().map(|it| it.standing.clone()),
         verdict: one.verdict.clone(),
         scope: one.scope.clone(),
-        mapped: row
+        joined: candidate
             .as_ref()
-            .filter(|_| candidate.is_some())
-            .map_or_else(Vec::new, |row| mapped(target, record, &row.attributes)),
+            .map_or_else(Vec::new, |it| it.joined.clone()),
+        mapped: match &one.attributes {
+            Some(attributes) if candidate.is_some() => mapped(target, record, attributes),
+            _ => Vec::new(),
+        },
         mapping_error: desired.as_ref().and_then(|it| it.as_ref().err().cloned()),
         intent: candidate.as_ref().and_then(|it| it.intent.clone()),
         open: known.open()?.remove(record),

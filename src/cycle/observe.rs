@@ -13,6 +13,7 @@ use super::select::Selection;
 use super::{Progress, Target};
 use crate::apply::report::{Failure, FailureKind};
 use crate::plan::input::{Candidate, Observed};
+use crate::plan::joined::Joined;
 use crate::plan::matching::{key_values, keys_for};
 use crate::plan::waiting_for_others;
 use crate::scim::message::Capabilities;
@@ -107,7 +108,8 @@ impl Observer<'_> {
                 .await?
         {
             return Ok((
-                self.describe(kind, found, false).map_err(failed)?,
+                self.describe(kind, found, false, &selection.joined)
+                    .map_err(failed)?,
                 None,
                 None,
             ));
@@ -119,7 +121,8 @@ impl Observer<'_> {
             Ok(listing) => {
                 let count = listing.resources.len() as u64;
                 let listing = self.confirm_missing(kind, listing, selection).await?;
-                let observed = self.describe(kind, listing, true).map_err(failed)?;
+                let observed = self.describe(kind, listing, true, &selection.joined);
+                let observed = observed.map_err(failed)?;
                 Ok((observed, Some(count), None))
             }
             Err(error @ TargetError::Partial { .. }) => {
@@ -166,7 +169,8 @@ impl Observer<'_> {
                     _ => false,
                 };
                 let doubt = candidate.intent.is_some() && !candidate.standing.is_unknown();
-                let entitled = candidate.standing.is_entitled() && complete;
+                let contested = candidate.contested.is_some();
+                let entitled = candidate.standing.is_entitled() && complete && !contested;
                 candidate.due && !linked && (entitled || doubt) && !waiting.contains_key(*record)
             })
             .map(|(record, _)| record.clone())
@@ -285,6 +289,7 @@ impl Observer<'_> {
         kind: Kind,
         listing: Listing,
         complete: bool,
+        joined: &Joined,
     ) -> Result<Observed, SnapshotError> {
         let mut observed = Observed {
             complete,
@@ -298,7 +303,8 @@ impl Observer<'_> {
                 if let Some(external_id) = external_id.and_then(|value| value.as_str())
                     && let Some(record) = self.record_named(kind, external_id)?
                 {
-                    observed.external_owners.insert(id.clone(), record);
+                    let speaker = joined.speaker(&record).clone();
+                    observed.external_owners.insert(id.clone(), speaker);
                 }
             }
             observed.resources.insert(id, listed);

@@ -112,8 +112,14 @@ pub(super) struct Parts {
     pub(super) complete: bool,
 }
 
-/// The mirror generation of every source of a target that could be read.
+/// The mirror generation of every source of a target that could be read. Where people are
+/// joined, what one source says may not have counted for the sake of another that could not be
+/// read: then all of it is news again in the next cycle.
 pub(super) fn generations(readings: &Readings, target: &Target) -> BTreeMap<String, u64> {
+    let failed = |source: &String| readings.failures().contains_key(source);
+    if target.rules.join_key.is_some() && target.sources.iter().any(failed) {
+        return BTreeMap::new();
+    }
     target
         .sources
         .iter()

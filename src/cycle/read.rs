@@ -10,6 +10,7 @@ use provisor_connectors::{Batch, Change, Cursor, Kind, ReadRequest, Source};
 
 use super::{Progress, Target};
 use crate::apply::report::{Failure, FailureKind};
+use crate::mapping::Expression;
 use crate::snapshot::{Stage, Staged, Store, View};
 
 /// What reading the sources came to, staged and not yet published.
@@ -139,6 +140,8 @@ fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
         }
         names.extend(target.scope.attributes());
         names.extend(target.rules.rehire_key.clone());
+        let join_key = target.rules.join_key.iter();
+        names.extend(join_key.flat_map(Expression::attributes).map(str::to_owned));
         let group_by = target.rules.groups.group_by.as_ref();
         names.extend(group_by.map(|group_by| group_by.attribute.clone()));
     }

@@ -7,19 +7,21 @@
 mod groups;
 mod made;
 pub(super) mod one;
+mod person;
 mod references;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{Kind, Lifecycle, RecordKey, SourceId, Value};
+use provisor_connectors::{Kind, RecordKey, SourceId, Value};
 
 use super::Target;
 use super::closing::LONGEST_DELAY;
 use super::known::Known;
 use super::read::Readings;
 use crate::plan::input::{Candidate, GroupCandidate, Standing};
+use crate::plan::joined::Joined;
 use crate::plan::matching::{key_values, keys_for};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -40,6 +42,8 @@ pub(super) struct Selection {
     pub(super) pins: BTreeMap<String, RecordKey>,
     /// Open rows of records that are neither in a source nor linked any more.
     pub(super) forgotten: BTreeSet<RecordKey>,
+    /// Who is one person in several sources. Of each, one record is among the people.
+    pub(super) joined: Joined,
 }
 
 impl Selection {
@@ -73,8 +77,13 @@ pub(super) fn select(
     now: DateTime<Utc>,
 ) -> Result<Selection, SnapshotError> {
     let mut selector = Selector::new(known, readings, target, everything, full, now)?;
+    let mut changed = selector.changed(everything)?;
+    if !changed.is_empty() && target.rules.join_key.is_some() {
+        selector.join_people()?;
+        // Who is one person with whom may change with any value, on both sides.
+        changed = selector.changed(true)?;
+    }
     selector.resolve_scope()?;
-    let changed = selector.changed()?;
     selector.take_people(
         changed
             .iter()
@@ -90,6 +99,24 @@ pub(super) fn select(
     selector.take_groups(groups)?;
     selector.forget();
     Ok(selector.selection)
+}
+
+/// Who is one person in several sources, at one target.
+pub(super) fn join(
+    known: &Known,
+    readings: &Readings,
+    target: &Target,
+) -> Result<Joined, SnapshotError> {
+    let mut selector = Selector::new(
+        known,
+        readings,
+        target,
+        false,
+        false,
+        DateTime::<Utc>::MIN_UTC,
+    )?;
+    selector.join_people()?;
+    Ok(selector.selection.joined)
 }
 
 struct Selector<'a> {
@@ -162,7 +189,7 @@ impl Selector<'_> {
     }
 
     /// Keys of everything to look at, before what it touches.
-    fn changed(&self) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+    fn changed(&self, everything: bool) -> Result<BTreeSet<RecordKey>, SnapshotError> {
         let mut changed: BTreeSet<RecordKey> = BTreeSet::new();
         let open = self.open.iter();
         changed.extend(
@@ -170,7 +197,7 @@ impl Selector<'_> {
                 .map(|(key, _)| key.clone()),
         );
         changed.extend(self.intents.keys().cloned());
-        if self.everything {
+        if everything {
             for view in self.views() {
                 for kind in Kind::ALL {
                     for row in view.rows(kind) {
@@ -218,7 +245,7 @@ impl Selector<'_> {
     fn take_people(&mut self, mut keys: BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
         while !keys.is_empty() {
             let mut owners = BTreeSet::new();
-            for record in std::mem::take(&mut keys) {
+            for record in self.selection.joined.speakers(&keys) {
                 let Some(candidate) = self.candidate(&record)? else {
                     continue;
                 };
@@ -226,8 +253,8 @@ impl Selector<'_> {
                 owners.extend(self.reports(&record, &candidate)?);
                 self.selection.people.insert(record, candidate);
             }
-            owners.retain(|owner| !self.selection.people.contains_key(owner));
-            keys = owners;
+            keys = self.selection.joined.speakers(&owners);
+            keys.retain(|owner| !self.selection.people.contains_key(owner));
         }
         Ok(())
     }
@@ -283,49 +310,46 @@ impl Selector<'_> {
     fn candidate(&self, record: &RecordKey) -> Result<Option<Candidate>, SnapshotError> {
         let link = self.known.link(record)?;
         let intent = self.intents.get(record).cloned();
-        let row = match self.view(&record.source) {
-            Some(view) => view.row(record.kind, &record.id)?,
-            None => None,
-        };
-        let unreadable = self.unreadable(&record.source);
-        let gone = row.as_ref().is_none_or(|row| row.gone_since.is_some());
-        if link.is_none() && intent.is_none() && gone {
+        let said = self.said_of(record)?;
+        if link.is_none() && intent.is_none() && said.gone {
             return Ok(None);
         }
-        let attributes = row.as_ref().map(|row| &row.attributes);
-        let mut desired = attributes.filter(|_| !gone).map(|attributes| {
+        let mut desired = said.living_attributes().map(|attributes| {
             self.target
                 .mapping
                 .apply(record.kind, &record.id, attributes)
         });
-        let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
         let verdict = match record.kind {
-            Kind::User => self.judge(record, attributes.filter(|_| !gone)),
+            Kind::User => self.judge_said(record, &said),
             Kind::Group => self.judge_pushed(record, &desired, link.as_ref()),
         };
-        let rehire_key = self
-            .target
-            .rules
-            .rehire_key
-            .as_ref()
-            .and_then(|name| attributes?.values(name).first().map(Value::to_string));
+        let rehire_key = self.target.rules.rehire_key.as_ref().and_then(|name| {
+            let attributes = said.attributes.as_ref()?;
+            attributes.values(name).first().map(Value::to_string)
+        });
         let open = self.open.get(record);
-        let news = row.as_ref().is_some_and(|row| self.is_new(record, row));
         let due = self.is_due(record);
         let manager = match &mut desired {
-            Some(Ok(desired)) if record.kind == Kind::User => self.take_manager(record, desired)?,
+            Some(Ok(desired)) if record.kind == Kind::User => {
+                self.take_manager(record, &said, desired)?
+            }
             _ => None,
         };
+        let unreadable = said.unreadable.as_deref();
+        let joined = &self.selection.joined;
+        let others = joined.records(record).iter().filter(|it| *it != record);
         Ok(Some(Candidate {
-            standing: Standing::settle(lifecycle, gone, unreadable.as_deref(), verdict),
+            standing: Standing::settle(said.lifecycle, said.gone, unreadable, verdict),
             desired: self.renamed(record, desired),
             link,
             missing: false,
             intent,
-            due: unreadable.is_none() && (due || news),
+            due: unreadable.is_none() && (due || said.news),
             suspended: open.is_some_and(|open| open.why == SUSPENDED),
             rehire_key,
             manager,
+            joined: others.cloned().collect(),
+            contested: joined.contested(record).map(str::to_owned),
         }))
     }
 

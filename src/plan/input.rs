@@ -66,6 +66,10 @@ pub struct Candidate {
     pub rehire_key: Option<String>,
     /// Whom the source names as the manager; not in `desired`, which holds plain values.
     pub manager: Option<Referenced>,
+    /// Records of other sources that are the same person.
+    pub joined: Vec<RecordKey>,
+    /// Why nobody can tell which person this is (`join_key`): it waits.
+    pub contested: Option<String>,
 }
 
 /// Somebody whom a record refers to.
@@ -101,8 +105,17 @@ pub struct OwnedEdge {
     pub record: Option<RecordKey>,
     /// The scope of the person, or what becomes of the group, cannot be told: the edge stays.
     pub unknown: bool,
-    /// The member is protected: the edge stays. The name they go by.
-    pub protected: Option<String>,
+    /// The member is protected: the edge stays.
+    pub protected: Option<ProtectedMember>,
+}
+
+/// Whose membership `protect` keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtectedMember {
+    /// For people who read: the userName or displayName.
+    pub name: String,
+    /// The key by which `protect` names them.
+    pub key: String,
 }
 
 /// What was seen of one endpoint.

@@ -182,7 +182,7 @@ fn stays(input: &Input<'_>, candidate: &Candidate) -> bool {
     };
     let link = candidate.standing_link();
     let suspended = link.is_some_and(|link| is_suspended(input, candidate, link));
-    !candidate.due || incomplete || suspended
+    !candidate.due || incomplete || suspended || candidate.contested.is_some()
 }
 
 /// What this plan makes of a linked record that is entitled, where it does not wait.

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use provisor_connectors::RecordKey;
+
 use super::action::Subject;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, read_emails, read_path};
@@ -31,6 +33,13 @@ pub fn protected_by(
     }
     keys.into_iter()
         .find(|key| protect.contains(&key.to_lowercase()))
+}
+
+/// The source id by which `protect` names a person of whom several sources have a record.
+pub fn record_protected_by(records: &[RecordKey], protect: &BTreeSet<String>) -> Option<String> {
+    let ids = records.iter().map(|record| record.id.as_str());
+    let mut named = ids.filter(|id| protect.contains(&id.to_lowercase()));
+    named.next().map(str::to_owned)
 }
 
 /// Like [`protected_by`], for something that is linked: its foreign externalId names it too.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::action::Limit;
+use crate::mapping::Expression;
 use crate::scim::path::AttributePath;
 
 /// What to do where the source, the links and the target disagree.
@@ -20,6 +21,8 @@ pub struct Rules {
     pub protect: BTreeSet<String>,
     /// The source attribute that proves a rehire.
     pub rehire_key: Option<String>,
+    /// What joins people of several sources who are one person, by order of the sources.
+    pub join_key: Option<Expression>,
     /// Overwrite a foreign externalId.
     pub take_over: bool,
     /// What to do where the target shows something else than it acknowledged.

@@ -5,6 +5,7 @@ mod drift;
 mod group_options;
 mod groups;
 mod guard;
+mod joined;
 mod properties;
 mod references;
 mod releases;

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod crash;
+mod documentation;
 mod scenarios;
 mod support;
 mod third_party;

@@ -133,6 +133,11 @@ scenarios! {
     template_types
     throttled
     token_refused
+    two_sources_collide
+    two_sources_join_contested
+    two_sources_join_source_fails
+    two_sources_joined
+    two_sources_joined_references
     two_targets_one_source
     undeclared_name_hint
     unknown_member

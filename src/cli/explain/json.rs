@@ -1,5 +1,6 @@
 //! An explained person as one document. Every key is always present.
 
+use provisor_connectors::RecordKey;
 use serde_json::{Value, json};
 
 use super::super::history::Shown;
@@ -52,6 +53,10 @@ pub(super) fn nobody(search: &Search) -> String {
     }))
 }
 
+fn record_key(record: &RecordKey) -> Value {
+    json!({ "source": record.source, "source_id": record.id })
+}
+
 fn print(document: &Value) -> String {
     let text = serde_json::to_string_pretty(document).expect("the document has only text keys");
     format!("{text}\n")
@@ -62,6 +67,7 @@ fn target(at: &AtTarget<'_>) -> Value {
         target,
         last_cycle,
         standing,
+        joined,
         verdict,
         scope,
         mapped,
@@ -103,6 +109,7 @@ fn target(at: &AtTarget<'_>) -> Value {
         "target": target,
         "enabled": at.config.enabled,
         "last_cycle": last_cycle,
+        "joined": joined.iter().map(record_key).collect::<Vec<_>>(),
         "scope": {
             "verdict": verdict,
             "why": unknown,

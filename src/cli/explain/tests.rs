@@ -36,6 +36,7 @@ fn config(folder: &Path) -> Config {
 
 fn explained() -> Explained {
     Explained {
+        joined: Vec::new(),
         target: "demo".to_owned(),
         last_cycle: None,
         standing: Some(Standing::OutOfScope),

@@ -105,6 +105,10 @@ pub(in crate::cli) fn steps(
 }
 
 fn judged(block: &mut Block, explained: &Explained) {
+    for other in &explained.joined {
+        let line = format!("with {}/{} (`join_key`)", other.source, other.id);
+        block.line("joined", &line);
+    }
     for line in scope_lines(&explained.verdict, &explained.scope) {
         block.line("scope", &line);
     }

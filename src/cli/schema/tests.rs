@@ -7,6 +7,7 @@ use jsonschema::Validator;
 
 use super::*;
 use crate::config::{Config, ConfigError};
+use crate::plan::action::Limit;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
@@ -66,6 +67,19 @@ fn the_example_is_right_with_all_that_is_switched_off_in_it() {
     }
 }
 
+#[test]
+fn editors_show_the_description_that_stands_beside_a_reference() {
+    let schema = schema();
+    let timeout = &schema["definitions"]["target"]["properties"]["timeout"];
+    let written = &written()["definitions"]["target"]["properties"]["timeout"];
+    assert!(written["$ref"].is_string() && timeout["$ref"].is_null());
+    assert_eq!(timeout["description"], written["description"]);
+    assert_eq!(
+        timeout["pattern"],
+        schema["definitions"]["duration"]["pattern"]
+    );
+}
+
 /// `PLAIN` with a line more in one of its tables (or a further table), and whether one of
 /// its own lines is left out for it.
 fn mistaken(table: &str, line: &str, without: &str) -> String {
@@ -92,11 +106,19 @@ fn what_the_parser_refuses_the_schema_underlines() {
         ("", "stat_dir = \"x\"", ""),
         ("", "state_dir = \"\"", ""),
         ("", "audit_values = \"yes\"", ""),
+        ("", "state_dir = 7", ""),
+        ("", "lookups = \"tables\"", ""),
+        ("[lookups.teams]", "Sales = 7", ""),
+        ("[lookups.\"my teams\"]", "Sales = \"7\"", ""),
         (csv, "gruops = \"groups.csv\"", ""),
         (csv, "separator = \";;\"", ""),
         (csv, "groups = \"g.csv\"\ngroup_column = \"team\"", ""),
         (csv, "final_newline = \"never\"", ""),
         (csv, "", "users"),
+        (csv, "users = 7", "users"),
+        (csv, "delimiter = \"\"", ""),
+        (csv, "multi_valued = \"aliases\"", ""),
+        ("[sources.staff.cvs]", "users = \"people.csv\"", ""),
         ("[sources.\"my staff\".csv]", "users = \"people.csv\"", ""),
         ("[sources.other.cvs]", "users = \"people.csv\"", ""),
         (demo, "stale = \"delete\"", ""),
@@ -105,6 +127,14 @@ fn what_the_parser_refuses_the_schema_underlines() {
         (demo, "drift = \"report\"", ""),
         (demo, "drift = { title = \"report\" }", ""),
         (demo, "drift = { active = \"leave\" }", ""),
+        (demo, "timeout = \"30\"", ""),
+        (demo, "adopt_inactive = \"list\"", ""),
+        (demo, "take_over = \"yes\"", ""),
+        (demo, "rehire_key = \"\"", ""),
+        (demo, "keep_when_empty = true", ""),
+        (demo, "match = [\"userName\", \"userName\"]", ""),
+        (demo, "tenant = \"acme\"", ""),
+        (demo, "", "source"),
         (demo, "base_url = \"https://app.example.com\"", ""),
         (demo, "protect = \"boss@example.com\"", ""),
         (demo, "protect = [\" \"]", ""),
@@ -126,9 +156,35 @@ fn what_the_parser_refuses_the_schema_underlines() {
         (app, "auth = { bearer = { env = \"A B\" } }", "auth"),
         (app, "auth = { basic = { username = \"x\" } }", "auth"),
         (app, "auth = {}", "auth"),
+        (app, "auth = { token = { env = \"A\" } }", "auth"),
+        (
+            app,
+            "auth = { bearer = { env = \"A\" }, header = { name = \"X\", value = { env = \"A\" } } }",
+            "auth",
+        ),
+        (
+            app,
+            "auth = { basic = { username = \"x\", password = \"s3cret\" } }",
+            "auth",
+        ),
+        (
+            app,
+            "auth = { header = { name = \"X-Key\", value = \"s3cret\" } }",
+            "auth",
+        ),
+        (app, "source = [\"staff\", \"staff\"]", "source"),
+        (
+            app,
+            "base_url = \"https://me:s3cret@app.example.com\"",
+            "base_url",
+        ),
+        (app, "proxy = \"http://me:s3cret@proxy.example.com\"", ""),
         ("[targets.demo.scope]", "groups = []", ""),
         ("[targets.demo.scope]", "group = [\"x\"]", ""),
+        ("[targets.demo.scope]", "when = true", ""),
+        ("[targets.demo.scope]", "when = \"\"", ""),
         ("[targets.demo.mapping]", "title = true", ""),
+        ("[targets.demo.mapping]", "title = \"\"", ""),
         (
             "[targets.demo.mapping]",
             "name.givenName = \"givenName\"",
@@ -136,12 +192,24 @@ fn what_the_parser_refuses_the_schema_underlines() {
         ),
         ("[targets.demo.groups]", "push = \"*\"", ""),
         ("[targets.demo.groups]", "when_gone = \"drop\"", ""),
+        ("[targets.demo.groups]", "nested = true", ""),
+        ("[targets.demo.groups]", "members_per_request = 0", ""),
+        ("[targets.demo.groups.rename]", "Sales = 7", ""),
         ("[targets.demo.limits]", "deactivation = 5", ""),
+        ("[targets.demo.limits]", "deactivations = \"10\"", ""),
+        ("[targets.demo.limits]", "deactivations = \"ten %\"", ""),
+        (
+            "[targets.demo.limits]",
+            "deactivations = { shares = \"1%\" }",
+            "",
+        ),
         ("[targets.demo.limits]", "deactivations = \"110%\"", ""),
         ("[targets.demo.limits]", "deactivations = 0.1", ""),
         ("[targets.demo.limits]", "deactivations = -1", ""),
         ("[targets.demo.limits]", "deactivations = {}", ""),
         ("[targets.demo.pace]", "requests_per_second = 0", ""),
+        ("[targets.demo.pace]", "requests_per_second = \"10\"", ""),
+        ("[targets.demo.pace]", "concurrency = 0", ""),
         ("[targets.demo.pace]", "concurrency = 65", ""),
     ];
     let validator = validator();
@@ -192,4 +260,17 @@ fn the_schema_has_every_key_that_there_is_and_no_other() {
             .collect();
         assert_eq!(described, keys_of(table), "{table}");
     }
+}
+
+#[test]
+fn the_schema_has_every_limit() {
+    let schema = schema();
+    let limits = &schema["definitions"]["target"]["properties"]["limits"]["properties"];
+    let described: BTreeSet<&str> = limits
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(described, Limit::ALL.map(Limit::name).into());
 }

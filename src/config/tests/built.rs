@@ -235,6 +235,39 @@ fn attribute_names_that_no_source_has_are_pointed_at() {
 }
 
 #[test]
+fn every_source_must_have_what_joins_its_people() {
+    let text = "[sources.hr.csv]\nusers = \"hr.csv\"\n[targets.demo]\npreset = \"sandbox\"\n\
+                source = [\"hr\", \"staff\"]\njoin_key = \"{{ badge or number }}\"";
+    let config = load(text).unwrap();
+    let target = &config.targets["demo"];
+    let both = |staff: &[&str]| {
+        let mut facts = facts(staff);
+        facts.insert("hr".to_owned(), self::facts(&["badge"])["staff"].clone());
+        facts
+    };
+    check_names(target, &both(&["number", "mail"])).unwrap();
+    check_names(target, &facts(&["number"])).unwrap();
+
+    let error = check_names(target, &both(&["mail", "numbr"])).unwrap_err();
+    assert_eq!((error.line, error.column), (Some(8), Some(25)), "{error}");
+    assert!(error.message.contains("attribute `number`"), "{error}");
+    let error = check_names(
+        target,
+        &both(&["mail", "number"])
+            .into_iter()
+            .map(|(source, mut facts)| {
+                if source == "hr" {
+                    facts.attributes =
+                        BTreeMap::from([(Kind::User, BTreeSet::from(["number".to_owned()]))]);
+                }
+                (source, facts)
+            })
+            .collect(),
+    );
+    assert!(error.is_err(), "`badge` is of no source");
+}
+
+#[test]
 fn names_in_templates_and_conditions_are_pointed_at() {
     let names = ["mail", "givenName", "sn", "msDS-x"];
     let table = [

@@ -75,7 +75,6 @@ fn the_example_has_every_setting_there_is() {
             let later = [
                 "delete_after",
                 "forget_after",
-                "join_key",
                 "assigned_to",
                 "ou",
                 "filter",

@@ -131,6 +131,7 @@ fn mistakes_in_a_target_are_pointed_at() {
             &["cannot be mapped", "\"externalId\""],
         ),
         ("rehire_key = \"\"", 6, 14, &["employeeNumber"]),
+        ("join_key = \" \"", 6, 12, &["attribute name is missing"]),
         (
             "keep_when_empty = [\"titel\"]",
             6,
@@ -390,7 +391,6 @@ fn settings_of_later_versions_are_refused_and_never_ignored() {
     let table = [
         ("delete_after = \"30d\"", 6, 16),
         ("forget_after = \"30d\"", 6, 16),
-        ("join_key = \"mail\"", 6, 12),
         ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
         ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
         ("[targets.demo.scope]\nfilter = \"(x=y)\"", 7, 10),

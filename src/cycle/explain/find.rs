@@ -9,6 +9,8 @@ use crate::apply::report::Failure;
 use crate::cycle::Target;
 use crate::cycle::known::Known;
 use crate::cycle::read::{Readings, failed};
+use crate::cycle::select;
+use crate::plan::joined::Joined;
 use crate::plan::matching::key_values;
 use crate::scim::path::{AttributePath, Selector};
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -80,7 +82,25 @@ fn search(
     if !search.found.is_empty() {
         search.near.clear();
     }
+    if search.found.len() > 1 {
+        for target in targets.iter().filter(|it| it.rules.join_key.is_some()) {
+            let known = Known::new(store.target(&target.name), &target.fingerprint)?;
+            let joined = select::join(&known, readings, target)?;
+            join_found(&mut search, &joined);
+        }
+    }
     Ok(search)
+}
+
+/// Several records that are one person at a target are found as one.
+fn join_found(search: &mut Search, joined: &Joined) {
+    let speakers = joined.speakers(search.found.keys());
+    if let (1, Some(speaker)) = (speakers.len(), speakers.into_iter().next()) {
+        let found = std::mem::take(&mut search.found);
+        let name = found.get(&speaker).or_else(|| found.values().next());
+        let name = name.cloned().unwrap_or_else(|| speaker.id.to_string());
+        search.found.insert(speaker, name);
+    }
 }
 
 /// Records whose links carry the key: people whom the source may have forgotten.

@@ -7,7 +7,7 @@ use provisor_connectors::{Kind, RecordKey};
 use super::made::is_made;
 use super::{Selector, key};
 use crate::mapping::MappingError;
-use crate::plan::input::{Candidate, GroupCandidate, OwnedEdge, Standing};
+use crate::plan::input::{Candidate, GroupCandidate, OwnedEdge, ProtectedMember, Standing};
 use crate::plan::rules::Nested;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
@@ -50,11 +50,7 @@ impl Selector<'_> {
         if self.open.contains_key(record) {
             return Ok(true);
         }
-        let Some(view) = self.view(&record.source) else {
-            return Ok(false);
-        };
-        let row = view.row(Kind::User, &record.id)?;
-        Ok(row.is_some_and(|row| self.is_new(record, &row)))
+        Ok(self.said_of(record)?.news)
     }
 
     /// Judges groups, and then whoever owns a name that one of them wants.
@@ -202,6 +198,7 @@ impl Selector<'_> {
         let complete = row.is_some_and(|row| row.members_known);
         let members = view.members(&group.id)?.into_iter();
         let members = members.map(|member| key(view, member.kind, member.id));
+        let members = members.map(|member| self.selection.joined.speaker(&member).clone());
         // No group can be a member of itself.
         Ok((members.filter(|member| member != group).collect(), complete))
     }
@@ -230,12 +227,8 @@ impl Selector<'_> {
 
     /// Whether a person is in the source and in scope.
     pub(super) fn is_in_scope(&self, person: &RecordKey) -> Result<bool, SnapshotError> {
-        let Some(view) = self.view(&person.source) else {
-            return Ok(false);
-        };
-        let row = view.row(Kind::User, &person.id)?;
-        let living = row.filter(|row| row.gone_since.is_none());
-        Ok(living.is_some_and(|row| self.judge(person, Some(&row.attributes)) == Verdict::In))
+        let said = self.said_of(person)?;
+        Ok(!said.gone && self.judge_said(person, &said) == Verdict::In)
     }
 
     pub(super) fn owned_edges(
@@ -255,15 +248,14 @@ impl Selector<'_> {
                 protected: None,
             };
             if let Some(record) = record {
-                edge.unknown = self.unreadable(&record.source).is_some()
-                    || match record.kind {
-                        Kind::User => {
-                            matches!(self.judge_unread(&record)?, Verdict::Unknown(_))
-                        }
-                        Kind::Group => self
-                            .candidate(&record)?
-                            .is_some_and(|group| group.standing.is_unknown()),
-                    };
+                edge.unknown = match record.kind {
+                    Kind::User => self.doubt(&record)?.is_some(),
+                    Kind::Group => {
+                        let group = self.candidate(&record)?;
+                        self.unreadable(&record.source).is_some()
+                            || group.is_some_and(|group| group.standing.is_unknown())
+                    }
+                };
                 edge.protected = self.protected(&record, &resource)?;
             }
             owned.insert(resource, edge);
@@ -275,7 +267,7 @@ impl Selector<'_> {
         &self,
         record: &RecordKey,
         resource: &ResourceId,
-    ) -> Result<Option<String>, SnapshotError> {
+    ) -> Result<Option<ProtectedMember>, SnapshotError> {
         let protect = &self.target.rules.protect;
         if protect.is_empty() {
             return Ok(None);
@@ -296,6 +288,10 @@ impl Selector<'_> {
                 .unwrap_or_default()
                 .to_owned(),
         };
-        Ok(crate::plan::link_protected_by(&subject, &link, protect))
+        let others = self.selection.joined.records(record);
+        let key = crate::plan::link_protected_by(&subject, &link, protect)
+            .or_else(|| crate::plan::record_protected_by(others, protect));
+        let name = subject.name;
+        Ok(key.map(|key| ProtectedMember { name, key }))
     }
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Attributes, Kind, Lifecycle, RecordKey, SourceId, Value};
 
+use super::person::Said;
 use super::{Selector, key};
 use crate::mapping::MappingError;
 use crate::plan::input::{Candidate, Standing};
 use crate::scim::resource::AttributeMap;
 use crate::scope::Verdict;
-use crate::snapshot::{MirrorRow, SnapshotError};
+use crate::snapshot::SnapshotError;
 
 /// What the source ids of all made groups begin with: `group_by:department=Sales`, and
 /// `group_by:department` for those without a value.
@@ -79,6 +80,8 @@ impl Selector<'_> {
                 suspended: false,
                 rehire_key: None,
                 manager: None,
+                joined: Vec::new(),
+                contested: None,
             };
             let members = match group.standing {
                 Standing::Entitled => people,
@@ -96,13 +99,8 @@ impl Selector<'_> {
     ) -> Result<BTreeMap<RecordKey, Gathering>, SnapshotError> {
         let mut gathered = BTreeMap::new();
         for (record, person) in &self.selection.people {
-            let Some(view) = self.view(&record.source) else {
-                continue;
-            };
-            let Some(row) = view.row(Kind::User, &record.id)? else {
-                continue;
-            };
-            let belongs = self.gather(&mut gathered, record, &row);
+            let said = self.said_of(record)?;
+            let belongs = self.gather(&mut gathered, record, &said);
             if !belongs.is_empty() && self.may_move(record, person)? {
                 touched.extend(belongs);
             }
@@ -117,9 +115,11 @@ impl Selector<'_> {
         }
         for view in self.views() {
             for row in view.rows(Kind::User) {
-                let row = row?;
-                let record = key(view, Kind::User, row.id.clone());
-                self.gather(&mut gathered, &record, &row);
+                let record = key(view, Kind::User, row?.id);
+                if self.selection.joined.speaker(&record) == &record {
+                    let said = self.said_of(&record)?;
+                    self.gather(&mut gathered, &record, &said);
+                }
             }
         }
         Ok(gathered)
@@ -130,20 +130,20 @@ impl Selector<'_> {
         &self,
         gathered: &mut BTreeMap<RecordKey, Gathering>,
         record: &RecordKey,
-        row: &MirrorRow,
+        said: &Said,
     ) -> BTreeSet<RecordKey> {
-        let unknown = self.unreadable(&record.source).is_some();
-        if unknown
-            || row.gone_since.is_some()
-            || self.judge(record, Some(&row.attributes)) != Verdict::In
-        {
+        let attributes = match said.living_attributes() {
+            Some(attributes) if said.unreadable.is_none() => attributes,
+            _ => return BTreeSet::new(),
+        };
+        if self.judge_said(record, said) != Verdict::In {
             return BTreeSet::new();
         }
-        let belongs = self.made_groups_of(&row.attributes);
+        let belongs = self.made_groups_of(attributes);
         for group in &belongs {
             let gathering: &mut Gathering = gathered.entry(group.clone()).or_default();
             gathering.people.insert(record.clone());
-            gathering.wanted |= row.lifecycle == Lifecycle::Active;
+            gathering.wanted |= said.lifecycle == Lifecycle::Active;
         }
         belongs
     }

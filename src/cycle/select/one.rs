@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{Kind, MemberKey, RecordKey, SourceId};
+use provisor_connectors::{Attributes, Kind, MemberKey, RecordKey, SourceId};
 
 use super::{Selection, Selector, key};
 use crate::cycle::Target;
@@ -19,6 +19,11 @@ use crate::snapshot::SnapshotError;
 
 /// What there is to know about one person at one target.
 pub(in crate::cycle) struct One {
+    /// The record that speaks for them: the one that was asked for, or, where several sources
+    /// have them, another.
+    pub(in crate::cycle) record: RecordKey,
+    /// What the sources say of them; `None` when none ever did.
+    pub(in crate::cycle) attributes: Option<Attributes>,
     pub(in crate::cycle) selection: Selection,
     /// Whether the scope has them.
     pub(in crate::cycle) verdict: Verdict,
@@ -39,8 +44,11 @@ pub(in crate::cycle) fn select_one(
     now: DateTime<Utc>,
 ) -> Result<One, SnapshotError> {
     let mut selector = Selector::new(known, readings, target, everything, false, now)?;
+    selector.join_people()?;
     selector.resolve_scope()?;
-    let verdict = selector.judge_unread(record)?;
+    let record = &selector.selection.joined.speaker(record).clone();
+    let said = selector.said_of(record)?;
+    let verdict = selector.judge_said(record, &said);
     let scope = selector.scope_reasons(record)?;
     selector.take_people(BTreeSet::from([record.clone()]))?;
     for (other, candidate) in &mut selector.selection.people {
@@ -71,6 +79,8 @@ pub(in crate::cycle) fn select_one(
     let mut selection = selector.selection;
     selection.groups.retain(|_, group| narrow(group, record));
     Ok(One {
+        record: record.clone(),
+        attributes: said.attributes,
         selection,
         verdict,
         scope,
@@ -144,9 +154,11 @@ impl Selector<'_> {
     /// The names of the groups from `group` down to the one that has the record as a direct
     /// member, on a shortest way; empty when the record is not in it.
     fn path_to(&self, record: &RecordKey, group: &RecordKey) -> Result<Vec<String>, SnapshotError> {
-        let Some(view) = self
-            .view(&record.source)
-            .filter(|_| record.source == group.source)
+        // Of a person whom several sources have, the one in the group's source is in it.
+        let mut records = self.selection.joined.records(record).iter();
+        let Some((record, view)) = records
+            .find(|record| record.source == group.source)
+            .and_then(|record| Some((record, self.view(&record.source)?)))
         else {
             return Ok(Vec::new());
         };

@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisor_connectors::{Kind, Lifecycle, RecordKey, SourceId};
+use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::Value;
 
 use super::Selector;
+use super::person::Said;
 use crate::plan::input::{Candidate, Referenced, Standing};
 use crate::plan::references;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, fold};
-use crate::snapshot::{Open, SnapshotError};
+use crate::snapshot::{MirrorRow, Open, SnapshotError};
 
 /// Who waits for whom, by the awaited.
 pub(super) fn awaited(
@@ -33,6 +34,7 @@ impl Selector<'_> {
     pub(super) fn take_manager(
         &self,
         record: &RecordKey,
+        said: &Said,
         desired: &mut AttributeMap,
     ) -> Result<Option<Referenced>, SnapshotError> {
         let id = match desired.remove(&AttributePath::manager()) {
@@ -40,11 +42,12 @@ impl Selector<'_> {
             Some(other) => other.to_string(),
             None => return Ok(None),
         };
-        let manager = RecordKey {
-            source: record.source.clone(),
+        let named = RecordKey {
+            source: self.namer_of_manager(record, said).source.clone(),
             kind: Kind::User,
             id: SourceId::new(id),
         };
+        let manager = self.selection.joined.speaker(&named).clone();
         let (resource, awaited) = match self.known.link(&manager)? {
             Some(link) if link.missing => (None, true),
             Some(link) => (Some(link.resource), false),
@@ -57,17 +60,27 @@ impl Selector<'_> {
         }))
     }
 
+    /// Which of a person's records names the manager: the first that names one.
+    fn namer_of_manager<'a>(&self, record: &'a RecordKey, said: &'a Said) -> &'a RecordKey {
+        let path = AttributePath::manager();
+        let mapping = &self.target.mapping;
+        let names_one = |row: &MirrorRow| {
+            let mapped = mapping.apply_path(&path, &row.attributes);
+            mapped.is_ok_and(|manager| manager.is_some())
+        };
+        let mut living = said.living.iter();
+        let namer = living.find(|(_, row)| said.living.len() > 1 && names_one(row));
+        namer
+            .or(said.living.first())
+            .map_or(record, |(namer, _)| namer)
+    }
+
     /// Whether somebody without a link should be at the target, or one cannot tell.
     fn may_come(&self, record: &RecordKey) -> Result<bool, SnapshotError> {
-        let row = match self.view(&record.source) {
-            Some(view) => view.row(record.kind, &record.id)?,
-            None => None,
-        };
-        let gone = row.as_ref().is_none_or(|row| row.gone_since.is_some());
-        let lifecycle = row.as_ref().map_or(Lifecycle::Active, |row| row.lifecycle);
-        let verdict = self.judge(record, row.as_ref().map(|row| &row.attributes));
-        let unreadable = self.unreadable(&record.source);
-        let standing = Standing::settle(lifecycle, gone, unreadable.as_deref(), verdict);
+        let said = self.said_of(record)?;
+        let verdict = self.judge_said(record, &said);
+        let unreadable = said.unreadable.as_deref();
+        let standing = Standing::settle(said.lifecycle, said.gone, unreadable, verdict);
         Ok(standing.is_entitled() || standing.is_unknown())
     }
 

@@ -132,7 +132,8 @@ impl Selector<'_> {
             for member in view.members(&id)? {
                 match member.kind {
                     Kind::User => {
-                        people.insert(key(view, Kind::User, member.id));
+                        let record = key(view, Kind::User, member.id);
+                        people.insert(self.selection.joined.speaker(&record).clone());
                     }
                     Kind::Group if entered.insert(member.id.clone()) => waiting.push(member.id),
                     Kind::Group => {}
@@ -144,6 +145,17 @@ impl Selector<'_> {
 
     /// Groups that contain a record, directly or through nested groups.
     pub(super) fn ancestors(
+        &self,
+        record: &RecordKey,
+    ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+        let mut found = BTreeSet::new();
+        for each in self.selection.joined.records(record) {
+            found.extend(self.ancestors_in_source(each)?);
+        }
+        Ok(found)
+    }
+
+    fn ancestors_in_source(
         &self,
         record: &RecordKey,
     ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
@@ -181,13 +193,20 @@ impl Selector<'_> {
             .judge(&self.scope_groups, &memberships, attributes)
     }
 
-    /// The same for somebody whose row was not read yet; it is only read for a condition.
-    pub(super) fn judge_unread(&self, record: &RecordKey) -> Result<Verdict, SnapshotError> {
-        let row = match (&self.target.scope.when, self.view(&record.source)) {
-            (Some(_), Some(view)) => view.row(record.kind, &record.id)?,
-            _ => None,
+    /// Why nothing may happen to somebody, if that is so. Their row is only read where it is
+    /// needed for that.
+    pub(super) fn doubt(&self, record: &RecordKey) -> Result<Option<String>, SnapshotError> {
+        let by_row = self.target.scope.when.is_some() || self.target.rules.join_key.is_some();
+        let (unreadable, verdict) = if by_row && record.kind == Kind::User {
+            let said = self.said_of(record)?;
+            let verdict = self.judge_said(record, &said);
+            (said.unreadable, verdict)
+        } else {
+            (self.unreadable(&record.source), self.judge(record, None))
         };
-        let living = row.filter(|row| row.gone_since.is_none());
-        Ok(self.judge(record, living.as_ref().map(|row| &row.attributes)))
+        Ok(unreadable.or(match verdict {
+            Verdict::Unknown(why) => Some(why),
+            Verdict::In | Verdict::Out => None,
+        }))
     }
 }

@@ -111,7 +111,8 @@ impl Table<'_> {
         let link = candidate.and_then(|candidate| candidate.link.as_ref());
         let key = link
             .and_then(|link| protection::link_protected_by(&member, link, protect))
-            .or_else(|| protection::listed_protected_by(&member, listed, protect));
+            .or_else(|| protection::listed_protected_by(&member, listed, protect))
+            .or_else(|| protection::record_protected_by(&candidate?.joined, protect));
         match key {
             Some(key) => Spared::Protected(member, format!("`protect` names {key}")),
             None => Spared::No,

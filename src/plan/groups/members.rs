@@ -65,7 +65,7 @@ impl Table<'_> {
             if is_wanted || edge.unknown || lost.contains(resource) {
                 continue;
             }
-            let Some(key) = &edge.protected else {
+            let Some(protected) = &edge.protected else {
                 remove.push(resource.clone());
                 continue;
             };
@@ -76,8 +76,9 @@ impl Table<'_> {
                     .map_or(Kind::User, |record| record.kind),
                 record: edge.record.clone(),
                 resource: Some(resource.clone()),
-                name: key.clone(),
+                name: protected.name.clone(),
             };
+            let key = &protected.key;
             let detail = format!("stays in {}: `protect` names {key}", subject.name);
             self.list(member, ListedReason::Protected, detail);
         }

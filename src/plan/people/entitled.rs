@@ -92,11 +92,12 @@ impl<'a> Table<'a> {
         candidate: &'a Candidate,
         change: Change,
     ) -> Option<&'a AttributeMap> {
+        let contested = candidate.contested.as_ref();
         let (reason, detail) = match candidate.desired.as_ref()? {
             Err(error) => (HeldReason::MappingFailed, error.to_string()),
             Ok(desired) => match (
                 missing_required(self.input, desired),
-                self.waiting.get(record),
+                contested.or(self.waiting.get(record)),
             ) {
                 (Some(detail), _) => (HeldReason::MissingRequired, detail),
                 (None, Some(detail)) => (HeldReason::DuplicateKey, detail.clone()),

@@ -30,8 +30,9 @@ impl<'a> Table<'a> {
         let protect = &self.input.rules.protect;
         let shown =
             observed.and_then(|listed| protection::listed_protected_by(&subject, listed, protect));
-        if let Some(key) = shown.or_else(|| protection::link_protected_by(&subject, link, protect))
-        {
+        let named = shown.or_else(|| protection::link_protected_by(&subject, link, protect));
+        let joined = || protection::record_protected_by(&candidate.joined, protect);
+        if let Some(key) = named.or_else(joined) {
             return self.list_protected(subject, reason, &key);
         }
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
@@ -91,7 +92,9 @@ impl<'a> Table<'a> {
         let found = build::found(listed, candidate);
         let protect = &self.input.rules.protect;
         let named = protection::listed_protected_by(&subject, listed, protect);
-        if let Some(key) = named.or_else(|| protection::protected_by(&subject, &found, protect)) {
+        let named = named.or_else(|| protection::protected_by(&subject, &found, protect));
+        let joined = || protection::record_protected_by(&candidate.joined, protect);
+        if let Some(key) = named.or_else(joined) {
             return self.list_protected(subject, reason, &key);
         }
         let adoption = build::adoption(listed, found, None);

@@ -40,6 +40,7 @@ impl Directory {
                 adopt_inactive: AdoptInactive::Reactivate,
                 protect: BTreeSet::new(),
                 rehire_key: None,
+                join_key: None,
                 take_over: false,
                 drift: crate::plan::rules::DriftRules::default(),
                 groups,
@@ -204,6 +205,8 @@ fn candidate(desired: AttributeMap, link: Option<Link>) -> Candidate {
         suspended: false,
         rehire_key: None,
         manager: None,
+        joined: Vec::new(),
+        contested: None,
     }
 }
 

@@ -87,14 +87,14 @@ fn protected_members_are_not_stripped() {
     world.protect("u-ana");
     insta::assert_snapshot!(rendered(&world.plan()), @r#"
     patch eng (g-eng) MembersChanged; PATCH -u-bo
-    . u-ana (u-ana) Protected: stays in eng: `protect` names u-ana
+    . ana (u-ana) Protected: stays in eng: `protect` names u-ana
     "#);
     // Nor by deleting the group around them.
     world.rules.groups.when_gone = WhenGone::Delete;
     world.group("eng").stands(Standing::Gone);
     insta::assert_snapshot!(rendered(&world.plan()), @r#"
     patch eng (g-eng) GoneFromSource; PATCH -u-bo
-    . u-ana (u-ana) Protected: stays in eng: `protect` names u-ana
+    . ana (u-ana) Protected: stays in eng: `protect` names u-ana
     "#);
 }
 

@@ -44,6 +44,8 @@ impl Staff {
                 suspended: false,
                 rehire_key: None,
                 manager,
+                joined: Vec::new(),
+                contested: None,
             };
             staff.people.insert(key(name), candidate);
         }
@@ -70,6 +72,7 @@ impl Staff {
             adopt_inactive: AdoptInactive::Reactivate,
             protect: BTreeSet::new(),
             rehire_key: None,
+            join_key: None,
             take_over: false,
             drift: crate::plan::rules::DriftRules::default(),
             groups: GroupRules {

@@ -16,7 +16,9 @@ use sentences::{GroupOf, PersonOf};
 use crate::mapping::MappingError;
 use crate::plan::action::{Limit, Subject};
 use crate::plan::guard::Window;
-use crate::plan::input::{Candidate, GroupCandidate, Input, Observed, OwnedEdge, Standing};
+use crate::plan::input::{
+    Candidate, GroupCandidate, Input, Observed, OwnedEdge, ProtectedMember, Standing,
+};
 use crate::plan::rules::{AdoptInactive, Allowance, DriftRules, GroupRules, Limits, Rules, Stale};
 use crate::plan::{Planned, Release, link_protected_by, plan};
 use crate::scim::path::AttributePath;
@@ -94,6 +96,7 @@ impl World {
                 adopt_inactive: AdoptInactive::Reactivate,
                 protect: BTreeSet::new(),
                 rehire_key: None,
+                join_key: None,
                 take_over: false,
                 drift: DriftRules::default(),
                 groups: GroupRules::default(),
@@ -237,6 +240,8 @@ impl World {
             suspended: false,
             rehire_key: person.rehire_key.clone(),
             manager: None,
+            joined: Vec::new(),
+            contested: None,
         }
     }
 
@@ -279,7 +284,9 @@ impl World {
                 resource: Some(resource.clone()),
                 name: id.to_owned(),
             };
-            link_protected_by(&subject, link, &self.rules.protect)
+            let key = link_protected_by(&subject, link, &self.rules.protect)?;
+            let name = subject.name;
+            Some(ProtectedMember { name, key })
         });
         let standing = owner.map(|(id, _)| &self.people[id].standing);
         OwnedEdge {

@@ -1,0 +1,171 @@
+//! What the sources say of one person: one row, or those of several sources joined.
+//!
+//! Only reads the mirror. The first source that has the person says whether they are active;
+//! of each attribute, the first that has a value gives it.
+
+use std::collections::BTreeMap;
+
+use provisor_connectors::{Attributes, Kind, Lifecycle, RecordKey};
+
+use super::{Selector, key};
+use crate::plan::joined::{Claimant, Joined, Presence};
+use crate::scope::Verdict;
+use crate::snapshot::{MirrorRow, SnapshotError};
+
+/// What is said of a record, or of the person that it speaks for.
+pub(super) struct Said {
+    /// What the deciding source says of its life.
+    pub(super) lifecycle: Lifecycle,
+    /// No source has it any more, or none ever had.
+    pub(super) gone: bool,
+    /// The attributes; of who is gone, the last that were known.
+    pub(super) attributes: Option<Attributes>,
+    /// Why nothing may be concluded in this cycle.
+    pub(super) unreadable: Option<String>,
+    /// Something of it is newer than the target's last look.
+    pub(super) news: bool,
+    /// The living rows, the most trusted first.
+    pub(super) living: Vec<(RecordKey, MirrorRow)>,
+}
+
+impl Said {
+    /// The attributes of who is not gone.
+    pub(super) fn living_attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_ref().filter(|_| !self.gone)
+    }
+}
+
+impl Selector<'_> {
+    /// Finds out who is one person in several sources. Reads every person of every source, so
+    /// it is only asked when somebody is to be looked at.
+    pub(super) fn join_people(&mut self) -> Result<(), SnapshotError> {
+        let Some(join_key) = &self.target.rules.join_key else {
+            return Ok(());
+        };
+        let mut by_value: BTreeMap<String, Vec<(RecordKey, Presence)>> = BTreeMap::new();
+        let mut doubts = BTreeMap::new();
+        for view in self.views() {
+            for row in view.rows(Kind::User) {
+                let row = row?;
+                let record = key(view, Kind::User, row.id);
+                let presence = match (row.gone_since, row.lifecycle) {
+                    (Some(_), _) => Presence::Gone,
+                    (None, Lifecycle::Active) => Presence::Active,
+                    (None, _) => Presence::Inactive,
+                };
+                match join_key.text(&row.attributes) {
+                    Ok(None) => {}
+                    Ok(Some(value)) => {
+                        by_value.entry(value).or_default().push((record, presence));
+                    }
+                    Err(_) if presence == Presence::Gone => {}
+                    Err(why) => {
+                        doubts.insert(record, format!("`join_key`: {why}"));
+                    }
+                }
+            }
+        }
+        let mut sharing = Vec::new();
+        for records in by_value.into_values().filter(|records| records.len() > 1) {
+            let mut claimants = Vec::new();
+            for (record, presence) in records {
+                let linked =
+                    self.intents.contains_key(&record) || self.known.link(&record)?.is_some();
+                claimants.push(Claimant {
+                    record,
+                    presence,
+                    linked,
+                });
+            }
+            sharing.push(claimants);
+        }
+        self.selection.joined = Joined::new(&self.target.sources, &sharing, doubts);
+        Ok(())
+    }
+
+    /// Puts together what the sources say of a record.
+    pub(super) fn said_of(&self, record: &RecordKey) -> Result<Said, SnapshotError> {
+        let mut rows = Vec::new();
+        let records = self.selection.joined.records(record);
+        for each in records {
+            if let Some(view) = self.view(&each.source)
+                && let Some(row) = view.row(each.kind, &each.id)?
+            {
+                rows.push((each.clone(), row));
+            }
+        }
+        let news = rows.iter().any(|(each, row)| self.is_new(each, row));
+        let last = rows
+            .iter()
+            .find(|(each, _)| each == record)
+            .or(rows.first())
+            .map(|(_, row)| (row.lifecycle, row.attributes.clone()));
+        let mut living = rows;
+        living.retain(|(_, row)| row.gone_since.is_none());
+        let deciding = living.first();
+        let unreadable = match deciding {
+            Some((each, _)) => self.unreadable(&each.source),
+            None => records
+                .iter()
+                .find_map(|each| self.unreadable(&each.source)),
+        };
+        let unreadable =
+            unreadable.or_else(|| self.never_read(record.kind, deciding.map(|(each, _)| each)));
+        let lifecycle = deciding.map(|(_, row)| row.lifecycle);
+        let gone = deciding.is_none();
+        let (last_lifecycle, last_attributes) = last.unzip();
+        Ok(Said {
+            lifecycle: lifecycle.or(last_lifecycle).unwrap_or(Lifecycle::Active),
+            gone,
+            attributes: if gone {
+                last_attributes
+            } else {
+                merge(&living)
+            },
+            unreadable,
+            news,
+            living,
+        })
+    }
+
+    /// Where people are joined, a more trusted source that was never read may have somebody,
+    /// and may say that they left.
+    fn never_read(&self, kind: Kind, deciding: Option<&RecordKey>) -> Option<String> {
+        if kind == Kind::Group || self.target.rules.join_key.is_none() {
+            return None;
+        }
+        let mut sources = self.target.sources.iter();
+        let more_trusted = sources
+            .by_ref()
+            .take_while(|source| deciding.is_none_or(|it| it.source != **source));
+        more_trusted
+            .filter(|source| self.view(source).is_none_or(|view| view.generation() == 0))
+            .map(|source| {
+                format!("the source {source} was never read, and `join_key` gives it a say")
+            })
+            .next()
+    }
+
+    /// Judges a person by what is said of them.
+    pub(super) fn judge_said(&self, record: &RecordKey, said: &Said) -> Verdict {
+        match self.selection.joined.doubt(record) {
+            Some(why) => Verdict::Unknown(why.to_owned()),
+            None => self.judge(record, said.living_attributes()),
+        }
+    }
+}
+
+/// Of each attribute the values of the first row that has any.
+fn merge(rows: &[(RecordKey, MirrorRow)]) -> Option<Attributes> {
+    let (first, others) = rows.split_first()?;
+    let mut merged = first.1.attributes.clone();
+    for (_, row) in others {
+        for (name, values) in &row.attributes.0 {
+            merged
+                .0
+                .entry(name.clone())
+                .or_insert_with(|| values.clone());
+        }
+    }
+    Some(merged)
+}
