@@ -118,7 +118,11 @@ impl Parts {
                 } else {
                     Due::Now
                 };
-                rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
+                // A part of what is planned for somebody may wait, and another part have failed.
+                let sooner = matches!(rows.get(record), Some(Some(_))) && due == Due::FullCycle;
+                if !sooner {
+                    rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
+                }
             }
         }
         for (record, manager) in &self.looked_at.managers {

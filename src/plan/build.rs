@@ -189,7 +189,8 @@ pub(super) fn patch(
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
-        attributes: Some(wanted.values),
+        // What is only put back was acknowledged before.
+        attributes: (!drifted).then_some(wanted.values),
         put_back,
         ..Acknowledge::default()
     };

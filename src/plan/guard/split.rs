@@ -167,6 +167,7 @@ fn only_put_back(action: &mut Action, over: Vec<Difference>, overwritten: Vec<Op
             remove: Vec::new(),
         };
         let acknowledge = &mut request.acknowledge;
+        acknowledge.attributes = None;
         acknowledge.active = None;
         acknowledge.members_added.clear();
         acknowledge.members_removed.clear();
