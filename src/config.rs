@@ -3,6 +3,7 @@
 
 mod digest;
 mod document;
+mod drift;
 mod duration;
 mod endpoint;
 mod explain;

@@ -6,6 +6,8 @@
 pub mod action;
 mod build;
 mod claims;
+mod costs;
+pub mod drift;
 mod groups;
 pub mod guard;
 pub mod input;
@@ -26,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provisor_connectors::{Kind, RecordKey};
 
 use action::{Action, Held, HeldReason, Listed, PLAN_VERSION, Plan, Subject};
+use drift::Noted;
 use guard::{Approved, Judged, Window};
 use input::{Candidate, Input};
 
@@ -44,6 +47,8 @@ pub struct Planned {
     pub closed_intents: BTreeSet<RecordKey>,
     /// Links of people long gone that are dropped without a request.
     pub forgotten: BTreeSet<RecordKey>,
+    /// What the listing taught about links.
+    pub noted: BTreeMap<RecordKey, Noted>,
 }
 
 /// What a person releases: a held set, or one item of it.
@@ -110,6 +115,7 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
         approved,
         closed_intents: people.closed_intents,
         forgotten: people.forgotten,
+        noted: people.noted.into_iter().chain(groups.noted).collect(),
     }
 }
 

@@ -3,15 +3,17 @@
 //! One commit per acknowledged call, before the next call on that resource. Not durable
 //! until the group is flushed; what is lost with a crash is in doubt or sent again.
 
+use std::collections::BTreeMap;
+
 use chrono::Utc;
 use provisor_connectors::{Kind, RecordKey};
 
 use super::{Applier, failed};
 use crate::apply::report::Failure;
 use crate::plan::action::{Acknowledge, Action, Limit, Plan, Reference, Request, Write};
-use crate::plan::references;
+use crate::plan::{drift, references};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{ResourceId, fold};
+use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::snapshot::target::Spent;
 use crate::snapshot::{
     Deactivation, Due, Link, MemberEdge, Open, Origin, SnapshotError, TargetChange,
@@ -74,10 +76,11 @@ impl Applier<'_> {
                     }
                 }
                 changes.extend(self.look_at_reports(record, &resource.id)?);
-                changes.push(TargetChange::PutLink(
-                    record.clone(),
-                    Box::new(new_link(resource.id.clone(), &request.acknowledge)),
-                ));
+                let mut link = new_link(resource.id.clone(), &request.acknowledge);
+                let nothing = AttributeMap::new();
+                let Acknowledge { put_back, .. } = &request.acknowledge;
+                drift::remember(&mut link, &nothing, put_back, Some(resource));
+                changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
                 changes.push(TargetChange::CloseIntent(record.clone()));
             }
             Write::Patch { active, .. } => {
@@ -96,7 +99,10 @@ impl Applier<'_> {
                     changes.extend(adopted);
                 }
                 if let Some(mut link) = link {
+                    let before = link.acknowledged.clone();
                     update(&mut link, &request.acknowledge, action);
+                    let Acknowledge { put_back, .. } = &request.acknowledge;
+                    drift::remember(&mut link, &before, put_back, sent.resource.as_ref());
                     if *active == Some(false) && self.profile.deactivation_drops_memberships {
                         for group in self.store.groups_with(&link.resource)? {
                             changes.push(TargetChange::DropMember(group, link.resource.clone()));
@@ -214,6 +220,7 @@ impl Applier<'_> {
             foreign_external_id: adoption.foreign_external_id.clone(),
             unsettled: true,
             missing: false,
+            own_forms: BTreeMap::new(),
         };
         let mut changes = self.look_at_reports(record, &adoption.resource)?;
         changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
@@ -283,6 +290,7 @@ fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 
@@ -292,6 +300,7 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {
         active,
         members_added: _,
         members_removed: _,
+        put_back: _,
     } = acknowledge;
     if let Some(attributes) = attributes {
         link.acknowledged = attributes.clone();

@@ -36,6 +36,8 @@ pub(super) fn settings_digest(
         rehire_key,
         join_key,
         take_over,
+        // Drift is looked at in full cycles, and those look at everybody.
+        drift: _,
         groups,
         limits: _,
         settle: _,

@@ -9,7 +9,6 @@ use toml::Spanned;
 use super::ConfigError;
 use super::document::Document;
 use super::mapping::{Written, refuse};
-use super::target::refuse_first;
 use crate::scope::{Condition, Scope};
 use crate::template::Language;
 
@@ -56,6 +55,19 @@ impl RawScope {
         };
         Ok((scope, written))
     }
+}
+
+/// Refuses the first setting of a later version that is there.
+fn refuse_first(
+    later: &[(&str, &Option<Spanned<IgnoredAny>>, &str)],
+    document: &Document,
+) -> Result<(), ConfigError> {
+    for (name, setting, instead) in later {
+        if let Some(setting) = setting {
+            return Err(document.later(setting.span(), name, instead));
+        }
+    }
+    Ok(())
 }
 
 /// Names or ids of groups; none where nothing is written.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::document::Document;
+use super::drift::{self, RawDrift};
 use super::duration::HumanDuration;
 use super::endpoint::{RawPace, RawRemote, check_timeout};
 use super::groups::RawGroups;
@@ -64,7 +64,7 @@ pub(super) struct RawTarget {
     delete_after: Option<Spanned<HumanDuration>>,
     forget_after: Option<Spanned<HumanDuration>>,
     join_key: Option<Spanned<String>>,
-    drift: Option<Spanned<IgnoredAny>>,
+    drift: Option<RawDrift>,
     #[serde(default)]
     scope: RawScope,
     #[serde(default)]
@@ -118,7 +118,6 @@ impl RawTarget {
         warnings: &mut Vec<String>,
     ) -> Result<Checked, ConfigError> {
         let document = around.document;
-        self.refuse_later(document)?;
         let mut preset = preset::find(self.preset.as_ref(), document)?;
         let sources = sources::check(self.source, table.clone(), document, around.sources)?;
         let (scope, in_scope) = self.scope.check(around.language, document)?;
@@ -173,6 +172,7 @@ impl RawTarget {
             rehire_key: check_rehire_key(self.rehire_key, document)?,
             join_key,
             take_over: self.take_over.unwrap_or(false),
+            drift: drift::check(self.drift, document)?,
             groups: groups.rules,
             limits: limits::check(self.limits, document)?,
             settle: self.settle.map_or(DEFAULT_SETTLE, |settle| settle.0),
@@ -279,28 +279,6 @@ impl RawTarget {
             place,
         })
     }
-
-    fn refuse_later(&self, document: &Document) -> Result<(), ConfigError> {
-        let later = [(
-            "drift",
-            &self.drift,
-            "values are compared with what the target last acknowledged",
-        )];
-        refuse_first(&later, document)
-    }
-}
-
-/// Refuses the first setting of a later version that is there.
-pub(super) fn refuse_first(
-    later: &[(&str, &Option<Spanned<IgnoredAny>>, &str)],
-    document: &Document,
-) -> Result<(), ConfigError> {
-    for (name, setting, instead) in later {
-        if let Some(setting) = setting {
-            return Err(document.later(setting.span(), name, instead));
-        }
-    }
-    Ok(())
 }
 
 fn check_match(

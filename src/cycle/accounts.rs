@@ -246,6 +246,7 @@ fn told(plan: &Plan) -> BTreeMap<ResourceId, (State, Option<RecordKey>, String)>
             ListedReason::Unlinked => State::Unlinked,
             ListedReason::Protected
             | ListedReason::SuspendedAtTarget
+            | ListedReason::Drifted
             | ListedReason::ScopeUnknown => continue,
         };
         if let Some(resource) = &listed.subject.resource {

@@ -33,7 +33,8 @@ impl Parts {
         store: &TargetStore,
         applied: &Applied,
     ) -> Result<(), SnapshotError> {
-        let changes = self.open_rows(store, applied)?;
+        let mut changes = self.open_rows(store, applied)?;
+        changes.extend(self.noted_links(store)?);
         store.commit(changes)?;
         let progress = self.progress_after(store, applied)?;
         store.commit(vec![
@@ -42,6 +43,22 @@ impl Parts {
         ])?;
         store.flush()?;
         Ok(())
+    }
+
+    /// What the listing taught about links, in so far as they are still to the same resource.
+    fn noted_links(&self, store: &TargetStore) -> Result<Vec<TargetChange>, SnapshotError> {
+        let mut changes = Vec::new();
+        for (record, noted) in &self.planned.noted {
+            let Some(link) = store.link(record)?.filter(|link| !link.missing) else {
+                continue;
+            };
+            let mut taught = link.clone();
+            noted.apply_to(&mut taught);
+            if taught != link {
+                changes.push(TargetChange::PutLink(record.clone(), Box::new(taught)));
+            }
+        }
+        Ok(changes)
     }
 
     fn open_rows(
@@ -104,7 +121,11 @@ impl Parts {
                 } else {
                     Due::Now
                 };
-                rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
+                // A part of what is planned for somebody may wait, and another part have failed.
+                let sooner = matches!(rows.get(record), Some(Some(_))) && due == Due::FullCycle;
+                if !sooner {
+                    rows.insert(record, Some(waiting(&format!("{:?}", held.reason), due)));
+                }
             }
         }
         let deletes = |action: &Action| action.change == Change::Delete;

@@ -17,7 +17,7 @@ use crate::apply::Applier;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
 use crate::audit::Audit;
 use crate::plan::Planned;
-use crate::plan::action::{Held, Limit, Plan};
+use crate::plan::action::{Change, Held, Limit, Plan, Reason};
 use crate::plan::input::{Candidate, Standing};
 use crate::scim::message::Capabilities;
 use crate::snapshot::{Open, SnapshotError, TargetChange, TargetStore};
@@ -72,12 +72,13 @@ impl LookedAt {
         }
     }
 
-    /// Held items that a full cycle has to judge again: of those who were not judged now.
+    /// Held items that a full cycle has to judge again: of those who were not judged now, and
+    /// drift, which no other cycle can judge.
     pub(super) fn still_held(&self, held: &[serde_json::Value], full: bool) -> Vec<Held> {
         held.iter()
             .filter_map(|held| serde_json::from_value(held.clone()).ok())
             .filter(|held: &Held| match &held.subject.record {
-                Some(record) => !self.acted_on(record),
+                Some(record) => !full && is_drift(held) || !self.acted_on(record),
                 None => !full,
             })
             .collect()
@@ -86,6 +87,12 @@ impl LookedAt {
     fn acted_on(&self, record: &RecordKey) -> bool {
         self.acted_on.get(record).copied().unwrap_or(false)
     }
+}
+
+/// Whether what waits would only put back what a listing showed.
+fn is_drift(held: &Held) -> bool {
+    let action = held.action.as_ref();
+    held.change == Change::Patch && action.is_some_and(|action| action.reason == Reason::Drifted)
 }
 
 /// What a cycle hands over.

@@ -3,10 +3,13 @@
 //! Nothing here decides anything; the deciding is in the sibling modules, the doing in
 //! `apply`. Must not do I/O and must not know the wire dialect of a target.
 
+use std::collections::BTreeSet;
+
 use provisor_connectors::{Kind, RecordKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::drift::PutBack;
 use crate::scim::message::Operation;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
@@ -71,12 +74,23 @@ pub struct Action {
     /// Set when this action also makes the link: what was found at the target.
     pub adoption: Option<Adoption>,
     /// Old and new value of each attribute this action changes, for people who read and for
-    /// the guards. Old is what was last acknowledged (on adoption: found).
+    /// the guards. Old is what the target shows, as far as this cycle looked; else what it last
+    /// acknowledged.
     pub differences: Vec<Difference>,
     /// What to send, in order. Empty when adopting something that already agrees.
     pub requests: Vec<Request>,
     /// What this action would spend of the guards' limits.
     pub costs: Vec<Cost>,
+}
+
+impl Action {
+    /// The paths at which the source changed nothing and the target shows something else.
+    pub fn drifted(&self) -> BTreeSet<&AttributePath> {
+        let requests = self.requests.iter();
+        requests
+            .flat_map(|request| request.acknowledge.put_back.keys())
+            .collect()
+    }
 }
 
 /// The kinds of change.
@@ -124,7 +138,8 @@ pub enum Reason {
     LeftScope,
     /// Never linked, not entitled, active at the target.
     Stale,
-    /// Switched on at the target although not entitled.
+    /// Switched on at the target although not entitled; or the target shows other values or
+    /// fewer members than it acknowledged, and the source changed nothing.
     Drifted,
     /// Left over at the target after the snapshot was lost.
     ProbableLeaver,
@@ -152,7 +167,7 @@ pub struct Adoption {
 pub struct Difference {
     /// Which attribute.
     pub path: AttributePath,
-    /// What was last acknowledged, or found on adoption.
+    /// What the target shows or last acknowledged, or what was found on adoption.
     pub old: Option<Value>,
     /// What it becomes.
     pub new: Option<Value>,
@@ -270,6 +285,9 @@ pub struct Acknowledge {
     pub members_added: Vec<Reference>,
     /// Member edges that are gone.
     pub members_removed: Vec<ResourceId>,
+    /// Where this request puts back what the source did not change: what the target showed.
+    #[serde(default, skip_serializing_if = "PutBack::is_empty")]
+    pub put_back: PutBack,
 }
 
 /// The rails. Each has a limit in the configuration, of the same name.
@@ -288,7 +306,7 @@ pub enum Limit {
     MembersRemoved,
     /// userName or externalId changed.
     Identifiers,
-    /// Values overwritten on adoption.
+    /// Values of others overwritten: on adoption, and where drift is put back.
     Overwrites,
     /// Values cleared.
     Cleared,
@@ -401,6 +419,8 @@ pub enum ListedReason {
     Protected,
     /// Somebody switched them off at the target.
     SuspendedAtTarget,
+    /// The target shows something else than it acknowledged, and nothing is written for it.
+    Drifted,
     /// The source could not be read, or the scope could not be told.
     ScopeUnknown,
 }

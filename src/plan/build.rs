@@ -8,14 +8,16 @@ use std::collections::BTreeSet;
 use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{
-    Acknowledge, Action, Adoption, Change, Cost, Difference, Held, HeldReason, Limit, Phase,
-    Reason, Request, Subject, Write,
+    Acknowledge, Action, Adoption, Change, Difference, Held, HeldReason, Limit, Phase, Reason,
+    Request, Subject, Write,
 };
+use super::costs::{changes_identifier, cost, patch_costs};
+use super::drift::{Present, shown_at};
 use super::input::{Candidate, Input, Standing};
 use super::references::{self, Wanted};
 use crate::scim::difference::operations;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, is_same, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, is_same, read_path};
 use crate::snapshot::link::Link;
 use crate::target::profile::Profile;
 
@@ -81,11 +83,6 @@ pub(super) fn held(
 /// Why a create whose answer was lost is not sent again at once.
 pub(super) const IN_DOUBT: &str =
     "the answer to its creation was lost; it is looked for again once the target has settled";
-
-/// One unit of a limit.
-pub(super) fn cost(limit: Limit) -> Cost {
-    Cost { limit, amount: 1 }
-}
 
 /// The reason for which somebody who is not entitled is switched off.
 pub(super) fn leaving(standing: &Standing) -> Reason {
@@ -154,35 +151,57 @@ pub(super) fn create(
 }
 
 /// A patch of exactly the difference; `None` when there is none.
-pub(super) fn patch(subject: Subject, link: &Link, wanted: impl Into<Wanted>) -> Option<Action> {
+pub(super) fn patch(
+    subject: Subject,
+    link: &Link,
+    present: Present,
+    wanted: impl Into<Wanted>,
+) -> Option<Action> {
     let wanted = wanted.into();
-    let acknowledged = &link.acknowledged;
-    let differences = differences(acknowledged, &wanted);
+    let Present {
+        values, put_back, ..
+    } = present;
+    let mut before = &values;
+    let mut differences = differences(before, &wanted);
+    if differences.is_empty() {
+        // Somebody else wrote just what the source says now: it is still to be acknowledged.
+        before = &link.acknowledged;
+        differences = self::differences(before, &wanted);
+    }
     if differences.is_empty() {
         return None;
     }
-    let mut costs = patch_costs(&differences);
+    let mut costs = patch_costs(&differences, &put_back.keys().collect());
     if link.unsettled && differences.iter().any(|each| each.old.is_some()) {
         costs.push(cost(Limit::Overwrites));
     }
+    let drifted = differences
+        .iter()
+        .all(|each| put_back.contains_key(&each.path));
     let phase = match subject.kind {
         Kind::User => Phase::Movers,
         Kind::Group => Phase::Groups,
     };
     let write = Write::Patch {
         active: None,
-        operations: operations(acknowledged, &wanted.values),
+        operations: operations(before, &wanted.values),
         add: Vec::new(),
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
-        attributes: Some(wanted.values),
+        // What is only put back was acknowledged before.
+        attributes: (!drifted).then_some(wanted.values),
+        put_back,
         ..Acknowledge::default()
     };
     Some(Action {
         subject,
         change: Change::Patch,
-        reason: Reason::AttributesChanged,
+        reason: if drifted {
+            Reason::Drifted
+        } else {
+            Reason::AttributesChanged
+        },
         adoption: None,
         differences,
         requests: vec![Request {
@@ -194,19 +213,23 @@ pub(super) fn patch(subject: Subject, link: &Link, wanted: impl Into<Wanted>) ->
 }
 
 /// Switching on again, with whatever changed in between.
-pub(super) fn reactivate(subject: Subject, acknowledged: &AttributeMap, wanted: Wanted) -> Action {
-    let differences = differences(acknowledged, &wanted);
-    let mut costs = patch_costs(&differences);
+pub(super) fn reactivate(subject: Subject, present: Present, wanted: Wanted) -> Action {
+    let Present {
+        values, put_back, ..
+    } = present;
+    let differences = differences(&values, &wanted);
+    let mut costs = patch_costs(&differences, &put_back.keys().collect());
     costs.push(cost(Limit::Reactivations));
     let write = Write::Patch {
         active: Some(true),
-        operations: operations(acknowledged, &wanted.values),
+        operations: operations(&values, &wanted.values),
         add: Vec::new(),
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
         attributes: Some(wanted.values),
         active: Some(true),
+        put_back,
         ..Acknowledge::default()
     };
     Action {
@@ -407,40 +430,10 @@ fn differences(old: &AttributeMap, wanted: &Wanted) -> Vec<Difference> {
 fn values_found(listed: &Listed, wanted: &AttributeMap) -> AttributeMap {
     let mut found = AttributeMap::new();
     for (path, wanted) in wanted {
-        if *path == AttributePath::manager() {
-            found.extend(references::found(listed).map(|value| (path.clone(), value)));
-            continue;
+        if let Some(shown) = shown_at(listed, path) {
+            let same = is_same(path, wanted, &shown);
+            found.insert(path.clone(), if same { wanted.clone() } else { shown });
         }
-        let Some(value) = read_path(&listed.json, path) else {
-            continue;
-        };
-        let same = is_same(path, value, wanted);
-        found.insert(path.clone(), if same { wanted } else { value }.clone());
     }
     found
-}
-
-fn patch_costs(differences: &[Difference]) -> Vec<Cost> {
-    let mut costs = Vec::new();
-    if differences.iter().any(changes_identifier) {
-        costs.push(cost(Limit::Identifiers));
-    }
-    if differences
-        .iter()
-        .any(|difference| difference.new.is_none())
-    {
-        costs.push(cost(Limit::Cleared));
-    }
-    costs
-}
-
-/// A userName or externalId gets another value. Filling an empty one is no such change, nor
-/// is another spelling of the same userName.
-fn changes_identifier(difference: &Difference) -> bool {
-    let Difference { path, old, new } = difference;
-    let identifier = path.attribute == "userName" || path.attribute == "externalId";
-    match (old, new) {
-        (Some(old), Some(new)) => identifier && fold(path, old) != fold(path, new),
-        _ => false,
-    }
 }

@@ -77,7 +77,8 @@ struct Claims<'a> {
 #[derive(Default)]
 struct Claim<'a> {
     claimants: BTreeSet<&'a RecordKey>,
-    owners: BTreeSet<&'a RecordKey>,
+    /// Who has the key at the target, and whether they are active there.
+    owners: BTreeMap<&'a RecordKey, bool>,
 }
 
 impl<'a> Claims<'a> {
@@ -95,7 +96,10 @@ impl<'a> Claims<'a> {
                 let claim = self.by_key.entry(key.clone()).or_default();
                 claim.claimants.insert(record);
                 if owns {
-                    claim.owners.insert(record);
+                    let link = candidate.standing_link();
+                    claim
+                        .owners
+                        .insert(record, link.is_some_and(|link| link.active));
                 }
                 if claim.claimants.len() > 1 {
                     self.unsettled.insert(key);
@@ -104,12 +108,17 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Those who claim a key and do not own it, with the words to say so.
+    /// Those who claim a key and do not own it, with the words to say so. Who comes back and
+    /// finds their key with somebody active does not own it any more.
     fn losers(&self, key: &Key) -> Vec<(RecordKey, String)> {
         let Some(claim) = self.by_key.get(key) else {
             return Vec::new();
         };
-        let loses = |record: &&&RecordKey| !claim.owners.contains(**record);
+        let taken = claim.owners.values().any(|active| *active);
+        let loses = |record: &&&RecordKey| match claim.owners.get(**record) {
+            None => true,
+            Some(active) => taken && !active,
+        };
         let described = |record: &&RecordKey| {
             let others: Vec<String> = claim
                 .claimants

@@ -4,6 +4,7 @@
 //! plan creates. Only edges that provisor owns are ever removed.
 
 mod foreign;
+mod linked;
 mod members;
 mod waves;
 
@@ -20,6 +21,8 @@ use super::action::{
 };
 use super::build;
 use super::claims;
+use super::costs;
+use super::drift::{Noted, Shown};
 use super::input::{Candidate, GroupCandidate, Input, Standing};
 use super::matching::{Index, Match, Move, keys_for};
 use super::protection;
@@ -37,6 +40,8 @@ pub(super) struct Groups {
     pub(super) held: Vec<Held>,
     /// What is shown.
     pub(super) listed: Vec<Listed>,
+    /// What the listing taught about links.
+    pub(super) noted: BTreeMap<RecordKey, Noted>,
 }
 
 /// Decides about every group of the input. `coming` are the people whom this plan links,
@@ -72,6 +77,7 @@ struct Table<'a> {
     second: BTreeSet<(RecordKey, RecordKey)>,
     /// Where members that provisor never added are to go: those who may be somebody's.
     unsure: BTreeSet<ResourceId>,
+    shown: Shown<'a>,
     groups: Groups,
 }
 
@@ -86,9 +92,10 @@ impl<'a> Table<'a> {
             groups.map(|(record, group)| (record, &group.group))
         };
         let waiting = claims::settle(Kind::Group, candidates(), &[], stays);
+        let shown = Shown::new(input, Kind::Group);
         let moves: Vec<Move<'_>> = candidates()
             .filter(|(record, _)| !waiting.contains_key(*record))
-            .filter_map(|(_, candidate)| moves(input, candidate))
+            .filter_map(|(_, candidate)| moves(input, &shown, candidate))
             .collect();
         let keys = keys_for(Kind::Group, &[]);
         let index = Index::new(&input.observed_groups, &keys, &moves);
@@ -116,6 +123,7 @@ impl<'a> Table<'a> {
             waiting,
             second: nested::second(input, coming),
             unsure: foreign::unsure(input, coming),
+            shown,
             groups: Groups::default(),
         }
     }
@@ -192,7 +200,7 @@ impl<'a> Table<'a> {
             return self.hold(subject, change, HeldReason::DuplicateKey, detail);
         }
         if let Some(link) = link {
-            return self.patch(subject, group, link, desired);
+            return self.patch(subject, record, group, link, desired);
         }
         match self.found.get(record).cloned() {
             None | Some(Match::Unmatched) => self.create(subject, record, group, desired),
@@ -272,34 +280,6 @@ impl<'a> Table<'a> {
         (count > 1).then(|| format!("{count} records match the same group"))
     }
 
-    fn patch(
-        &mut self,
-        subject: Subject,
-        group: &GroupCandidate,
-        link: &Link,
-        desired: &AttributeMap,
-    ) {
-        let desired = build::keep_what_stays(desired, link, self.input);
-        let wanted = self.wanted(group);
-        let mut remove = self.removable(&subject, group, &wanted);
-        if let Some(listed) = self.input.observed_groups.resources.get(&link.resource) {
-            remove.extend(self.foreign(&subject, group, listed, &wanted));
-        }
-        let add = wanted
-            .into_iter()
-            .filter(|reference| {
-                !matches!(reference, Reference::Linked(id) if group.owned.contains_key(id))
-            })
-            .collect();
-        let mut action = build::patch(subject.clone(), link, desired)
-            .unwrap_or_else(|| bare(subject, Change::Patch, Reason::MembersChanged));
-        members::put_into(&mut action, add, remove, self.members_per_request());
-        if let Some(request) = action.requests.first_mut() {
-            request.acknowledge.members_removed.extend(self.lost(group));
-            self.groups.actions.push(action);
-        }
-    }
-
     /// A linked group that is gone from the source, or not pushed any more.
     fn leave(&mut self, subject: Subject, group: &GroupCandidate, link: &Link) {
         let rules = &self.input.rules;
@@ -330,7 +310,7 @@ impl<'a> Table<'a> {
             action.costs.clear();
             action
         };
-        action.costs.push(build::cost(Limit::GroupDeletions));
+        action.costs.push(costs::cost(Limit::GroupDeletions));
         if !action.requests.is_empty() {
             self.groups.actions.push(action);
         }
@@ -392,13 +372,12 @@ fn stays(candidate: &Candidate) -> bool {
 }
 
 /// What this plan makes of a linked group that is pushed, where it does not wait.
-fn moves<'a>(input: &Input<'_>, candidate: &'a Candidate) -> Option<Move<'a>> {
+fn moves<'a>(input: &Input<'_>, shown: &Shown<'_>, candidate: &'a Candidate) -> Option<Move<'a>> {
     let link = candidate.standing_link()?;
     if !candidate.standing.is_entitled() || stays(candidate) {
         return None;
     }
-    let desired = build::keep_what_stays(candidate.mapped()?, link, input);
-    (desired != link.acknowledged).then_some(Move { link, desired })
+    Move::of(link, candidate.mapped()?, shown, input)
 }
 
 /// An action that does not do anything yet.

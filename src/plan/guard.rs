@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey};
 
-use super::action::{Action, Held, HeldReason, Limit, Reason, Subject};
+use super::action::{Action, Cost, Held, HeldReason, Limit, Reason, Subject};
 use super::input::Input;
 use super::references;
 pub use held_set::{digest_of, id_of, is_named};
 use limits::Ledger;
 pub use limits::allowed;
-use split::Split;
+use split::{Drift, Split};
 
 /// What the guards judge by, besides the plan.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -87,6 +87,12 @@ pub fn judge(
     approved: &Approved,
     sticky: &BTreeMap<Limit, u64>,
 ) -> Judged {
+    let mut released = Vec::new();
+    let actions: Vec<Action> = actions
+        .iter()
+        .map(|action| free_drift(action, approved, &mut released))
+        .collect();
+    let actions = actions.as_slice();
     let ledger = Ledger::new(actions, input, window, approved);
     let (people, mut groups): (Vec<Action>, Vec<Action>) = actions
         .iter()
@@ -95,6 +101,7 @@ pub fn judge(
     let mut guard = Guard {
         judged: Judged {
             over: ledger.exceeded(actions),
+            released,
             ..Judged::default()
         },
         ledger,
@@ -131,6 +138,27 @@ pub fn judge(
     judged
 }
 
+/// Where a person released what an action puts back besides what the source changed, that
+/// part is not spent.
+fn free_drift(
+    action: &Action,
+    approved: &Approved,
+    released: &mut Vec<(Subject, String)>,
+) -> Action {
+    let mut action = action.clone();
+    if approved.actions.is_empty() {
+        return action;
+    }
+    if let Some(Drift { rest, put_back }) = split::split_drift(&action) {
+        let digest = digest_of(&put_back);
+        if approved.actions.contains(&digest) {
+            released.push((action.subject.clone(), digest));
+            action.costs = rest.costs;
+        }
+    }
+    action
+}
+
 struct Guard<'a> {
     ledger: Ledger<'a>,
     judged: Judged,
@@ -150,7 +178,18 @@ impl Guard<'_> {
             over(limit) && *limit != Limit::MembersRemoved && *limit != Limit::Overwrites
         });
         let overwrites = split::spends(&action, Limit::Overwrites).then_some(Limit::Overwrites);
-        match limit.or(overwrites.filter(over)) {
+        let limit = limit.or(overwrites.filter(over));
+        let limit = limit.or(overwrites.filter(over));
+        // What the source itself changed does not wait for what others did at the target.
+        let held = |cost: &Cost| over(&cost.limit) && cost.limit != Limit::MembersRemoved;
+        if let Some(limit) = limit
+            && let Some(Drift { rest, put_back }) = split::split_drift(&action)
+            && !rest.costs.iter().any(held)
+        {
+            self.place(rest);
+            return self.hold(put_back, limit);
+        }
+        match limit {
             Some(Limit::Overwrites) => {
                 let linked = split::link_only(&action);
                 self.judged.actions.extend(linked);

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use provisor_connectors::Kind;
 use serde_json::Value;
 
-use super::input::Observed;
+use super::build;
+use super::drift::Shown;
+use super::input::{Input, Observed};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold, read_emails, read_path};
 use crate::snapshot::link::Link;
@@ -34,10 +36,8 @@ impl Index {
     /// Indexes what was observed by the configured match keys. A key that its owner lets go
     /// in this plan is free, and one that its owner takes is not.
     pub(super) fn new(observed: &Observed, keys: &[AttributePath], moves: &[Move<'_>]) -> Self {
-        let moves: BTreeMap<&ResourceId, &Move<'_>> = moves
-            .iter()
-            .map(|each| (&each.link.resource, each))
-            .collect();
+        let moves: BTreeMap<&ResourceId, &Move<'_>> =
+            moves.iter().map(|each| (each.resource, each)).collect();
         let mut index = Self {
             by_key: BTreeMap::new(),
             keys: keys.to_vec(),
@@ -109,16 +109,36 @@ pub fn keys_for(kind: Kind, configured: &[AttributePath]) -> Vec<AttributePath> 
 /// A linked resource that gets other values in this plan.
 #[derive(Debug)]
 pub(super) struct Move<'a> {
-    /// Whose, and what it has now.
-    pub(super) link: &'a Link,
+    /// Which.
+    resource: &'a ResourceId,
+    /// What it has now.
+    before: AttributeMap,
     /// What it will have.
-    pub(super) desired: AttributeMap,
+    desired: AttributeMap,
 }
 
-impl Move<'_> {
+impl<'a> Move<'a> {
+    /// What a linked resource that should have these values moves to, if it moves.
+    pub(super) fn of(
+        link: &'a Link,
+        desired: &AttributeMap,
+        shown: &Shown<'_>,
+        input: &Input<'_>,
+    ) -> Option<Self> {
+        let resource = &link.resource;
+        let own_part = shown.own_part(link);
+        let desired = build::keep_what_stays(desired, &own_part.link, input);
+        let before = shown.present(&own_part, &desired, false).values;
+        (desired != before).then_some(Self {
+            resource,
+            before,
+            desired,
+        })
+    }
+
     /// The new values of a key, if they are others than now.
     fn taken(&self, key: &AttributePath) -> Option<Vec<Value>> {
-        let before = key_values(&self.link.acknowledged, key);
+        let before = key_values(&self.before, key);
         let after = key_values(&self.desired, key);
         (before != after).then(|| after.into_iter().cloned().collect())
     }

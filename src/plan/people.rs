@@ -15,6 +15,7 @@ use provisor_connectors::{Kind, RecordKey};
 use super::action::{Action, Change, Held, HeldReason, Listed, ListedReason, Reference, Subject};
 use super::build;
 use super::claims;
+use super::drift::{Noted, Shown};
 use super::input::{Candidate, Input, Standing};
 use super::matching::{Index, Match, Move, keys_for};
 use crate::scim::resource::{AttributeMap, Listed as ListedResource, ResourceId};
@@ -37,6 +38,8 @@ pub(super) struct People {
     pub(super) closed_intents: BTreeSet<RecordKey>,
     /// Links that have served their time, or whose resource is gone when it would be deleted.
     pub(super) forgotten: BTreeSet<RecordKey>,
+    /// What the listing taught about links.
+    pub(super) noted: BTreeMap<RecordKey, Noted>,
 }
 
 /// Decides about every person of the input.
@@ -74,6 +77,7 @@ pub(super) fn decide(input: &Input<'_>) -> People {
 
 struct Table<'a> {
     input: &'a Input<'a>,
+    shown: Shown<'a>,
     index: Index,
     /// Who waits because somebody else has, or wants, the same key; and why.
     waiting: BTreeMap<RecordKey, String>,
@@ -100,15 +104,17 @@ impl<'a> Table<'a> {
         let match_on = &input.rules.match_on;
         let stays = |candidate: &Candidate| stays(input, candidate);
         let waiting = claims::settle(Kind::User, input.people.iter(), match_on, stays);
+        let shown = Shown::new(input, Kind::User);
         let moves: Vec<Move<'_>> = input
             .people
             .iter()
             .filter(|(record, _)| !waiting.contains_key(*record))
-            .filter_map(|(_, candidate)| moves(input, candidate))
+            .filter_map(|(_, candidate)| moves(input, &shown, candidate))
             .collect();
         let keys = keys_for(Kind::User, match_on);
         let mut table = Self {
             input,
+            shown,
             index: Index::new(&input.observed_users, &keys, &moves),
             waiting,
             suitors: BTreeMap::new(),
@@ -191,14 +197,13 @@ fn stays(input: &Input<'_>, candidate: &Candidate) -> bool {
 }
 
 /// What this plan makes of a linked record that is entitled, where it does not wait.
-fn moves<'a>(input: &Input<'_>, candidate: &'a Candidate) -> Option<Move<'a>> {
+fn moves<'a>(input: &Input<'_>, shown: &Shown<'_>, candidate: &'a Candidate) -> Option<Move<'a>> {
     let link = candidate.standing_link()?;
     let desired = candidate.mapped()?;
     if !candidate.standing.is_entitled() || stays(input, candidate) {
         return None;
     }
-    let desired = build::keep_what_stays(desired, link, input);
-    (desired != link.acknowledged).then_some(Move { link, desired })
+    Move::of(link, desired, shown, input)
 }
 
 /// What the target requires and the mapping does not give, in words.

@@ -12,11 +12,11 @@ use provisor_connectors::RecordKey;
 use serde_json::{Value, json};
 
 use super::action::{Action, Change, Reference, Request, Write};
-use super::input::{Candidate, Input};
+use super::input::{Candidate, Input, Referenced};
 use super::people::People;
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, read_path};
 
 pub(super) use waves::settle;
 
@@ -50,14 +50,9 @@ pub(super) fn with_manager(
     let Some(manager) = &candidate.manager else {
         return values.into();
     };
-    let seen_missing = input
-        .people
-        .get(&manager.record)
-        .is_some_and(|person| person.missing);
+    let seen_missing = is_missing(manager, input);
     let mut pending = None;
-    let moved = people.moved.contains(&manager.record);
-    let resource = manager.resource.as_ref();
-    let resource = resource.filter(|_| !seen_missing && !moved);
+    let resource = resource_of(manager, people, input);
     let value = match (people.coming.get(&manager.record), resource) {
         (Some(Reference::Pending(record)), _) => {
             pending = Some(record.clone());
@@ -69,6 +64,36 @@ pub(super) fn with_manager(
     };
     values.extend(value.map(|value| (AttributePath::manager(), value)));
     Wanted { values, pending }
+}
+
+/// Whether somebody's manager is known and at the target, or known to be none: then what
+/// [`with_manager`] wants is not just what was there before.
+pub(super) fn is_settled(candidate: &Candidate, people: &People, input: &Input<'_>) -> bool {
+    let Some(manager) = &candidate.manager else {
+        return true;
+    };
+    match people.coming.get(&manager.record) {
+        Some(Reference::Pending(_)) => false,
+        Some(Reference::Linked(_)) => true,
+        None => resource_of(manager, people, input).is_some(),
+    }
+}
+
+/// A manager's resource, unless it is gone or this plan gives it to another record.
+fn resource_of<'a>(
+    manager: &'a Referenced,
+    people: &People,
+    input: &Input<'_>,
+) -> Option<&'a ResourceId> {
+    let moved = people.moved.contains(&manager.record);
+    let resource = manager.resource.as_ref();
+    resource.filter(|_| !moved && !is_missing(manager, input))
+}
+
+/// Whether a manager's resource is confirmed to be gone from the target.
+fn is_missing(manager: &Referenced, input: &Input<'_>) -> bool {
+    let person = input.people.get(&manager.record);
+    person.is_some_and(|person| person.missing)
 }
 
 /// A reference to a resource (RFC 7643 §4.3).

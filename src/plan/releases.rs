@@ -30,7 +30,9 @@ pub fn settle(actions: &mut [Action], people: &BTreeMap<RecordKey, Candidate>) -
             .requests
             .iter()
             .find_map(|request| request.acknowledge.attributes.as_ref());
-        let Some(name) = after.and_then(|after| after.get(&path)) else {
+        let put_back = action.differences.iter().find(|each| each.path == path);
+        let name = after.and_then(|after| after.get(&path));
+        let Some(name) = name.or(put_back.and_then(|each| each.new.as_ref())) else {
             continue;
         };
         let name = fold(&path, name);
@@ -126,6 +128,12 @@ fn apply(release: &Release, actions: &mut [Action], people: &BTreeMap<RecordKey,
                 ..Acknowledge::default()
             };
             let request = Request::new(Phase::Releases, write, acknowledge);
+            let acknowledged = acknowledged(&actions[position], people);
+            if let Some(second) = actions[position].requests.first_mut() {
+                let after = &mut second.acknowledge.attributes;
+                // What is only put back would leave the temporary name acknowledged.
+                after.get_or_insert(acknowledged);
+            }
             actions[position].requests.insert(0, request);
         }
     }
@@ -156,6 +164,15 @@ fn current_values(action: &Action, people: &BTreeMap<RecordKey, Candidate>) -> A
     if let Some(adoption) = &action.adoption {
         return adoption.found.clone();
     }
+    let mut values = acknowledged(action, people);
+    // What is there now may be another than what was acknowledged.
+    let path = AttributePath::user_name();
+    let shown = action.differences.iter().find(|each| each.path == path);
+    values.extend(shown.and_then(|each| Some((path, each.old.clone()?))));
+    values
+}
+
+fn acknowledged(action: &Action, people: &BTreeMap<RecordKey, Candidate>) -> AttributeMap {
     action
         .subject
         .resource

@@ -25,6 +25,8 @@ pub struct Rules {
     pub join_key: Option<Expression>,
     /// Overwrite a foreign externalId.
     pub take_over: bool,
+    /// What to do where the target shows something else than it acknowledged.
+    pub drift: DriftRules,
     /// Groups.
     pub groups: GroupRules,
     /// Guards.
@@ -54,6 +56,34 @@ pub enum AdoptInactive {
     Reactivate,
     /// Hold it.
     Hold,
+}
+
+/// What to do in full cycles where the target shows something else than it acknowledged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DriftRules {
+    /// Where `by_path` says nothing.
+    pub default: OnDrift,
+    /// Exceptions by path; `members` stands for memberships.
+    pub by_path: BTreeMap<AttributePath, OnDrift>,
+}
+
+impl DriftRules {
+    /// What to do at a path.
+    pub fn of(&self, path: &AttributePath) -> OnDrift {
+        self.by_path.get(path).copied().unwrap_or(self.default)
+    }
+}
+
+/// See [`DriftRules`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnDrift {
+    /// Write the wanted value again.
+    #[default]
+    Enforce,
+    /// Show it.
+    List,
+    /// Nothing.
+    Leave,
 }
 
 /// Which groups are pushed, and how. By default none.

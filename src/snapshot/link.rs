@@ -1,10 +1,14 @@
 //! The values kept per target: links, member edges, intents, open rows. Plain data, which
 //! the planner may use; no I/O here.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
 
 /// A record's resource at one target.
@@ -28,6 +32,31 @@ pub struct Link {
     pub unsettled: bool,
     /// The target answered 404 for this resource: match again when the person is entitled.
     pub missing: bool,
+    /// What the target shows in place of values that it acknowledged. Where it still shows
+    /// that, there is nothing to put back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own_forms: BTreeMap<AttributePath, OwnForm>,
+}
+
+/// What a target shows in place of a value that it acknowledged. At the path `members`, the
+/// ids that it does not show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnForm {
+    /// The value; `None` when it shows none.
+    pub shown: Option<Value>,
+    /// How that is known.
+    pub told: Told,
+}
+
+/// How a target's own form of a value is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Its answer to our write showed it: it writes such values in its own way.
+    ByAnswer,
+    /// It showed it before we put ours back. If a later listing shows it again, that write did
+    /// not help, and another would not either.
+    BeforePutBack,
 }
 
 /// How a link came to be.

@@ -1,5 +1,6 @@
 //! Opening: what is intact, what is lost, and who may have it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ fn put_links(store: &Store, numbers: std::ops::Range<u32>) {
             foreign_external_id: None,
             unsettled: false,
             missing: false,
+            own_forms: BTreeMap::new(),
         };
         TargetChange::PutLink(record(number), Box::new(link))
     });

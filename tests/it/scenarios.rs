@@ -54,6 +54,13 @@ scenarios! {
     disabled
     disabled_keeps_membership
     disabled_never_created
+    drift_enforced
+    drift_foreign_external_id
+    drift_group
+    drift_held_over_overwrites
+    drift_left
+    drift_listed
+    drift_swapped_user_names
     drifted
     drifted_held_between_full_cycles
     duplicate_key

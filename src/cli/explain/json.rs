@@ -205,6 +205,7 @@ fn link_of(link: &Link) -> Value {
         foreign_external_id,
         unsettled,
         missing,
+        own_forms,
     } = link;
     let deactivated = deactivated.as_ref().map(|deactivated| {
         let Deactivation {
@@ -223,6 +224,7 @@ fn link_of(link: &Link) -> Value {
         "foreign_external_id": foreign_external_id,
         "unsettled": unsettled,
         "missing": missing,
+        "own_forms": own_forms,
     })
 }
 

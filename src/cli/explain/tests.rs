@@ -74,6 +74,7 @@ fn explained() -> Explained {
             foreign_external_id: Some("hr-5".to_owned()),
             unsettled: false,
             missing: false,
+            own_forms: BTreeMap::new(),
         }),
         moments: Moments {
             delete: Some(moment()),

@@ -216,6 +216,7 @@ fn describe_link(link: &Link) -> Vec<String> {
         foreign_external_id,
         unsettled,
         missing,
+        own_forms,
     } = link;
     let origin = match origin {
         Origin::Created => "created by provisor",
@@ -242,6 +243,13 @@ fn describe_link(link: &Link) -> Vec<String> {
     }
     if *missing {
         lines.push("no longer at the target".to_owned());
+    }
+    if !own_forms.is_empty() {
+        let paths: Vec<String> = own_forms.keys().map(ToString::to_string).collect();
+        lines.push(format!(
+            "the target has shown another value than the one it acknowledged at {}",
+            paths.join(", ")
+        ));
     }
     lines
 }

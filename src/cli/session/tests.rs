@@ -104,6 +104,7 @@ fn link() -> Link {
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 

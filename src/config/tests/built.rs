@@ -6,7 +6,7 @@ use provisor_connectors::Kind;
 
 use super::*;
 use crate::plan::action::Limit;
-use crate::plan::rules::{Allowance, WhenGone};
+use crate::plan::rules::{Allowance, DriftRules, OnDrift, WhenGone};
 use crate::scim::path::AttributePath;
 use crate::target::{Auth, Secret};
 
@@ -36,6 +36,32 @@ fn a_remote_target_is_built_as_written() {
     assert_eq!(connection.timeout, Duration::from_secs(5));
     assert_eq!(connection.pace.requests_per_second, Some(2.5));
     assert_eq!(connection.pace, target.pace);
+}
+
+#[test]
+fn drift_is_one_choice_or_one_for_each_path() {
+    let rules = |lines| {
+        demo(lines).unwrap().targets["demo"]
+            .target
+            .rules
+            .drift
+            .clone()
+    };
+    assert_eq!(rules(""), DriftRules::default());
+    assert_eq!(rules("").default, OnDrift::Enforce);
+    assert_eq!(rules("drift = \"leave\"").default, OnDrift::Leave);
+    let rules = rules(
+        "[targets.demo.drift]\ndefault = \"list\"\ndepartment = \"leave\"\nemails = \"enforce\"\n\
+         members = \"enforce\"\n\"name.givenName\" = \"leave\"",
+    );
+    let of = |path: &str| rules.of(&path.parse().unwrap());
+    assert_eq!(of("title"), OnDrift::List);
+    let urn = crate::scim::ENTERPRISE_SCHEMA;
+    assert_eq!(of(&format!("{urn}:department")), OnDrift::Leave);
+    assert_eq!(of("emails[type eq \"work\"].value"), OnDrift::Enforce);
+    assert_eq!(of("members"), OnDrift::Enforce);
+    assert_eq!(of("name.givenName"), OnDrift::Leave);
+    assert_eq!(of("name.familyName"), OnDrift::List);
 }
 
 #[test]
@@ -162,6 +188,7 @@ fn the_settings_digest_moves_with_what_decides_the_outcome_and_nothing_else() {
         "timeout = \"5s\"",
         "full_every = \"1h\"",
         "stale = \"list\"",
+        "drift = \"leave\"",
         "[targets.demo.limits]\ndeactivations = 1",
         "[targets.demo.pace]\nconcurrency = 1",
         "[lookups.unused]\na = \"1\"",

@@ -46,6 +46,7 @@ fn the_example_states_the_defaults_that_the_code_has() {
     assert_eq!(plain.adopt_inactive, all.adopt_inactive);
     assert_eq!(plain.protect, all.protect);
     assert_eq!(plain.take_over, all.take_over);
+    assert_eq!(plain.drift, all.drift);
     assert_eq!(plain.limits, all.limits);
     assert_eq!(plain.settle, all.settle);
     assert_eq!(plain.groups.when_gone, all.groups.when_gone);
@@ -71,7 +72,7 @@ fn the_example_has_every_setting_there_is() {
                 let line = line.trim_start_matches('#');
                 line.starts_with(&format!("{key} =")) || line.contains(&format!(".{key}]"))
             }) || ["sources", "targets", "lookups"].contains(&key);
-            let later = ["drift", "assigned_to", "ou", "filter"].contains(&key);
+            let later = ["assigned_to", "ou", "filter"].contains(&key);
             assert_eq!(mentioned, !later, "{table} {key}");
         }
     }

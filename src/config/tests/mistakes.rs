@@ -367,9 +367,28 @@ fn mistakes_in_a_mapping_are_pointed_at() {
 }
 
 #[test]
+fn drift_that_cannot_be_meant_is_refused() {
+    let values = "the values are: `enforce`, `list`, `leave`";
+    let table = [
+        ("drift = \"report\"", 9, values),
+        ("drift = 1", 9, "\"enforce\""),
+        ("drift.title = \"keep\"", 15, values),
+        ("drift.titel = \"list\"", 7, "did you mean `title`?"),
+        ("drift.defualt = \"list\"", 7, "did you mean `default`?"),
+        ("drift.member = \"list\"", 7, "did you mean `members`?"),
+        ("drift.active = \"leave\"", 7, "not a matter of choice"),
+    ];
+    for (line, column, part) in table {
+        assert_error(demo(line), 6, column, &[part]);
+    }
+    let twice =
+        "[targets.demo.drift]\nemails = \"list\"\n'emails[type eq \"work\"].value' = \"leave\"";
+    assert_error(demo(twice), 8, 1, &["is named twice"]);
+}
+
+#[test]
 fn settings_of_later_versions_are_refused_and_never_ignored() {
     let table = [
-        ("drift = \"report\"", 6, 9),
         ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
         ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
         ("[targets.demo.scope]\nfilter = \"(x=y)\"", 7, 10),

@@ -9,7 +9,7 @@ use super::Table;
 use crate::plan::action::{
     Acknowledge, Action, Limit, ListedReason, Phase, Reference, Request, Subject, Write,
 };
-use crate::plan::build;
+use crate::plan::costs;
 use crate::plan::input::{GroupCandidate, OwnedEdge};
 use crate::scim::resource::ResourceId;
 
@@ -124,7 +124,7 @@ pub(super) fn put_into(
     limit: usize,
 ) {
     if !remove.is_empty() {
-        let mut cost = build::cost(Limit::MembersRemoved);
+        let mut cost = costs::cost(Limit::MembersRemoved);
         cost.amount = remove.len() as u64;
         action.costs.push(cost);
     }

@@ -6,8 +6,9 @@ use provisor_connectors::RecordKey;
 use serde_json::Value;
 
 use super::{Joining, Table, is_suspended, missing_required};
-use crate::plan::action::{Change, HeldReason, ListedReason, Phase, Reason, Reference};
+use crate::plan::action::{Change, HeldReason, ListedReason, Phase, Reason, Reference, Subject};
 use crate::plan::build;
+use crate::plan::drift::Present;
 use crate::plan::input::{Candidate, Standing};
 use crate::plan::matching::Match;
 use crate::plan::references::{self, Wanted};
@@ -39,16 +40,31 @@ impl<'a> Table<'a> {
             let detail = "switched off at the target by somebody else; left alone";
             return self.list(subject, ListedReason::SuspendedAtTarget, detail);
         }
-        let acknowledged = &link.acknowledged;
-        let before = acknowledged.get(&AttributePath::manager()).cloned();
+        let own_part = self.shown.own_part(link);
+        let link = &own_part.link;
+        let before = link.acknowledged.get(&AttributePath::manager()).cloned();
         let mut wanted = self.with_manager(candidate, desired, before);
         wanted.values = build::keep_what_stays(&wanted.values, link, self.input);
+        let sure = references::is_settled(candidate, &self.people, self.input);
+        let present = self.shown.present(&own_part, &wanted.values, sure);
+        self.note_drift(record, &subject, &present);
         let action = if link.active {
-            build::patch(subject, link, wanted)
+            build::patch(subject, link, present, wanted)
         } else {
-            Some(build::reactivate(subject, acknowledged, wanted))
+            Some(build::reactivate(subject, present, wanted))
         };
         self.people.actions.extend(action);
+    }
+
+    /// Shows what is not put back, and keeps what the listing taught about the link.
+    fn note_drift(&mut self, record: &RecordKey, subject: &Subject, present: &Present) {
+        for detail in &present.listed {
+            self.list(subject.clone(), ListedReason::Drifted, detail);
+        }
+        if !present.noted.is_empty() {
+            let noted = present.noted.clone();
+            self.people.noted.insert(record.clone(), noted);
+        }
     }
 
     pub(super) fn entitled_unlinked(&mut self, record: &RecordKey, candidate: &'a Candidate) {

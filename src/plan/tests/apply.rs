@@ -7,6 +7,7 @@ use chrono::Duration;
 use super::world::{Person, TargetGroup, TargetUser, World, deactivation, new_link, now};
 use crate::plan::Planned;
 use crate::plan::action::{Acknowledge, Action, Change, Phase, Plan, Reference, Release, Write};
+use crate::plan::drift;
 use crate::plan::input::Standing;
 use crate::plan::references;
 use crate::scim::message::{Op, Operation};
@@ -35,6 +36,22 @@ impl World {
             }
         }
         refused
+    }
+
+    /// Writes down what the listing taught, as a cycle does when it closes.
+    pub(super) fn note(&mut self, planned: &Planned) {
+        for (record, noted) in &planned.noted {
+            let person = match record.kind {
+                Kind::User => self.people.get_mut(record.id.as_str()),
+                Kind::Group => self
+                    .groups
+                    .get_mut(record.id.as_str())
+                    .map(|group| &mut group.person),
+            };
+            if let Some(link) = person.and_then(|person| person.link.as_mut()) {
+                noted.apply_to(link);
+            }
+        }
     }
 
     fn record(&mut self, action: &Action) -> Option<&mut Person> {
@@ -243,10 +260,12 @@ impl World {
         if let Some(record) = self.record(action)
             && let Some(link) = &mut record.link
         {
+            let before = link.acknowledged.clone();
             if let Some(attributes) = &acknowledge.attributes {
                 link.acknowledged = attributes.clone();
                 link.unsettled = false;
             }
+            drift::remember(link, &before, &acknowledge.put_back, None);
             if let Some(active) = acknowledge.active {
                 link.active = active;
                 link.deactivated = (!active).then(deactivation);

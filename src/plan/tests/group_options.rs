@@ -42,6 +42,7 @@ impl Directory {
                 rehire_key: None,
                 join_key: None,
                 take_over: false,
+                drift: crate::plan::rules::DriftRules::default(),
                 groups,
                 limits: Limits(BTreeMap::new()),
                 settle: std::time::Duration::from_secs(30),
@@ -193,6 +194,7 @@ fn link(resource: ResourceId, acknowledged: AttributeMap) -> Link {
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 

@@ -187,7 +187,7 @@ fn check_claims(world: &World, plan: &Plan) {
                 let link = world.people[id].link.as_ref();
                 let link = link.filter(|link| world.users.contains_key(&link.resource));
                 let held = link.and_then(|link| link.acknowledged.get(&key_path));
-                let owns = held.is_some_and(|held| *held == value);
+                let owns = held.map(ToString::to_string).as_ref() == Some(&value);
                 assert!(
                     owns || !acted_on.contains(&key(Kind::User, id)),
                     "{id} is given {value}, which others want"
@@ -443,6 +443,7 @@ fn run_once(
     }
     let refused = world.apply(plan);
     world.close(&planned);
+    world.note(&planned);
     check_refusals(world, plan, &refused);
     check_outcome(world, plan, &refused);
     for (shell, member) in foreign {

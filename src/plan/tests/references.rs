@@ -74,6 +74,7 @@ impl Staff {
             rehire_key: None,
             join_key: None,
             take_over: false,
+            drift: crate::plan::rules::DriftRules::default(),
             groups: GroupRules {
                 push: None,
                 when_gone: WhenGone::Empty,
@@ -126,6 +127,7 @@ fn linked(id: &str, acknowledged: AttributeMap) -> Link {
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 

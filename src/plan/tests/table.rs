@@ -6,7 +6,18 @@ use super::world::path;
 use super::{World, rendered};
 use crate::plan::action::HeldReason;
 use crate::plan::input::Standing;
-use crate::plan::rules::{AdoptInactive, Stale};
+use crate::plan::rules::{AdoptInactive, OnDrift, Stale};
+
+#[test]
+fn who_comes_back_waits_for_whoever_has_their_key_now() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.person("ana").deactivated();
+    world.person("bo").named("ana").linked();
+    insta::assert_snapshot!(
+        rendered(&world.plan()),
+        @"! reactivate ana (u-ana) DuplicateKey: userName is also claimed by staff bo"
+    );
+}
 
 #[test]
 fn joiner_is_created() {
@@ -124,6 +135,7 @@ fn rehire_without_proof_is_held_and_the_leaver_leaves() {
 #[test]
 fn match_of_an_entitled_or_unknown_owner_is_held() {
     let mut world = World::new();
+    world.rules.drift.default = OnDrift::Leave;
     world.person("ana").linked().mailed("a@example.com");
     // Somebody renamed Ana at the target.
     let user = world.users.values_mut().next().unwrap();

@@ -19,7 +19,9 @@ use crate::plan::guard::Window;
 use crate::plan::input::{
     Candidate, GroupCandidate, Input, Observed, OwnedEdge, ProtectedMember, Referenced, Standing,
 };
-use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Nested, Rules, Stale};
+use crate::plan::rules::{
+    AdoptInactive, Allowance, DriftRules, GroupRules, Limits, Nested, Rules, Stale,
+};
 use crate::plan::{Planned, Release, link_protected_by, plan};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, read_listed, to_json};
@@ -107,6 +109,7 @@ impl World {
                 rehire_key: None,
                 join_key: None,
                 take_over: false,
+                drift: DriftRules::default(),
                 groups: GroupRules::default(),
                 // Guards have their own tests.
                 limits: Limits(BTreeMap::new()),
@@ -467,6 +470,7 @@ pub(super) fn new_link(resource: ResourceId, acknowledged: AttributeMap) -> Link
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 

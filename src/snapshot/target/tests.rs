@@ -53,6 +53,7 @@ fn link(resource: &str, values: &[(&str, &str)]) -> Box<Link> {
         foreign_external_id: None,
         unsettled: false,
         missing: false,
+        own_forms: BTreeMap::new(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Row by row: whom it is about, whether it can be done, and what it comes to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey, SourceId};
 
@@ -272,6 +272,7 @@ fn link_to(listed: &Listed, desired: &AttributeMap) -> Link {
             .map(str::to_owned),
         unsettled: true,
         missing: false,
+        own_forms: BTreeMap::new(),
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::plan::input::Standing;
 use crate::plan::rules::{Nested, Stale, WhenGone};
 use crate::plan::tests::World;
+use crate::plan::tests::world::{TargetUser, path};
 
 pub(super) const PEOPLE: usize = 7;
 /// The first so many are of one source, the others of another.
@@ -54,6 +56,12 @@ pub(super) enum Meddling {
     Toggle(usize),
     Delete(usize),
     Join(usize, usize),
+    /// Takes the resource of this number out of a group.
+    Leave(usize, usize),
+    /// Gives another title to whoever has one.
+    Entitle(usize, u8),
+    /// Gives another userName that nobody has.
+    Rename(usize),
 }
 
 /// A target before provisor came, settings, and what happens then.
@@ -176,6 +184,9 @@ fn step() -> impl Strategy<Value = Step> {
         (0..PEOPLE).prop_map(Meddling::Toggle),
         (0..PEOPLE).prop_map(Meddling::Delete),
         (0..PEOPLE, 0..GROUPS).prop_map(|(who, group)| Meddling::Join(who, group)),
+        (0..PEOPLE, 0..GROUPS).prop_map(|(who, group)| Meddling::Leave(who, group)),
+        (0..PEOPLE, 0..3_u8).prop_map(|(who, title)| Meddling::Entitle(who, title)),
+        (0..PEOPLE).prop_map(Meddling::Rename),
     ];
     let meddling = prop::collection::vec(meddling, 0..3);
     let unread = prop::bool::weighted(0.15);
@@ -309,8 +320,12 @@ pub(super) fn take_step(world: &mut World, step: &Step) {
 }
 
 fn meddle(world: &mut World, meddling: &Meddling) {
-    let (Meddling::Toggle(number) | Meddling::Delete(number) | Meddling::Join(number, _)) =
-        meddling;
+    let (Meddling::Toggle(number)
+    | Meddling::Delete(number)
+    | Meddling::Join(number, _)
+    | Meddling::Leave(number, _)
+    | Meddling::Entitle(number, _)
+    | Meddling::Rename(number)) = meddling;
     let Some(id) = world.users.keys().nth(*number).cloned() else {
         return;
     };
@@ -323,6 +338,25 @@ fn meddle(world: &mut World, meddling: &Meddling) {
             world.users.remove(&id);
             for shell in world.shells.values_mut() {
                 shell.members.remove(&id);
+            }
+        }
+        Meddling::Leave(_, group) => {
+            if let Some(shell) = world.shells.values_mut().nth(*group) {
+                shell.members.remove(&id);
+            }
+        }
+        Meddling::Entitle(_, title) => {
+            let user = world.users.get_mut(&id).unwrap();
+            if let Some(present) = user.attributes.get_mut(&path("title")) {
+                *present = json!(format!("m{title}"));
+            }
+        }
+        Meddling::Rename(number) => {
+            let name = json!(format!("m{number}@example.com"));
+            let taken = |user: &TargetUser| user.attributes[&path("userName")] == name;
+            if !world.users.values().any(taken) {
+                let user = world.users.get_mut(&id).unwrap();
+                user.attributes.insert(path("userName"), name);
             }
         }
         Meddling::Join(_, group) => {

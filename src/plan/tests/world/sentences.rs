@@ -172,6 +172,22 @@ impl PersonOf<'_> {
         self
     }
 
+    /// Somebody at the target gave them this value.
+    pub(in crate::plan) fn edited(self, name: &str, value: &str) -> Self {
+        let resource = self.resource();
+        let user = self.world.users.get_mut(&resource).unwrap();
+        user.attributes.insert(path(name), json!(value));
+        self
+    }
+
+    /// Somebody at the target emptied a value.
+    pub(in crate::plan) fn emptied(self, name: &str) -> Self {
+        let resource = self.resource();
+        let user = self.world.users.get_mut(&resource).unwrap();
+        user.attributes.remove(&path(name));
+        self
+    }
+
     /// Deleted at the target.
     pub(in crate::plan) fn vanished(self) -> Self {
         let resource = self.resource();
@@ -270,6 +286,22 @@ impl GroupOf<'_> {
     pub(in crate::plan) fn adopted(mut self) -> Self {
         let link = self.the().person.link.as_mut().expect("linked");
         link.origin = Origin::Adopted;
+        self
+    }
+
+    /// Somebody at the target gave it this value.
+    pub(in crate::plan) fn edited(self, name: &str, value: &str) -> Self {
+        let resource = self.resource();
+        let shell = self.world.shells.get_mut(&resource).unwrap();
+        shell.attributes.insert(path(name), json!(value));
+        self
+    }
+
+    /// Somebody at the target took a person out of it.
+    pub(in crate::plan) fn left_by(self, member: &str) -> Self {
+        let resource = self.resource();
+        let shell = self.world.shells.get_mut(&resource).unwrap();
+        shell.members.remove(&ResourceId(format!("u-{member}")));
         self
     }
 
