@@ -23,7 +23,7 @@ use crate::plan::input::Standing;
 use crate::plan::rules::Limits;
 use crate::plan::{plan, references};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceId;
+use crate::scim::resource::{ResourceId, fold};
 
 /// What no plan ever does, whatever came before.
 fn check_plan(world: &World, plan: &Plan) {
@@ -179,7 +179,7 @@ fn check_claims(world: &World, plan: &Plan) {
     for key_path in KEYS.map(path) {
         let mut wanted: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (id, person) in world.people.iter().filter(|(_, person)| entitled(person)) {
-            let value = person.mapped()[&key_path].to_string();
+            let value = fold(&key_path, &person.mapped()[&key_path]);
             wanted.entry(value).or_default().push(id);
         }
         for (value, claimants) in wanted.into_iter().filter(|(_, all)| all.len() > 1) {
@@ -187,7 +187,7 @@ fn check_claims(world: &World, plan: &Plan) {
                 let link = world.people[id].link.as_ref();
                 let link = link.filter(|link| world.users.contains_key(&link.resource));
                 let held = link.and_then(|link| link.acknowledged.get(&key_path));
-                let owns = held.map(ToString::to_string).as_ref() == Some(&value);
+                let owns = held.is_some_and(|held| fold(&key_path, held) == value);
                 assert!(
                     owns || !acted_on.contains(&key(Kind::User, id)),
                     "{id} is given {value}, which others want"
