@@ -105,3 +105,12 @@ fn manager_who_is_found_only_to_be_switched_off_is_named_at_once() {
     world.person("ana").led_by(Some("bo"));
     assert_eq!(rest(&mut world), "");
 }
+
+#[test]
+fn reports_of_the_former_record_lose_the_reference_at_once() {
+    let mut world = rehire();
+    world.person("bo").led_by(Some("ana"));
+    assert_eq!(rest(&mut world), "");
+    let bo = &world.people["bo"].link.as_ref().unwrap().acknowledged;
+    assert!(!bo.contains_key(&crate::scim::path::AttributePath::manager()));
+}
