@@ -6,6 +6,7 @@
 //! is tried against it.
 
 mod connection;
+mod deviation;
 mod discovery;
 mod fault;
 mod http;

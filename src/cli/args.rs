@@ -213,14 +213,12 @@ pub(super) fn parse(
 
 /// The command line with the parts that are only known at run time.
 pub(super) fn command() -> clap::Command {
-    Arguments::command().mut_subcommand("sandbox", |sandbox| {
-        sandbox.after_help(list_faults(Fault::ALL))
-    })
+    Arguments::command().mut_subcommand("sandbox", |sandbox| sandbox.after_help(list_faults()))
 }
 
-fn list_faults(faults: &[FaultHelp]) -> String {
+fn list_faults() -> String {
     let mut text = String::from("Faults:");
-    for FaultHelp { usage, help, .. } in faults {
+    for FaultHelp { usage, help, .. } in Fault::all() {
         let _ = write!(text, "\n  {usage}\n          {help}");
     }
     text
@@ -278,7 +276,7 @@ mod tests {
         let help = parse_line("provisor sandbox --help")
             .unwrap_err()
             .to_string();
-        for fault in Fault::ALL {
+        for fault in Fault::all() {
             assert!(help.contains(fault.usage), "{help}");
         }
     }

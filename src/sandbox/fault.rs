@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::deviation::Deviation;
+
 /// A hundred years, which a date can still hold.
 const MOST_MINUTES: u64 = 100 * 365 * 24 * 60;
 
@@ -45,6 +47,8 @@ pub enum Fault {
         /// By how much.
         ahead: Duration,
     },
+    /// The server is, all the time, not what the RFCs say.
+    Deviates(Deviation),
 }
 
 /// One line of help on a fault.
@@ -69,8 +73,8 @@ pub struct FaultError {
 }
 
 impl Fault {
-    /// Every fault there is, for the command line's help.
-    pub const ALL: &'static [FaultHelp] = &[
+    /// Every fault that comes and goes.
+    const PASSING: &'static [FaultHelp] = &[
         FaultHelp {
             name: "throttle",
             usage: "throttle[:every=N]",
@@ -104,6 +108,14 @@ impl Fault {
     ];
 }
 
+impl Fault {
+    /// Every fault there is, for the command line's help.
+    pub fn all() -> impl Iterator<Item = &'static FaultHelp> {
+        let lasting = Deviation::ALL.iter().map(|(_, help)| help);
+        Self::PASSING.iter().chain(lasting)
+    }
+}
+
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -129,6 +141,7 @@ impl fmt::Display for Fault {
             }
             Fault::Slow { delay } => write!(formatter, "slow:ms={}", delay.as_millis()),
             Fault::DownAfter { requests } => write!(formatter, "down-after:{requests}"),
+            Fault::Deviates(deviation) => formatter.write_str(deviation.name()),
             Fault::WrongClock { ahead } => {
                 write!(formatter, "wrong-clock:minutes={}", ahead.as_secs() / 60)
             }
@@ -174,12 +187,18 @@ fn parse(text: &str) -> Result<Fault, String> {
                 ahead: Duration::from_secs(minutes * 60),
             })
         }
-        unknown => Err(describe_unknown(unknown)),
+        name => match Deviation::find(name) {
+            Some(deviation) => {
+                arguments(&[])?;
+                Ok(Fault::Deviates(deviation))
+            }
+            None => Err(describe_unknown(name)),
+        },
     }
 }
 
 fn describe_unknown(name: &str) -> String {
-    let names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name).collect();
+    let names: Vec<&str> = Fault::all().map(|fault| fault.name).collect();
     let closest = names
         .iter()
         .map(|known| (strsim::jaro_winkler(name, known), known))
@@ -303,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_help_covers_every_fault() {
-        for help in Fault::ALL {
+        for help in Fault::all() {
             let text = match help.name {
                 "down-after" => "down-after:1",
                 name => name,

@@ -4,8 +4,10 @@
 //! which they took effect; only the wait for the disk is shared. What a request means is in
 //! `routes`.
 
+mod deviations;
 mod routes;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::routes::Call;
 use super::connection::Cut;
+use super::deviation::Deviation;
 use super::fault::Fault;
 use super::journal::{Journal, Opened, Record};
 use super::refusal::Refusal;
@@ -45,6 +48,7 @@ pub(super) struct Shared {
 struct Inner {
     state: State,
     trouble: Trouble,
+    deviations: BTreeSet<Deviation>,
     requests: u64,
     /// `None` once the sandbox has stopped.
     journal: Option<Journal>,
@@ -103,6 +107,7 @@ impl Shared {
         seed: u64,
         down: CancellationToken,
     ) -> Self {
+        let trouble = Trouble::new(faults);
         Self {
             base: base_url(address),
             token,
@@ -110,7 +115,8 @@ impl Shared {
             down,
             inner: Mutex::new(Inner {
                 state: opened.state,
-                trouble: Trouble::new(faults),
+                deviations: trouble.deviations(),
+                trouble,
                 requests: opened.requests,
                 journal: Some(opened.journal),
             }),
@@ -164,7 +170,8 @@ impl Shared {
                 Answer::from(Refusal::plain(401, "the bearer token is missing or wrong"))
                     .with(header::WWW_AUTHENTICATE, "Bearer realm=\"sandbox\"")
             }
-            Fate::Served => call.answer(&inner.state, &self.base, self.seed, now),
+            Fate::Served => deviations::refuse(&inner.deviations, &mut call, &inner.state)
+                .unwrap_or_else(|| call.answer(&inner.state, &self.base, self.seed, now)),
         };
         let wrote = call.is_write() && (200..300).contains(&answer.status);
         let answered = !(wrote && inner.trouble.loses_answer(call.method));
@@ -173,6 +180,7 @@ impl Shared {
             inner.state.apply(change.clone());
         }
         call.complete(&mut answer, &inner.state, &self.base);
+        deviations::distort(&inner.deviations, &call, &mut answer, &inner.state);
         if let Some(date) = inner.trouble.wrong_date(now) {
             answer = answer.with(header::DATE, date);
         }

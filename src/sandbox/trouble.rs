@@ -1,10 +1,12 @@
 //! The faults at work: counts requests and writes, and says which go wrong and how. No clock
 //! and no chance: the same requests go wrong every time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::deviation::Deviation;
 use super::fault::Fault;
 use super::refusal::Refusal;
 
@@ -40,6 +42,15 @@ impl Trouble {
             faults,
             ..Self::default()
         }
+    }
+
+    /// The lasting deviations among the faults.
+    pub(super) fn deviations(&self) -> BTreeSet<Deviation> {
+        let lasting = self.faults.iter().filter_map(|fault| match fault {
+            Fault::Deviates(deviation) => Some(*deviation),
+            _ => None,
+        });
+        lasting.collect()
     }
 
     /// How long every answer waits.
