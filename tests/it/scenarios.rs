@@ -148,6 +148,7 @@ scenarios! {
     token_refused
     two_sources_collide
     two_sources_join_contested
+    two_sources_join_contested_leaver
     two_sources_join_source_fails
     two_sources_joined
     two_sources_joined_references
