@@ -149,6 +149,8 @@ scenarios! {
     two_sources_collide
     two_sources_join_contested
     two_sources_join_contested_leaver
+    two_sources_join_never_read
+    two_sources_join_second_fails
     two_sources_join_source_fails
     two_sources_joined
     two_sources_joined_references
