@@ -74,6 +74,7 @@ scenarios! {
     group_adopt_existing
     group_by_failed_source
     group_by_fallback
+    group_by_source_added
     group_delete_protected
     group_gone
     group_gone_delete
