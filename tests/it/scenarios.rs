@@ -28,6 +28,7 @@ scenarios! {
     adopt_existing
     adopt_inactive
     adopt_other_case
+    adopted_agreeing_changes
     ambiguous_match
     approve_changed
     approve_only_one
