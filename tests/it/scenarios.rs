@@ -151,6 +151,7 @@ scenarios! {
     two_sources_join_contested
     two_sources_join_source_fails
     two_sources_joined
+    two_sources_joined_at_one_target
     two_sources_joined_references
     two_targets_one_source
     undeclared_name_hint
