@@ -6,6 +6,7 @@
 
 mod find;
 mod mapped;
+mod person;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ use crate::scope::Verdict;
 use crate::snapshot::{Intent, Link, MirrorRow, Open, SnapshotError, Store};
 pub use find::find_person;
 use mapped::mapped;
+pub use person::Person;
 
 /// What looking for a person came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -376,7 +376,10 @@ pub(super) fn adopt(
             Change::Adopt
         },
         reason,
-        adoption: Some(adoption(listed, found, kept)),
+        adoption: Some(Adoption {
+            settled: differences.is_empty(),
+            ..adoption(listed, found, kept)
+        }),
         differences,
         requests,
         costs,
@@ -396,6 +399,7 @@ pub(super) fn adoption(
         members: Vec::new(),
         foreign_external_id,
         moved_from: None,
+        settled: false,
     }
 }
 

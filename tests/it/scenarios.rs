@@ -28,6 +28,7 @@ scenarios! {
     adopt_existing
     adopt_inactive
     adopt_other_case
+    adopted_agreeing_changes
     ambiguous_match
     approve_changed
     approve_only_one
@@ -154,6 +155,7 @@ scenarios! {
     two_sources_join_second_fails
     two_sources_join_source_fails
     two_sources_joined
+    two_sources_joined_at_one_target
     two_sources_joined_references
     two_targets_one_source
     undeclared_name_hint

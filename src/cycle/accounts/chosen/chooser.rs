@@ -231,6 +231,7 @@ impl<'a> Chooser<'a> {
             members: Vec::new(),
             foreign_external_id: None,
             moved_from: None,
+            settled: false,
         });
         self.actions.push(switch_off(
             subject,
