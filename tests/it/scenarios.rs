@@ -23,6 +23,7 @@ macro_rules! scenarios {
 scenarios! {
     abort_before_membership
     accounts_apply
+    accounts_apply_protected
     active_column_vanishes
     adopt_by_email
     adopt_existing
