@@ -150,6 +150,7 @@ scenarios! {
     throttled
     token_refused
     two_sources_collide
+    two_sources_join_added_later
     two_sources_join_contested
     two_sources_join_contested_leaver
     two_sources_join_never_read
