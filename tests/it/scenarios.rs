@@ -49,6 +49,7 @@ scenarios! {
     delete_after_limit
     delete_after_manager
     delete_after_missing
+    delete_after_new_report
     delete_after_other_key
     delete_after_returned
     delete_after_set_later
@@ -70,6 +71,7 @@ scenarios! {
     empty_source
     explain_in_scope
     explain_out_of_scope
+    explain_protected
     explicit_deactivations
     foreign_external_id
     forget_after
