@@ -172,7 +172,8 @@ pub(super) fn patch(
         return None;
     }
     let mut costs = patch_costs(&differences, &put_back.keys().collect());
-    if link.unsettled && differences.iter().any(|each| each.old.is_some()) {
+    let overwrites = link.unsettled && differences.iter().any(|each| each.old.is_some());
+    if overwrites && !costs.contains(&cost(Limit::Overwrites)) {
         costs.push(cost(Limit::Overwrites));
     }
     let drifted = differences
