@@ -159,6 +159,8 @@ impl<'a> Chooser<'a> {
         let link = link_to(listed, desired);
         self.changes
             .push(TargetChange::PutLink(record.clone(), Box::new(link)));
+        // Everybody was just listed, and this one chosen: nothing is in doubt any more.
+        self.changes.push(TargetChange::CloseIntent(record.clone()));
         self.changes.push(look_again(&record));
         self.note(Wish::Link, Some(record), resource);
         Ok(())
