@@ -12,7 +12,8 @@ use crate::apply::report::{Outcome, TargetReport};
 use crate::plan::action::{Action, Change, Held, Limit, Listed, Plan, Reference, Subject, Write};
 use crate::plan::references;
 use crate::scim::resource::ResourceId;
-use crate::target::{Profile, dialect};
+use crate::target::dialect;
+use crate::target::Profile;
 
 /// The version of this document.
 const VERSION: u32 = 1;
@@ -206,7 +207,6 @@ fn request_document(
                 about.kind,
                 attributes,
                 &references(members),
-                profile,
             )),
         },
         Write::Patch {
@@ -218,11 +218,13 @@ fn request_document(
             method: "PATCH",
             path: path(),
             body: Some(dialect::patch_body(
-                *active,
-                operations,
-                &references(add),
-                remove,
-                profile,
+                &dialect::Change {
+                    active: *active,
+                    operations,
+                    add: &references(add),
+                    remove,
+                },
+                profile.member_removal,
             )),
         },
         Write::Delete => RequestDocument {
