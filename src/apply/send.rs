@@ -14,9 +14,9 @@ use crate::plan::references;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold, read_path};
 use crate::snapshot::SnapshotError;
+use crate::target::dialect::Change;
 use crate::target::error::{Scope, TargetError};
 use crate::target::lookup::Lookup;
-use crate::target::dialect::Change;
 use crate::target::{self, Sent};
 
 impl Applier<'_> {
@@ -229,7 +229,8 @@ impl Applier<'_> {
             Ok(Some(listed)) if deletes_somebody && listed.active => Err(Ending::Failed(
                 "it was switched on at the target meanwhile; nothing was sent".to_owned(),
             )),
-            Ok(Some(listed)) if deletes_somebody => is_the_same(&listed, &link)
+            // A userName alone would not tell where it is the id as well.
+            Ok(Some(listed)) if kind == Kind::User => is_the_same(&listed, &link)
                 .map_err(|why| Ending::Failed(format!("{why}; nothing was sent"))),
             Ok(Some(listed)) => match read_path(&listed.json, &path) {
                 Some(found) if fold(&path, found) == fold(&path, &expected) => Ok(()),

@@ -12,7 +12,10 @@ use super::resource::{is_unassigned, selects, sub_values};
 /// Applies an operation. `None` when its path is none of ours; the resource is then unchanged.
 pub fn apply(resource: &mut Value, operation: &Operation) -> Option<()> {
     let path: AttributePath = operation.path.parse().ok()?;
-    let value = operation.value.as_ref().filter(|_| operation.op != Op::Remove);
+    let value = operation
+        .value
+        .as_ref()
+        .filter(|_| operation.op != Op::Remove);
     let root = resource.as_object_mut()?;
     let Some(urn) = &path.schema else {
         change(root, &path, operation.op, value);

@@ -48,9 +48,7 @@ pub enum Removal {
 }
 
 /// How resources of one kind are written at a target.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Manner {
     /// The form of a change.
@@ -240,7 +238,9 @@ impl Learned {
         let mut words = Vec::new();
         match form {
             Form::Paths => {}
-            Form::NoPaths => words.push("takes no paths in PATCH: whole attributes are sent".to_owned()),
+            Form::NoPaths => {
+                words.push("takes no paths in PATCH: whole attributes are sent".to_owned())
+            }
             Form::Whole => words.push("takes no PATCH: whole resources are sent".to_owned()),
         }
         if text_booleans {
@@ -253,7 +253,8 @@ impl Learned {
             words.push("wants `$ref` in members".to_owned());
         }
         if self.ids_are_names {
-            words.push("ids are names: the key is compared before anyone is deactivated".to_owned());
+            words
+                .push("ids are names: the key is compared before anyone is deactivated".to_owned());
         }
         if !self.unseen.is_empty() {
             let unseen: Vec<&str> = self.unseen.iter().map(String::as_str).collect();

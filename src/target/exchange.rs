@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_MATCH, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_MATCH, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Method, Response};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;

@@ -110,7 +110,9 @@ fn look_at(operation: &Operation, shown: &Listed, before: &AttributeMap) -> Seen
             _ => Seen::Took,
         },
         Some(Value::Array(elements)) => {
-            let all = elements.iter().all(|element| is_shown(json, &path, element));
+            let all = elements
+                .iter()
+                .all(|element| is_shown(json, &path, element));
             if all { Seen::Took } else { Seen::Unshown }
         }
         Some(Value::Object(fields)) => {

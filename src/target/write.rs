@@ -364,9 +364,8 @@ impl Client {
             };
             let members = current_members(&shown);
             add.retain(|id| !members.contains(&id.to_ascii_lowercase()));
-            let only_additions = change.active.is_none()
-                && change.operations.is_empty()
-                && change.remove.is_empty();
+            let only_additions =
+                change.active.is_none() && change.operations.is_empty() && change.remove.is_empty();
             if add.is_empty() && only_additions {
                 return Ok(Sent {
                     method: "PATCH",
@@ -416,7 +415,10 @@ impl Client {
         };
         if let Some(shown) = &sent.resource {
             let seen = look(shown);
-            if seen.values().all(|it| matches!(it, Seen::Took | Seen::Hidden)) {
+            if seen
+                .values()
+                .all(|it| matches!(it, Seen::Took | Seen::Hidden))
+            {
                 return Ok(Verdict::Done(sent, seen));
             }
         }
@@ -500,6 +502,8 @@ fn is_renamed(kind: Kind, change: &Change<'_>, shown: &Listed) -> bool {
     let found = read_path(&shown.json, &path);
     given.zip(found).is_some_and(|(given, found)| {
         fold(&path, given) == fold(&path, found)
-            && found.as_str().is_some_and(|it| it.eq_ignore_ascii_case(&shown.id.0))
+            && found
+                .as_str()
+                .is_some_and(|it| it.eq_ignore_ascii_case(&shown.id.0))
     })
 }

@@ -12,8 +12,8 @@ use crate::apply::report::{Outcome, TargetReport};
 use crate::plan::action::{Action, Change, Held, Limit, Listed, Plan, Reference, Subject, Write};
 use crate::plan::references;
 use crate::scim::resource::ResourceId;
-use crate::target::dialect;
 use crate::target::Profile;
+use crate::target::dialect;
 
 /// The version of this document.
 const VERSION: u32 = 1;

@@ -87,7 +87,11 @@ pub fn patch_body(change: &Change<'_>, removal: Removal) -> Value {
     };
     let additions = (!change.add.is_empty())
         .then(|| operation(Op::Add, "members", Some(member_values(change.add))));
-    patch_of(attribute_operations(change).chain(removals).chain(additions))
+    patch_of(
+        attribute_operations(change)
+            .chain(removals)
+            .chain(additions),
+    )
 }
 
 /// The body of a PATCH that replaces `members` by who stays, for who cannot be taken out
@@ -245,7 +249,8 @@ pub(in crate::target) fn current_members(shown: &Listed) -> BTreeSet<String> {
     members.map(|id| id.0.to_ascii_lowercase()).collect()
 }
 
-/// The members after a change: who is shown and stays, as they are shown, and who comes.
+/// The members after a change: who is shown and stays, and who comes. Of what is shown of a
+/// member, only its id and place are sent back; the rest follows from them.
 fn new_members(change: &Change<'_>, shown: &Listed) -> Vec<Value> {
     let leaving: BTreeSet<String> = change
         .remove
@@ -263,7 +268,13 @@ fn new_members(change: &Change<'_>, shown: &Listed) -> Vec<Value> {
             other => other.to_string(),
         };
         if !leaving.contains(&id) && there.insert(id) {
-            members.push(element);
+            members.push(match element {
+                Value::Object(mut fields) => {
+                    fields.retain(|name, _| matches!(name.as_str(), "value" | "$ref"));
+                    Value::Object(fields)
+                }
+                bare => json!({ "value": bare }),
+            });
         }
     }
     members

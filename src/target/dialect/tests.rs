@@ -144,7 +144,7 @@ fn a_whole_resource_keeps_what_nobody_meant_to_change() {
         whole_body(Kind::Group, &change, &shown.unwrap()),
         json!({
             "id": "g1", "schemas": ["s"], "x-theirs": [1],
-            "members": [{"value": "U1", "display": "Ana"}, {"value": "theirs"}, {"value": "u3"}],
+            "members": [{"value": "U1"}, {"value": "theirs"}, {"value": "u3"}],
         })
     );
 }
@@ -162,7 +162,9 @@ fn texts_for_booleans_and_references_for_members_where_the_target_wants_them() {
         ..NOTHING
     };
     let mut body = patch_body(&change, Removal::Filter);
-    finish(&mut body, manner, |id| Some(format!("https://app.example/Users/{id}")));
+    finish(&mut body, manner, |id| {
+        Some(format!("https://app.example/Users/{id}"))
+    });
     assert_eq!(
         body["Operations"],
         json!([
@@ -203,8 +205,18 @@ fn only_a_refusal_of_the_form_leads_to_another() {
     for (status, scim_type, change, next) in [
         (501, "", &plain, Some((form(Form::Whole), true))),
         (405, "", &plain, Some((form(Form::Whole), true))),
-        (400, "invalidPath", &plain, Some((form(Form::NoPaths), true))),
-        (400, "invalidSyntax", &plain, Some((form(Form::NoPaths), true))),
+        (
+            400,
+            "invalidPath",
+            &plain,
+            Some((form(Form::NoPaths), true)),
+        ),
+        (
+            400,
+            "invalidSyntax",
+            &plain,
+            Some((form(Form::NoPaths), true)),
+        ),
         // An element may be missing in this resource only: nothing to remember.
         (400, "noTarget", &plain, Some((form(Form::NoPaths), false))),
         (400, "invalidValue", &off, Some((texts, true))),
