@@ -52,6 +52,15 @@ pub(super) fn active_point(active: bool) -> String {
     format!("active={active}")
 }
 
+/// The attribute that a point is about.
+pub(super) fn attribute_of(point: &str) -> &str {
+    let point = point.strip_prefix('-').unwrap_or(point);
+    match point.split_once('=') {
+        Some((attribute, _)) if attribute == "active" => attribute,
+        _ => point,
+    }
+}
+
 fn point(operation: &Operation) -> String {
     match operation.op {
         Op::Remove => format!("-{}", operation.path),
