@@ -103,8 +103,8 @@ pub(in crate::cli) fn document(targets: Vec<TargetDocument>) -> Document {
     }
 }
 
-/// One target's report. `profile` decides how bodies are written: they are shown as they
-/// are sent, apart from ids that are not known yet.
+/// One target's report. Bodies are shown in the RFC's own form, apart from ids that are not
+/// known yet: one that the target has taught can only be made from what it shows then.
 pub(in crate::cli) fn target(
     report: &TargetReport,
     profile: &Profile,
