@@ -102,7 +102,7 @@ impl Table<'_> {
         let owner = input.observed(kind).owners.get(resource);
         let candidate = owner.and_then(|record| candidate(input, record));
         if self.unsure.contains(resource)
-            || candidate.is_some_and(|candidate| candidate.standing.is_unknown())
+            || candidate.is_some_and(|it| it.standing.is_unknown() || it.contested.is_some())
         {
             return Spared::Unsure;
         }
