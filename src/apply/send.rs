@@ -154,8 +154,8 @@ impl Applier<'_> {
                 ..
             }
         );
-        let names = self.client.dialect().of(kind).ids_are_names;
-        let doubtful = (self.profile.ids_doubtful || names) && switches_off;
+        let doubtful = self.profile.ids_doubtful || self.client.doubts_ids(kind);
+        let doubtful = doubtful && switches_off;
         if doubtful || matches!(request.write, Write::Delete) {
             self.verify(action, &request.write, &resource).await?;
         }

@@ -200,11 +200,6 @@ impl Dialect {
         }
     }
 
-    /// How resources of a kind are written: as learnt, else as the profile says.
-    pub fn manner(&self, profile: &Profile, kind: Kind) -> Manner {
-        self.of(kind).manner.unwrap_or_else(|| Manner::of(profile))
-    }
-
     /// What was learnt, in words, for people who ask what a target can do.
     pub fn describe(&self) -> Vec<String> {
         let kinds = [("users", &self.users), ("groups", &self.groups)];
@@ -220,8 +215,8 @@ impl Dialect {
 
 impl Learned {
     /// Notes that a manner helped. What was verified in another one counts no more.
-    pub(super) fn note_manner(&mut self, manner: Manner, of_profile: Manner) {
-        if self.manner.unwrap_or(of_profile) != manner {
+    pub(super) fn note_manner(&mut self, manner: Manner) {
+        if self.manner != Some(manner) {
             self.manner = Some(manner);
             self.verified.clear();
             self.unseen.clear();

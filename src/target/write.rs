@@ -72,7 +72,8 @@ impl Client {
             add: members,
             remove: &[],
         };
-        let mut manner = self.manner(subject);
+        let first = self.manner(subject);
+        let mut manner = first;
         let sent = loop {
             let mut body = create_body(kind, attributes, members);
             self.finish(subject, &mut body, manner);
@@ -86,7 +87,9 @@ impl Client {
             }
         };
         self.learn(kind, |learned| {
-            learned.note_manner(manner, Manner::of(subject.profile));
+            if manner != first {
+                learned.note_manner(manner);
+            }
             if let Some(resource) = &sent.resource {
                 learned.note_shown(resource);
             }
@@ -109,7 +112,8 @@ impl Client {
         change: &Change<'_>,
     ) -> Result<Sent, TargetError> {
         let kind = subject.kind;
-        let mut manner = self.manner(subject);
+        let first = self.manner(subject);
+        let mut manner = first;
         let mut tried = BTreeSet::new();
         let mut lasting = true;
         let mut first_error = None;
@@ -119,7 +123,9 @@ impl Client {
             let next = match self.send_as(manner, subject, id, change).await {
                 Ok(sent) => match self.confirm(subject, id, change, sent).await? {
                     Verdict::Done(sent, seen) => {
-                        self.note(subject, lasting.then_some(manner), &seen, &sent);
+                        // A form that was no fallback has taught nothing: meanwhile another may have.
+                        let learnt = (lasting && manner != first).then_some(manner);
+                        self.note(kind, learnt, &seen, &sent);
                         return Ok(sent);
                     }
                     Verdict::Doubtful(sent, seen) => {
@@ -156,7 +162,7 @@ impl Client {
         }
         if let Some((sent, seen)) = doubtful {
             // No form shows it: the target does not show such a thing, whatever it keeps.
-            self.note(subject, None, &seen, &sent);
+            self.note(kind, None, &seen, &sent);
             return Ok(sent);
         }
         Err(first_error.unwrap_or_else(|| TargetError::Ignored {
@@ -167,11 +173,19 @@ impl Client {
     }
 
     fn manner(&self, subject: &Subject<'_>) -> Manner {
-        self.dialect().manner(subject.profile, subject.kind)
+        self.learned(subject.kind, |learned| learned.manner)
+            .unwrap_or_else(|| Manner::of(subject.profile))
     }
 
-    fn learned(&self, kind: Kind) -> Learned {
-        self.dialect().of(kind).clone()
+    /// Reads what was learnt, without copying it for every call.
+    fn learned<T>(&self, kind: Kind, read: impl FnOnce(&Learned) -> T) -> T {
+        let dialect = self.inner.dialect.lock();
+        read(dialect.unwrap_or_else(PoisonError::into_inner).of(kind))
+    }
+
+    /// Whether ids of a kind were seen to be names, which may pass to somebody else.
+    pub fn doubts_ids(&self, kind: Kind) -> bool {
+        self.learned(kind, |learned| learned.ids_are_names)
     }
 
     fn learn(&self, kind: Kind, change: impl FnOnce(&mut Learned)) {
@@ -181,16 +195,10 @@ impl Client {
     }
 
     /// Remembers the manner that helped, and what was seen of it.
-    fn note(
-        &self,
-        subject: &Subject<'_>,
-        manner: Option<Manner>,
-        seen: &BTreeMap<String, Seen>,
-        sent: &Sent,
-    ) {
-        self.learn(subject.kind, |learned| {
+    fn note(&self, kind: Kind, manner: Option<Manner>, seen: &BTreeMap<String, Seen>, sent: &Sent) {
+        self.learn(kind, |learned| {
             if let Some(manner) = manner {
-                learned.note_manner(manner, Manner::of(subject.profile));
+                learned.note_manner(manner);
             }
             for (point, seen) in seen {
                 if *seen == Seen::Took {

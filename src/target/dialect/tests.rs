@@ -272,12 +272,13 @@ fn a_yes_that_changed_nothing_leads_to_the_least_harmful_form_first() {
 fn what_was_seen_in_one_manner_counts_in_no_other() {
     let mut learned = Learned::default();
     learned.verified.insert("title".to_owned());
-    learned.note_manner(Manner::default(), Manner::default());
-    assert_eq!((learned.manner, learned.verified.len()), (None, 1));
     let texts = Manner {
         text_booleans: true,
         ..Manner::default()
     };
-    learned.note_manner(texts, Manner::default());
+    learned.note_manner(texts);
     assert_eq!((learned.manner, learned.verified.len()), (Some(texts), 0));
+    learned.verified.insert("title".to_owned());
+    learned.note_manner(texts);
+    assert_eq!(learned.verified.len(), 1);
 }

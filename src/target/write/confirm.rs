@@ -36,11 +36,12 @@ impl Client {
         sent.resource = sent
             .resource
             .filter(|it| is_same(&it.id, id) || is_renamed(kind, change, it));
-        let learned = self.learned(kind);
-        let is_new =
-            |point: &String| !learned.verified.contains(point) && !learned.unseen.contains(point);
-        let mut wanted: BTreeSet<String> =
-            verify::points(change).into_iter().filter(is_new).collect();
+        let (mut wanted, any_verified) = self.learned(kind, |learned| {
+            let mut points = verify::points(change);
+            points.retain(|it| !learned.verified.contains(it) && !learned.unseen.contains(it));
+            let points: BTreeSet<String> = points.into_iter().collect();
+            (points, !learned.verified.is_empty())
+        });
         // A leaver inside is the worst that a false yes can leave behind. Where the answer
         // shows it, it is looked at every time; and a 202 has only promised it.
         if let Some(active) = change.active
@@ -70,7 +71,15 @@ impl Client {
             }
         }
         let place = sent.resource.as_ref().map_or(id, |it| &it.id).clone();
-        let Some(shown) = self.get(kind, &place).await? else {
+        let found = match self.get(kind, &place).await {
+            // Nobody may look: then nobody can tell, and asking again would not help.
+            Err(error) if matches!(error.status(), Some(403 | 405 | 501)) => {
+                let hidden = wanted.into_iter().map(|point| (point, Seen::Hidden));
+                return Ok(Verdict::Done(sent, hidden.collect()));
+            }
+            found => found?,
+        };
+        let Some(shown) = found else {
             // Somebody switched off may be hidden; anything else is found out by the next call.
             return Ok(Verdict::Done(sent, BTreeMap::new()));
         };
@@ -86,7 +95,7 @@ impl Client {
         if !ignored.is_empty() {
             return Ok(Verdict::Ignored(ignored, sent.status == 202));
         }
-        let proven = points_that(Seen::Took).next().is_some() || !learned.verified.is_empty();
+        let proven = points_that(Seen::Took).next().is_some() || any_verified;
         if points_that(Seen::Unshown).next().is_some() && !proven {
             return Ok(Verdict::Doubtful(sent, seen));
         }
@@ -96,7 +105,7 @@ impl Client {
     /// Whether the members that an answer shows can be held against what was sent.
     fn tells_members(&self, subject: &Subject<'_>, change: &Change<'_>, shown: &Listed) -> bool {
         let told = shown.members.as_ref().is_some_and(|all| !all.is_empty());
-        let learned = told || self.learned(subject.kind).members_shown;
+        let learned = told || self.learned(subject.kind, |learned| learned.members_shown);
         learned && self.shows_all_members(subject, change, shown)
     }
 }

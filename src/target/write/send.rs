@@ -101,7 +101,7 @@ impl Client {
         if !subject.profile.members_listed {
             return false;
         }
-        if shown.members.is_none() && self.learned(subject.kind).members_shown {
+        if shown.members.is_none() && self.learned(subject.kind, |learned| learned.members_shown) {
             return true;
         }
         let members = current_members(shown);
