@@ -58,10 +58,48 @@ impl Applier<'_> {
     /// Applies the plan, phase by phase.
     pub(crate) async fn apply(&self, plan: &Plan, progress: &dyn Progress) -> Applied {
         let mut run = Run::new(plan);
+        if let Err(failure) = self.recall_dialect() {
+            run.nothing_done();
+            return run.abort(failure);
+        }
         if let Err(failure) = self.link_adopted(plan).await {
             run.nothing_done();
             return run.abort(failure);
         }
+        let applied = self.run_phases(plan, run, progress).await;
+        if let Err(failure) = self.keep_dialect() {
+            // What was learnt is learnt again; nothing was done in vain.
+            tracing::warn!("{}", failure.chain.join(": "));
+        }
+        applied
+    }
+
+    /// Speaks as the target has taught in earlier runs.
+    fn recall_dialect(&self) -> Result<(), Failure> {
+        let progress = self.store.progress().map_err(|error| failed(&error))?;
+        self.client.remember(progress.dialect);
+        Ok(())
+    }
+
+    /// Keeps what the target has taught. Not flushed: a crash only forgets it.
+    fn keep_dialect(&self) -> Result<(), Failure> {
+        let mut progress = self.store.progress().map_err(|error| failed(&error))?;
+        let dialect = self.client.dialect();
+        if progress.dialect == dialect {
+            return Ok(());
+        }
+        progress.dialect = dialect;
+        let change = TargetChange::PutProgress(Box::new(progress));
+        let kept = self.store.commit(vec![change]);
+        kept.map_err(|error| failed(&error))
+    }
+
+    async fn run_phases<'p>(
+        &self,
+        plan: &'p Plan,
+        mut run: Run<'p>,
+        progress: &dyn Progress,
+    ) -> Applied {
         let step = format!("applying {}", plan.target);
         for phase in PHASES {
             let ended = if phase == Phase::Releases {

@@ -4,6 +4,7 @@
 //! Pure: no async, no I/O, no clock; imports nothing else of ours. Attribute names and
 //! schema URNs are compared without regard to case (RFC 7643 §2.1).
 
+pub mod change;
 pub mod difference;
 pub mod filter;
 pub mod message;

@@ -18,9 +18,12 @@ pub mod profile;
 pub mod retry;
 #[cfg(test)]
 mod test_server;
+mod verify;
+mod write;
 
 pub use auth::{Auth, GeneratedSecret, Secret, SecretError};
 pub use client::{Client, Connection, Pace, Sent};
 pub use error::TargetError;
 pub use listing::Listing;
 pub use profile::Profile;
+pub use write::Subject;

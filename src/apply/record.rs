@@ -100,6 +100,9 @@ impl Applier<'_> {
                 }
                 if let Some(mut link) = link {
                     let before = link.acknowledged.clone();
+                    if let Some(moved) = &sent.resource {
+                        changes.extend(self.follow(record, &mut link, &moved.id)?);
+                    }
                     update(&mut link, &request.acknowledge, action);
                     let Acknowledge { put_back, .. } = &request.acknowledge;
                     drift::remember(&mut link, &before, put_back, sent.resource.as_ref());
@@ -123,6 +126,29 @@ impl Applier<'_> {
         }
         changes.extend(edges(record, &request.acknowledge));
         self.store.commit(changes)
+    }
+
+    /// A resource whose id is its name has got another id with another name. What was noted
+    /// under the old one is under the new one now.
+    fn follow(
+        &self,
+        record: &RecordKey,
+        link: &mut Link,
+        now: &ResourceId,
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
+        let old = link.resource.clone();
+        if old.0.eq_ignore_ascii_case(&now.0) {
+            return Ok(Vec::new());
+        }
+        let mut changes = self.look_at_reports(record, now)?;
+        for group in self.store.groups_with(&old)? {
+            if let Some(edge) = self.store.members(&group)?.get(&old) {
+                changes.push(TargetChange::DropMember(group.clone(), old.clone()));
+                changes.push(TargetChange::PutMember(group, now.clone(), *edge));
+            }
+        }
+        link.resource = now.clone();
+        Ok(changes)
     }
 
     /// The target does not know the resource any more. For somebody who leaves that is as

@@ -1,5 +1,6 @@
 //! `check`: is the configuration good, can every source and target be reached, and what can
-//! each of them do. Opens no state and changes nothing anywhere.
+//! each of them do. Changes nothing anywhere; of the state it reads only what was learnt of
+//! the targets, and does without where another process uses it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use crate::apply::report::{Failure, FailureKind};
 use crate::config::{self, Config, Endpoint, TargetConfig};
 use crate::scim::message::Capabilities;
 use crate::target::Profile;
+use crate::target::dialect::{Dialect, Removal};
 
 /// Runs `provisor check`.
 pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit, Stop> {
@@ -30,13 +32,35 @@ pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit
     {
         terminal.warn(&format!("no target uses the source `{unused}`"));
     }
-    for target in config.targets.values() {
+    let learnt = recall(config, terminal);
+    for (name, target) in &config.targets {
         if let Err(error) = config::check_names(target, &facts) {
             exit = exit.and(terminal.stop(&Stop::configuration(&error)));
         }
-        exit = exit.and(check_target(target, terminal).await);
+        exit = exit.and(check_target(target, learnt.get(name), terminal).await);
     }
     Ok(exit)
+}
+
+/// What earlier runs have learnt of each target. A state that cannot be read is a warning
+/// only: it is not what is checked.
+fn recall(config: &Config, terminal: &mut Terminal) -> BTreeMap<String, Dialect> {
+    let store = match session::open_to_read(config, terminal) {
+        Ok(Some(store)) => store,
+        Ok(None) => return BTreeMap::new(),
+        Err(_) => {
+            terminal.warn(
+                "the state cannot be read now, so what was learnt of the targets is not shown",
+            );
+            return BTreeMap::new();
+        }
+    };
+    let of = |(name, target): (&String, &TargetConfig)| {
+        let progress = store.target(name).progress().ok()?;
+        let same = progress.fingerprint == target.target.fingerprint;
+        same.then(|| (name.clone(), progress.dialect))
+    };
+    config.targets.iter().filter_map(of).collect()
 }
 
 async fn check_sources(
@@ -62,7 +86,11 @@ async fn check_sources(
     (facts, exit)
 }
 
-async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
+async fn check_target(
+    target: &TargetConfig,
+    learnt: Option<&Dialect>,
+    terminal: &mut Terminal,
+) -> Exit {
     let name = &target.target.name;
     if !target.enabled {
         terminal.print(&block(&format!("target {name}: not enabled"), &[]));
@@ -85,6 +113,8 @@ async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
                 &capabilities,
                 pushes_groups(target),
             ));
+            let learnt = learnt.map(Dialect::describe).unwrap_or_default();
+            lines.extend(learnt.iter().map(|words| format!("learnt {words}")));
             terminal.print(&block(&format!("target {name}: ok"), &lines));
             Exit::Done
         }
@@ -123,20 +153,28 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
         filter,
         groups,
         members_listed,
+        patch,
+        patch_paths,
+        text_booleans,
+        member_refs: _,
+        member_removal,
+        keeps_external_id,
+        soft_deletes,
         members_per_request,
         page_size,
         deactivation_drops_memberships,
         deactivation_destroys,
         ids_doubtful,
-        ..
     } = profile;
     let can = |text: &str| format!("can    {text}");
     let lacks = |text: &str| format!("lacks  {text}");
     let mut lines = Vec::new();
 
     lines.push(match capabilities.patch {
+        _ if !patch => lacks("PATCH: whole resources are read, changed and PUT"),
+        _ if !patch_paths => lacks("paths in PATCH: whole attributes are replaced"),
         Some(false) => lacks("PATCH, by its own word; it is sent all the same"),
-        Some(true) => can("PATCH"),
+        Some(true) => can("PATCH, by its own word"),
         None => can("PATCH, as far as it says"),
     });
     lines.push(if *filter && capabilities.filter != Some(false) {
@@ -155,6 +193,22 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
     if *groups && !members_listed {
         lines.push(lacks(
             "members in listings: what was pushed is taken to be there",
+        ));
+    }
+    if *groups && *member_removal != Removal::Filter {
+        lines.push(lacks(
+            "removal of members by filter: it is done as the preset says",
+        ));
+    }
+    if *text_booleans {
+        lines.push(lacks("booleans: \"True\" and \"False\" are sent as text"));
+    }
+    if !keeps_external_id {
+        lines.push(lacks("externalId: people are found by their other keys"));
+    }
+    if *soft_deletes {
+        lines.push(lacks(
+            "deletion: it only switches off, and who comes back is switched on again",
         ));
     }
     if *deactivation_destroys {

@@ -170,6 +170,8 @@ impl Parts {
         let plan = &self.planned.plan;
         let mut progress = self.known.progress().clone();
         progress.fingerprint.clone_from(&self.target.fingerprint);
+        // Applying has kept it, besides this cycle's own view of the progress.
+        progress.dialect = self.client.dialect();
         if self.only {
             // Everything else is as unseen as it was.
             progress.approvals = self.approvals_after(applied);

@@ -101,17 +101,21 @@ impl<'a> Shown<'a> {
                 .filter_map(|group| group.group.standing_link())
                 .collect(),
         };
+        let mut silent = if tells {
+            silent(observed, &links)
+        } else {
+            BTreeSet::new()
+        };
+        if !input.profile.keeps_external_id {
+            silent.insert(AttributePath::external_id());
+        }
         let has_members =
             |listed: &Listed| listed.members.as_ref().is_some_and(|all| !all.is_empty());
         Self {
             rules: &input.rules.drift,
             take_over: input.rules.take_over,
             observed: tells.then_some(observed),
-            silent: if tells {
-                silent(observed, &links)
-            } else {
-                BTreeSet::new()
-            },
+            silent,
             members_listed: input.profile.members_listed,
             members_shown: observed.resources.values().any(has_members),
         }

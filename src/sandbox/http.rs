@@ -60,6 +60,8 @@ struct Answer {
     status: u16,
     headers: Vec<(HeaderName, String)>,
     body: Option<Value>,
+    /// HTML in place of a body.
+    page: Option<String>,
     changes: Vec<Change>,
 }
 
@@ -156,6 +158,7 @@ impl Shared {
         let inner = &mut *inner;
         let journal = inner.journal.as_ref()?;
         let mut call = Call::read(request, body);
+        let logged = call.body_for_log();
         let mut answer = match inner.trouble.meet(now) {
             Fate::Dropped => return None,
             Fate::Refused {
@@ -173,6 +176,7 @@ impl Shared {
             Fate::Served => deviations::refuse(&inner.deviations, &mut call, &inner.state)
                 .unwrap_or_else(|| call.answer(&inner.state, &self.base, self.seed, now)),
         };
+        deviations::alter(&inner.deviations, &mut call, &mut answer, &inner.state);
         let wrote = call.is_write() && (200..300).contains(&answer.status);
         let answered = !(wrote && inner.trouble.loses_answer(call.method));
         let changes = std::mem::take(&mut answer.changes);
@@ -190,7 +194,7 @@ impl Shared {
             "method": call.method,
             "path": call.path,
             "query": call.query,
-            "body": call.body_for_log(),
+            "body": logged,
             "status": answer.status,
             "answered": answered,
         });
@@ -254,13 +258,17 @@ async fn handle(
 }
 
 fn into_response(answer: Answer) -> Response {
-    let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
+    let kind = match &answer.page {
+        Some(_) => HeaderValue::from_static("text/html; charset=utf-8"),
+        None => HeaderValue::from_static("application/scim+json"),
+    };
+    let body = answer.body.map(|body| body.to_string());
+    let body = answer.page.or(body).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if !matches!(answer.status, 204 | 304) {
-        let kind = HeaderValue::from_static("application/scim+json");
         headers.insert(header::CONTENT_TYPE, kind);
     }
     for (name, value) in answer.headers {

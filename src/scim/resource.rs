@@ -120,7 +120,7 @@ pub fn read_path<'a>(json: &'a Value, path: &AttributePath) -> Option<&'a Value>
 
 /// Whether a selector picks this element. `type` holds keywords (`work`), which RFC 7643 §8.7
 /// declares not case-exact; anything else is compared as it is.
-fn selects(selector: &Selector, element: &Value) -> bool {
+pub(super) fn selects(selector: &Selector, element: &Value) -> bool {
     let Some(value) = member(element, &selector.attribute).and_then(Value::as_str) else {
         return false;
     };

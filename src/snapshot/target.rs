@@ -20,6 +20,7 @@ use super::table::{Table, Tables};
 use crate::scim::message::Capabilities;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
+use crate::target::dialect::Dialect;
 
 mod commit;
 mod place;
@@ -51,6 +52,8 @@ pub struct Progress {
     pub halve_limits: bool,
     /// What the target last said of itself.
     pub capabilities: Option<Capabilities>,
+    /// What its answers have taught of its ways.
+    pub dialect: Dialect,
     /// How many resources the last complete listing had, per kind.
     pub listed: BTreeMap<Kind, u64>,
     /// Scope groups once resolved: configured name to the group's key.

@@ -25,6 +25,8 @@ pub(super) struct Answer {
     /// The body; `None` when it broke off or was too large, which only matters to those who
     /// need it.
     pub(super) body: Option<Vec<u8>>,
+    /// The version of what it shows (RFC 7644 §3.14).
+    pub(super) etag: Option<String>,
 }
 
 impl Answer {

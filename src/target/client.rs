@@ -15,10 +15,12 @@ use uuid::Uuid;
 
 use super::auth::Auth;
 use super::connect::build_http;
+use super::dialect::Dialect;
 use super::endpoint::{collection, collection_url, resource_url, shown_resource};
 use super::error::TargetError;
 use super::exchange::{ATTEMPTS, Call, Verb};
 use super::pacing::Pacing;
+use super::write::is_same;
 use crate::scim::message::{Capabilities, read_capabilities};
 use crate::scim::resource::{Listed, ResourceId, read_listed};
 
@@ -58,6 +60,8 @@ impl Eq for Pace {}
 /// What a successful write came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
+    /// The method: which form of a change it was.
+    pub method: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// The resource in the answer, where there was one.
@@ -82,6 +86,8 @@ pub(super) struct Inner {
     pub(super) pacing: Pacing,
     pub(super) requests: AtomicU64,
     pub(super) writes: AtomicU64,
+    /// What the target's answers have taught of its ways.
+    pub(super) dialect: Mutex<Dialect>,
     /// By how much the server's clock was ahead of ours at its last answer with a Date.
     clock_skew: Mutex<Option<TimeDelta>>,
 }
@@ -112,6 +118,7 @@ impl Client {
             pacing,
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            dialect: Mutex::new(Dialect::default()),
             clock_skew: Mutex::new(None),
         };
         Ok(Self {
@@ -149,6 +156,16 @@ impl Client {
     /// `GET /Users/{id}`; `None` on 404. An answer that holds another resource than the one
     /// asked for is [`TargetError::Unusable`].
     pub async fn get(&self, kind: Kind, id: &ResourceId) -> Result<Option<Listed>, TargetError> {
+        let found = self.get_with_tag(kind, id).await?;
+        Ok(found.map(|(resource, _)| resource))
+    }
+
+    /// As [`Client::get`], with the answer's ETag (RFC 7644 §3.14).
+    pub(super) async fn get_with_tag(
+        &self,
+        kind: Kind,
+        id: &ResourceId,
+    ) -> Result<Option<(Listed, Option<String>)>, TargetError> {
         let call = self.resource_call(Verb::Get, kind, id, None)?;
         let answer = match self.exchange(&call).await {
             Ok(answer) => answer,
@@ -162,7 +179,7 @@ impl Client {
             .and_then(read_listed)
             .ok_or_else(|| call.unusable("the answer is not a resource with an `id`"))?;
         if is_same(&resource.id, id) {
-            Ok(Some(resource))
+            Ok(Some((resource, answer.etag)))
         } else {
             Err(call.unusable("the answer is another resource than the one asked for"))
         }
@@ -182,19 +199,22 @@ impl Client {
         Ok(sent(call, answer.status, Some(resource)))
     }
 
-    /// PATCH. Repeatable, so also retried after lost answers and 5xx.
-    pub async fn patch(
+    /// PATCH or PUT, as it is. Repeatable, so also retried after lost answers and 5xx, unless
+    /// it may be sent `once` only. With a `tag`, only if the resource is still that version.
+    pub(super) async fn write(
         &self,
+        verb: Verb,
         kind: Kind,
         id: &ResourceId,
         body: &Value,
+        tag: Option<String>,
+        once: bool,
     ) -> Result<Sent, TargetError> {
-        let call = self.resource_call(Verb::Patch, kind, id, Some(body))?;
+        let mut call = self.resource_call(verb, kind, id, Some(body))?;
+        call.if_match = tag;
+        call.repeatable = !once;
         let answer = self.exchange(&call).await?;
-        let resource = answer
-            .json()
-            .and_then(read_listed)
-            .filter(|resource| is_same(&resource.id, id));
+        let resource = answer.json().and_then(read_listed);
         Ok(sent(call, answer.status, resource))
     }
 
@@ -254,6 +274,8 @@ impl Client {
                 source: None,
             })?,
             body,
+            if_match: None,
+            repeatable: verb != Verb::Post,
             attempts: ATTEMPTS,
             request_id: new_request_id(),
         })
@@ -272,6 +294,8 @@ impl Client {
             path: shown_resource(kind),
             url: resource_url(base, verb.name(), kind, id)?,
             body,
+            if_match: None,
+            repeatable: verb != Verb::Post,
             attempts: ATTEMPTS,
             request_id: new_request_id(),
         })
@@ -284,16 +308,11 @@ fn new_request_id() -> String {
 
 fn sent(call: Call<'_>, status: u16, resource: Option<Listed>) -> Sent {
     Sent {
+        method: call.verb.name(),
         status,
         resource,
         request_id: call.request_id,
     }
-}
-
-/// Ids are case-exact (RFC 7643 §3.1), but some servers spell a UUID in upper case in one
-/// answer and in lower case in another.
-fn is_same(one: &ResourceId, other: &ResourceId) -> bool {
-    one.0.eq_ignore_ascii_case(&other.0)
 }
 
 #[cfg(test)]

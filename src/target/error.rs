@@ -63,6 +63,16 @@ pub enum TargetError {
         /// What is wrong with the answer.
         problem: String,
     },
+    /// The server says yes, and what was to be changed is shown as it was.
+    #[error("{method} {path}: the target answers yes and does not change `{attributes}`")]
+    Ignored {
+        /// The method.
+        method: &'static str,
+        /// The endpoint.
+        path: String,
+        /// Which attributes, between backquotes.
+        attributes: String,
+    },
     /// A listing that did not end as its own `totalResults` says.
     #[error("the listing of {path} is partial: {seen} of {total} arrived")]
     Partial {
@@ -113,7 +123,9 @@ impl TargetError {
                     || (matches!(status, 429 | 503)
                         && retry_after.is_some_and(|wait| wait > LONGEST_WAIT))
             }
-            TargetError::Unusable { .. } | TargetError::Partial { .. } => false,
+            TargetError::Unusable { .. }
+            | TargetError::Ignored { .. }
+            | TargetError::Partial { .. } => false,
         };
         if whole_target {
             Scope::Target
@@ -155,7 +167,17 @@ impl TargetError {
             TargetError::Unusable { method, .. } => *method == "POST",
             TargetError::Secret(_)
             | TargetError::Configuration { .. }
+            | TargetError::Ignored { .. }
             | TargetError::Partial { .. } => false,
+        }
+    }
+
+    /// Whether a write of any method may have happened although no success was seen.
+    pub(super) fn may_have_happened(&self) -> bool {
+        match self {
+            TargetError::Unreachable { in_doubt, .. } => *in_doubt,
+            TargetError::Refused { status, .. } => matches!(status, 500 | 502 | 503 | 504),
+            _ => false,
         }
     }
 }

@@ -1,14 +1,16 @@
 //! One call: its attempts, redirects, retries, and what the last answer means.
 //!
 //! What may be repeated (DESIGN §10): everything but a create after any failure that may
-//! pass; a create only when it is certain that nothing happened. Must not know what a body
+//! pass; a create, and what else says so, only when it is certain that nothing happened. Must not know what a body
 //! means.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_MATCH, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Method, Response};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
@@ -34,6 +36,7 @@ const MOST_REDIRECTS: u32 = 5;
 pub(super) enum Verb {
     Get,
     Post,
+    Put,
     Patch,
     Delete,
 }
@@ -43,6 +46,7 @@ impl Verb {
         match self {
             Verb::Get => "GET",
             Verb::Post => "POST",
+            Verb::Put => "PUT",
             Verb::Patch => "PATCH",
             Verb::Delete => "DELETE",
         }
@@ -52,6 +56,7 @@ impl Verb {
         match self {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
+            Verb::Put => Method::PUT,
             Verb::Patch => Method::PATCH,
             Verb::Delete => Method::DELETE,
         }
@@ -66,6 +71,10 @@ pub(super) struct Call<'a> {
     pub(super) path: String,
     pub(super) url: Url,
     pub(super) body: Option<&'a Value>,
+    /// The version that it is about (`If-Match`, RFC 7644 §3.14).
+    pub(super) if_match: Option<String>,
+    /// Whether it may be sent again when it may have happened.
+    pub(super) repeatable: bool,
     /// How often it is tried in all.
     pub(super) attempts: u32,
     /// One for all attempts, so that a server's log shows them as one call.
@@ -182,6 +191,9 @@ impl Client {
             .header(ACCEPT, "application/scim+json, application/json;q=0.9")
             .header("X-Request-Id", &call.request_id)
             .header(name, value);
+        if let Some(tag) = &call.if_match {
+            request = request.header(IF_MATCH, tag);
+        }
         if let Some(body) = call.body {
             request = request
                 .header(CONTENT_TYPE, "application/scim+json")
@@ -260,17 +272,19 @@ impl Client {
                 .unusable("answered with a web page, not with SCIM; is base_url right?")
                 .into());
         }
+        let etag = response.headers().get(ETAG);
+        let etag = etag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let body = match read_body(&mut response, RESOURCE_LIMIT).await {
             Ok(body) => Some(body),
             // The status has said that the change or deletion is done.
-            Err(_) if matches!(call.verb, Verb::Patch | Verb::Delete) => None,
+            Err(_) if matches!(call.verb, Verb::Put | Verb::Patch | Verb::Delete) => None,
             Err(BodyError::TooLarge) => {
                 let problem = format!("the answer is larger than {} MiB", RESOURCE_LIMIT >> 20);
                 return Err(call.unusable(problem).into());
             }
             Err(BodyError::Broken(error)) => return Err(self.broken(call, error, number)),
         };
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, etag })
     }
 
     /// An answer other than 2xx. 429, and 503 with Retry-After, close the gate for all.
@@ -294,7 +308,7 @@ impl Client {
                     Again::After(wait)
                 }
             }
-            (500 | 502 | 503 | 504, _) if call.verb != Verb::Post => Again::After(delay),
+            (500 | 502 | 503 | 504, _) if call.repeatable => Again::After(delay),
             _ => Again::Never,
         };
         let body = match read_body(&mut response, ERROR_LIMIT).await {
@@ -311,7 +325,7 @@ impl Client {
     /// No answer, or only a part of one.
     fn broken(&self, call: &Call<'_>, error: reqwest::Error, number: u32) -> Failure {
         let breakdown = explain(&error, self.inner.connection.timeout);
-        let repeatable = call.verb != Verb::Post || !breakdown.in_doubt;
+        let repeatable = call.repeatable || !breakdown.in_doubt;
         Failure {
             again: if breakdown.transient && repeatable {
                 Again::After(self.delay(number))
@@ -329,7 +343,7 @@ impl Client {
         }
     }
 
-    fn delay(&self, number: u32) -> Duration {
+    pub(super) fn delay(&self, number: u32) -> Duration {
         backoff(number, fastrand::f64()).mul_f64(self.delay_factor)
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dialect::Removal;
 use crate::scim::path::AttributePath;
 
 /// A target's profile. Every field has the default of the RFC's letter; a preset names only
@@ -19,6 +20,22 @@ pub struct Profile {
     pub groups: bool,
     /// Whether a listed group shows its members. Where it does not, the snapshot is the truth.
     pub members_listed: bool,
+    /// Whether PATCH is there. Where it is not, the whole resource is read, changed and PUT.
+    pub patch: bool,
+    /// Whether a PATCH operation may have a path. Where it may not, whole attributes are
+    /// replaced.
+    pub patch_paths: bool,
+    /// Whether booleans are the texts `"True"` and `"False"`.
+    pub text_booleans: bool,
+    /// Whether a member needs a `$ref` beside its `value`.
+    pub member_refs: bool,
+    /// How members are removed.
+    pub member_removal: Removal,
+    /// Whether externalId is kept. Where it is not, its absence says nothing.
+    pub keeps_external_id: bool,
+    /// Whether DELETE only switches off, and the userName stays taken: who comes back is
+    /// found, and switched on again.
+    pub soft_deletes: bool,
     /// The most members one request may add or remove.
     pub members_per_request: usize,
     /// How many resources to ask for in one page.
@@ -39,6 +56,13 @@ impl Default for Profile {
             filter: true,
             groups: true,
             members_listed: true,
+            patch: true,
+            patch_paths: true,
+            text_booleans: false,
+            member_refs: false,
+            member_removal: Removal::Filter,
+            keeps_external_id: true,
+            soft_deletes: false,
             members_per_request: 1000,
             page_size: 100,
             deactivation_drops_memberships: false,

@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("target", &["scim", "text"]),
-    ("snapshot", &["scim"]),
+    ("snapshot", &["scim", "target::dialect"]),
     ("audit", &[]),
     ("apply", &["plan", "target", "snapshot", "audit", "scim"]),
     (

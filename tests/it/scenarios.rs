@@ -54,6 +54,19 @@ scenarios! {
     delete_after_returned
     delete_after_set_later
     delete_after_source_fails
+    deviation_accepted
+    deviation_duplicate_members
+    deviation_html_errors
+    deviation_ids_are_names
+    deviation_ignores_patch
+    deviation_no_external_id
+    deviation_no_id
+    deviation_no_member_filter
+    deviation_no_patch
+    deviation_no_patch_path
+    deviation_ref_required
+    deviation_soft_deletes
+    deviation_string_booleans
     disabled
     disabled_keeps_membership
     disabled_never_created

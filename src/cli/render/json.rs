@@ -12,7 +12,8 @@ use crate::apply::report::{Outcome, TargetReport};
 use crate::plan::action::{Action, Change, Held, Limit, Listed, Plan, Reference, Subject, Write};
 use crate::plan::references;
 use crate::scim::resource::ResourceId;
-use crate::target::{Profile, dialect};
+use crate::target::Profile;
+use crate::target::dialect;
 
 /// The version of this document.
 const VERSION: u32 = 1;
@@ -102,8 +103,8 @@ pub(in crate::cli) fn document(targets: Vec<TargetDocument>) -> Document {
     }
 }
 
-/// One target's report. `profile` decides how bodies are written: they are shown as they
-/// are sent, apart from ids that are not known yet.
+/// One target's report. Bodies are shown in the RFC's own form, apart from ids that are not
+/// known yet: one that the target has taught can only be made from what it shows then.
 pub(in crate::cli) fn target(
     report: &TargetReport,
     profile: &Profile,
@@ -206,7 +207,6 @@ fn request_document(
                 about.kind,
                 attributes,
                 &references(members),
-                profile,
             )),
         },
         Write::Patch {
@@ -218,11 +218,13 @@ fn request_document(
             method: "PATCH",
             path: path(),
             body: Some(dialect::patch_body(
-                *active,
-                operations,
-                &references(add),
-                remove,
-                profile,
+                &dialect::Change {
+                    active: *active,
+                    operations,
+                    add: &references(add),
+                    remove,
+                },
+                profile.member_removal,
             )),
         },
         Write::Delete => RequestDocument {

@@ -1,4 +1,5 @@
-//! What a deviating server does: before a request is looked at, and to its answer.
+//! What a deviating server does: before a request is looked at, to what it changes, and to its
+//! answer.
 //!
 //! The honest server stays as it is; everything that it is not stands here.
 
@@ -22,6 +23,18 @@ pub(super) fn refuse(
         return None;
     }
     writes::refuse(deviations, call, state).or_else(|| reads::refuse(deviations, call, state))
+}
+
+/// Changes what an honest server would do.
+pub(super) fn alter(
+    deviations: &BTreeSet<Deviation>,
+    call: &mut Call<'_>,
+    answer: &mut Answer,
+    state: &State,
+) {
+    if !deviations.is_empty() {
+        writes::alter(deviations, call, answer, state);
+    }
 }
 
 /// Changes the answer that an honest server would give.

@@ -27,9 +27,9 @@ pub(super) struct Call<'a> {
     pub(super) query: Option<&'a str>,
     headers: &'a HeaderMap,
     /// JSON, nothing, or why it is neither.
-    body: Result<Option<Value>, Refusal>,
+    pub(super) body: Result<Option<Value>, Refusal>,
     /// The resource that the answer shows, once changes are applied.
-    shows: Option<(Kind, String)>,
+    pub(super) shows: Option<(Kind, String)>,
 }
 
 impl<'a> Call<'a> {

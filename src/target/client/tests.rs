@@ -91,7 +91,7 @@ async fn absence_and_strange_answers_are_told_apart() {
     .await;
     let error = server
         .client()
-        .patch(Kind::User, &id("u1"), &json!({}))
+        .write(Verb::Patch, Kind::User, &id("u1"), &json!({}), None, false)
         .await;
     assert!(matches!(error, Err(TargetError::Unusable { .. })));
 }

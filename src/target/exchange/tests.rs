@@ -34,7 +34,7 @@ async fn what_can_be_repeated_is_repeated_with_one_request_id() {
             TestServer::answering(vec![failure, failure, || test_server::status(204)]).await;
         let sent = server
             .client()
-            .patch(Kind::User, &id("u1"), &json!({}))
+            .write(Verb::Patch, Kind::User, &id("u1"), &json!({}), None, false)
             .await
             .unwrap();
         assert_eq!((sent.status, sent.resource), (204, None));
@@ -65,7 +65,7 @@ async fn a_refusal_is_not_repeated() {
         let server = TestServer::start(move |_, _| test_server::status(status)).await;
         let error = server
             .client()
-            .patch(Kind::Group, &id("g1"), &json!({}))
+            .write(Verb::Patch, Kind::Group, &id("g1"), &json!({}), None, false)
             .await
             .unwrap_err();
         assert_eq!(error.status(), Some(status));
@@ -101,7 +101,7 @@ async fn a_change_whose_status_arrived_is_done_whatever_became_of_the_body() {
     let server = TestServer::answering(vec![|| Reply::CutInBody(200)]).await;
     let client = server.client();
     let sent = client
-        .patch(Kind::User, &id("u1"), &json!({}))
+        .write(Verb::Patch, Kind::User, &id("u1"), &json!({}), None, false)
         .await
         .unwrap();
     assert_eq!((sent.status, sent.resource), (200, None));
@@ -310,7 +310,7 @@ async fn redirects_on_the_same_host_are_followed_as_far_as_they_keep_the_method(
     );
     let error = server
         .client()
-        .patch(Kind::User, &id("u1"), &json!({}))
+        .write(Verb::Patch, Kind::User, &id("u1"), &json!({}), None, false)
         .await;
     assert!(matches!(error, Err(TargetError::Unusable { .. })));
     assert_eq!(server.lines().len(), 3);
@@ -319,7 +319,7 @@ async fn redirects_on_the_same_host_are_followed_as_far_as_they_keep_the_method(
     let body = json!({"Operations": []});
     server
         .client()
-        .patch(Kind::User, &id("u1"), &body)
+        .write(Verb::Patch, Kind::User, &id("u1"), &body, None, false)
         .await
         .unwrap();
     let last = server.seen().pop().unwrap();

@@ -96,6 +96,10 @@ pub(crate) struct Step {
     /// for nothing.
     #[serde(default)]
     pub(crate) may_refuse: bool,
+    /// Writes beyond those that the preview promised: the server said yes and did nothing,
+    /// and was told in another way.
+    #[serde(default)]
+    pub(crate) fallbacks: u64,
     /// How many times the servers were asked something.
     pub(crate) reads: Option<usize>,
     /// Everybody at the first server afterwards, and whether they are active.
