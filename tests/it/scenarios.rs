@@ -51,6 +51,16 @@ scenarios! {
     delete_after_returned
     delete_after_set_later
     delete_after_source_fails
+    deviation_cursor_paging
+    deviation_filters_find_nothing
+    deviation_first_page_again
+    deviation_hides_inactive
+    deviation_hides_inactive_suspended
+    deviation_hides_members
+    deviation_ignores_filters
+    deviation_ignores_paging
+    deviation_no_filters
+    deviation_wrong_totals
     disabled
     disabled_keeps_membership
     disabled_never_created

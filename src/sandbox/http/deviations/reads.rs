@@ -20,12 +20,13 @@ use crate::sandbox::state::State;
 const SMALL_PAGE: usize = 2;
 /// What a cursor begins and ends with. It has to be percent-encoded in a query.
 const CURSOR: (&str, &str) = ("page+", "/&=");
-/// Those that have small pages.
+/// Those that say so.
 const SMALL_PAGED: &[Deviation] = &[
     Deviation::IgnoresFilters,
     Deviation::NoFilters,
     Deviation::FiltersFindNothing,
     Deviation::FirstPageAgain,
+    Deviation::IgnoresPaging,
     Deviation::WrongTotals,
     Deviation::CursorPaging,
 ];
