@@ -22,5 +22,5 @@ mod test_server;
 pub use auth::{Auth, GeneratedSecret, Secret, SecretError};
 pub use client::{Client, Connection, Pace, Sent};
 pub use error::TargetError;
-pub use listing::Listing;
+pub use listing::{Listing, Paging};
 pub use profile::Profile;

@@ -13,7 +13,7 @@ use super::terminal::{Stop, Terminal};
 use crate::apply::report::{Failure, FailureKind};
 use crate::config::{self, Config, Endpoint, TargetConfig};
 use crate::scim::message::Capabilities;
-use crate::target::Profile;
+use crate::target::{Paging, Profile};
 
 /// Runs `provisor check`.
 pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit, Stop> {
@@ -124,7 +124,7 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
         groups,
         members_listed,
         members_per_request,
-        page_size,
+        page_size: _,
         deactivation_drops_memberships,
         deactivation_destroys,
         ids_doubtful,
@@ -174,12 +174,10 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
     }
     let required: Vec<String> = required.iter().map(ToString::to_string).collect();
     lines.push(format!("needs  {}", required.join(", ")));
-    let page = capabilities
-        .filter_max_results
-        .into_iter()
-        .chain(capabilities.max_page_size)
-        .fold(*page_size, u64::min);
-    lines.push(format!("pages  of {page}"));
+    lines.push(format!(
+        "pages  of {}",
+        Paging::new(profile, Some(capabilities)).size
+    ));
     lines
 }
 

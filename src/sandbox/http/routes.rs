@@ -59,10 +59,7 @@ impl<'a> Call<'a> {
 
     /// The query as it is understood.
     pub(super) fn query_taken(&self) -> &str {
-        self.misread
-            .as_deref()
-            .or(self.query)
-            .unwrap_or_default()
+        self.misread.as_deref().or(self.query).unwrap_or_default()
     }
 
     /// Whether it would change something.
