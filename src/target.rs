@@ -16,6 +16,7 @@ pub mod lookup;
 mod pacing;
 pub mod profile;
 pub mod retry;
+pub mod survey;
 #[cfg(test)]
 mod test_server;
 

@@ -1,6 +1,8 @@
 //! `check`: is the configuration good, can every source and target be reached, and what can
 //! each of them do. Opens no state and changes nothing anywhere.
 
+mod found;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -13,7 +15,8 @@ use super::terminal::{Stop, Terminal};
 use crate::apply::report::{Failure, FailureKind};
 use crate::config::{self, Config, Endpoint, TargetConfig};
 use crate::scim::message::Capabilities;
-use crate::target::{Paging, Profile};
+use crate::target::survey::Survey;
+use crate::target::{Client, Paging, Profile, TargetError};
 
 /// Runs `provisor check`.
 pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit, Stop> {
@@ -78,13 +81,14 @@ async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
         return Exit::Done;
     }
     match discover(target).await {
-        Ok(capabilities) => {
+        Ok((capabilities, found)) => {
             let mut lines = vec![describe_preset(target)];
             lines.extend(describe(
                 &target.target.profile,
                 &capabilities,
                 pushes_groups(target),
             ));
+            lines.extend(found::describe(&found));
             terminal.print(&block(&format!("target {name}: ok"), &lines));
             Exit::Done
         }
@@ -96,11 +100,19 @@ async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
     }
 }
 
-async fn discover(target: &TargetConfig) -> Result<Capabilities, Failure> {
+/// What a target says of itself, and how it answers when it is asked.
+async fn discover(target: &TargetConfig) -> Result<(Capabilities, Survey), Failure> {
     let connected = session::connect(target).await?;
-    let found = connected.client.discover().await;
+    let found = look(&connected.client, &target.target.profile).await;
     connected.close().await?;
     found.map_err(|error| Failure::new(FailureKind::Failed, &error))
+}
+
+async fn look(client: &Client, profile: &Profile) -> Result<(Capabilities, Survey), TargetError> {
+    let capabilities = client.discover().await?;
+    let paging = Paging::new(profile, Some(&capabilities));
+    let survey = client.survey(paging, profile.groups).await?;
+    Ok((capabilities, survey))
 }
 
 fn pushes_groups(target: &TargetConfig) -> bool {

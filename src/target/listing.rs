@@ -117,6 +117,22 @@ impl Client {
         Err(walk.partial(kind))
     }
 
+    /// The first page, as [`Client::list`] asks for it, and nothing more.
+    pub(super) async fn first_page(
+        &self,
+        kind: Kind,
+        paging: Paging,
+    ) -> Result<ListPage, TargetError> {
+        let position = match paging.by_cursor {
+            true => Position::FirstCursor,
+            false => Position::Index(1),
+        };
+        let call = self.page_call(kind, &position, Some(paging.size))?;
+        let answer = self.exchange(&call).await?;
+        let page = answer.json().and_then(read_list);
+        page.ok_or_else(|| call.unusable("the answer is not a list of resources"))
+    }
+
     fn page_call(
         &self,
         kind: Kind,
