@@ -141,6 +141,7 @@ scenarios! {
     rehired_in_one_run
     release_before_joiner
     returned
+    returned_but_deleted
     scope_group_missing
     scope_group_renamed
     scope_when

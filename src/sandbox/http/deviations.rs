@@ -18,7 +18,7 @@ pub(super) fn refuse(
     call: &mut Call<'_>,
     state: &State,
 ) -> Option<Answer> {
-    if deviations.is_empty() || call.is_operators() {
+    if deviations.is_empty() {
         return None;
     }
     writes::refuse(deviations, call, state).or_else(|| reads::refuse(deviations, call, state))
@@ -31,7 +31,7 @@ pub(super) fn distort(
     answer: &mut Answer,
     state: &State,
 ) {
-    if !deviations.is_empty() && !call.is_operators() {
+    if !deviations.is_empty() {
         reads::distort(deviations, call, answer, state);
         writes::distort(deviations, call, answer, state);
     }

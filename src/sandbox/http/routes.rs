@@ -51,8 +51,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether it comes from who runs the server and sees what is there, whatever the server
-    /// makes of that for its clients: nothing deviates.
+    /// Whether it comes from who runs the server: they see what is there, whatever the server
+    /// shows to its clients.
     pub(super) fn is_operators(&self) -> bool {
         self.headers.contains_key(OPERATOR)
     }

@@ -37,7 +37,7 @@ pub(super) fn refuse(
     call: &mut Call<'_>,
     state: &State,
 ) -> Option<Answer> {
-    if call.method != "GET" {
+    if call.method != "GET" || call.is_operators() {
         return None;
     }
     let has = |deviation| deviations.contains(&deviation);
@@ -100,6 +100,9 @@ pub(super) fn distort(
     let Some(body) = answer.body.as_mut().filter(|_| answer.status < 300) else {
         return;
     };
+    if call.is_operators() {
+        return;
+    }
     if call.path == "/ServiceProviderConfig" {
         announce(deviations, body);
     }
