@@ -286,6 +286,7 @@ impl Chosen<'_> {
             unresolved: selection.unresolved,
             capabilities: seen.capabilities,
             listed: seen.listed,
+            filters: seen.filters,
             partial: seen.partial,
             warnings,
             in_force: window.in_force,

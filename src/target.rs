@@ -16,6 +16,7 @@ pub mod lookup;
 mod pacing;
 pub mod profile;
 pub mod retry;
+pub mod survey;
 #[cfg(test)]
 mod test_server;
 mod verify;
@@ -24,6 +25,6 @@ mod write;
 pub use auth::{Auth, GeneratedSecret, Secret, SecretError};
 pub use client::{Client, Connection, Pace, Sent};
 pub use error::TargetError;
-pub use listing::Listing;
+pub use listing::{Listing, Paging};
 pub use profile::Profile;
 pub use write::Subject;

@@ -2,6 +2,8 @@
 //! each of them do. Changes nothing anywhere; of the state it reads only what was learnt of
 //! the targets, and does without where another process uses it.
 
+mod found;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -14,8 +16,9 @@ use super::terminal::{Stop, Terminal};
 use crate::apply::report::{Failure, FailureKind};
 use crate::config::{self, Config, Endpoint, TargetConfig};
 use crate::scim::message::Capabilities;
-use crate::target::Profile;
 use crate::target::dialect::{Dialect, Removal};
+use crate::target::survey::Survey;
+use crate::target::{Client, Paging, Profile, TargetError};
 
 /// Runs `provisor check`.
 pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit, Stop> {
@@ -106,7 +109,7 @@ async fn check_target(
         return Exit::Done;
     }
     match discover(target).await {
-        Ok(capabilities) => {
+        Ok((capabilities, found)) => {
             let mut lines = vec![describe_preset(target)];
             lines.extend(describe(
                 &target.target.profile,
@@ -115,6 +118,7 @@ async fn check_target(
             ));
             let learnt = learnt.map(Dialect::describe).unwrap_or_default();
             lines.extend(learnt.iter().map(|words| format!("learnt {words}")));
+            lines.extend(found::describe(&found));
             terminal.print(&block(&format!("target {name}: ok"), &lines));
             Exit::Done
         }
@@ -126,11 +130,19 @@ async fn check_target(
     }
 }
 
-async fn discover(target: &TargetConfig) -> Result<Capabilities, Failure> {
+/// What a target says of itself, and how it answers when it is asked.
+async fn discover(target: &TargetConfig) -> Result<(Capabilities, Survey), Failure> {
     let connected = session::connect(target).await?;
-    let found = connected.client.discover().await;
+    let found = look(&connected.client, &target.target.profile).await;
     connected.close().await?;
     found.map_err(|error| Failure::new(FailureKind::Failed, &error))
+}
+
+async fn look(client: &Client, profile: &Profile) -> Result<(Capabilities, Survey), TargetError> {
+    let capabilities = client.discover().await?;
+    let paging = Paging::new(profile, Some(&capabilities));
+    let survey = client.survey(paging, profile.groups).await?;
+    Ok((capabilities, survey))
 }
 
 fn pushes_groups(target: &TargetConfig) -> bool {
@@ -161,7 +173,7 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
         keeps_external_id,
         soft_deletes,
         members_per_request,
-        page_size,
+        page_size: _,
         deactivation_drops_memberships,
         deactivation_destroys,
         ids_doubtful,
@@ -228,12 +240,10 @@ fn describe(profile: &Profile, capabilities: &Capabilities, pushes_groups: bool)
     }
     let required: Vec<String> = required.iter().map(ToString::to_string).collect();
     lines.push(format!("needs  {}", required.join(", ")));
-    let page = capabilities
-        .filter_max_results
-        .into_iter()
-        .chain(capabilities.max_page_size)
-        .fold(*page_size, u64::min);
-    lines.push(format!("pages  of {page}"));
+    lines.push(format!(
+        "pages  of {}",
+        Paging::new(profile, Some(capabilities)).size
+    ));
     lines
 }
 

@@ -205,6 +205,17 @@ impl Parts {
         let (doubt, skew) = (progress.clock_doubt.take(), self.client.clock_skew());
         progress.clock_doubt = clock::skewed(doubt, skew);
         progress.capabilities = self.capabilities.clone().or(progress.capabilities);
+        if self.full {
+            progress.filters.clear();
+        }
+        for (kind, tried) in &self.filters {
+            let known = progress.filters.entry(*kind).or_default();
+            known.extend(tried.clone());
+        }
+        if !applied.conflicts.is_empty() {
+            // A filter has missed what has the key: each has to prove itself again.
+            progress.filters.clear();
+        }
         progress.distrust_filters =
             !applied.conflicts.is_empty() || progress.distrust_filters && self.listed.is_empty();
         progress.listed.extend(self.listed.clone());

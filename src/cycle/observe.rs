@@ -3,13 +3,14 @@
 //! Only reads. What it cannot see completely it says so, and people whose match cannot be
 //! told are left for a later cycle; leavers do not wait for it.
 
+mod few;
 mod long_gone;
+mod unlisted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey, SourceId};
-use serde_json::Value;
 
 use super::known::Known;
 use super::read::{Readings, failed};
@@ -18,16 +19,13 @@ use super::{Progress, Target};
 use crate::apply::report::{Failure, FailureKind};
 use crate::plan::input::{Candidate, Observed};
 use crate::plan::joined::Joined;
-use crate::plan::matching::{key_values, keys_for};
 use crate::plan::waiting_for_others;
 use crate::scim::message::Capabilities;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{ResourceId, is_same, read_path};
+use crate::scim::resource::read_path;
 use crate::snapshot::SnapshotError;
-use crate::target::error::TargetError;
-use crate::target::lookup::Lookup;
-use crate::target::{Client, Listing};
-use crate::text;
+use crate::target::error::{Scope, TargetError};
+use crate::target::{Client, Listing, Paging};
 
 /// What was seen of the target.
 #[derive(Default)]
@@ -38,6 +36,8 @@ pub(super) struct Seen {
     pub(super) capabilities: Option<Capabilities>,
     /// How many resources a complete listing had.
     pub(super) listed: BTreeMap<Kind, u64>,
+    /// By kind and match key, whether a filter on it can be believed; those that were tried.
+    pub(super) filters: BTreeMap<Kind, BTreeMap<AttributePath, bool>>,
     /// A listing that did not end as announced: nothing is concluded from it.
     pub(super) partial: Option<Failure>,
 }
@@ -62,14 +62,12 @@ impl Observer<'_> {
         if self.full {
             seen.capabilities = Some(self.client.discover().await.map_err(unreachable)?);
         }
+        let announced = seen.capabilities.clone();
+        let announced = announced.or_else(|| self.known.progress().capabilities.clone());
         for kind in Kind::ALL {
-            let (observed, listed, partial) = self
-                .observe_kind(kind, selection, seen.capabilities.as_ref())
+            let observed = self
+                .observe_kind(kind, selection, announced.as_ref(), &mut seen)
                 .await?;
-            if let Some(listed) = listed {
-                seen.listed.insert(kind, listed);
-            }
-            seen.partial = seen.partial.or(partial);
             match kind {
                 Kind::User => seen.users = observed,
                 Kind::Group => seen.groups = observed,
@@ -82,8 +80,10 @@ impl Observer<'_> {
         &self,
         kind: Kind,
         selection: &mut Selection,
-        capabilities: Option<&Capabilities>,
-    ) -> Result<(Observed, Option<u64>, Option<Failure>), Failure> {
+        announced: Option<&Capabilities>,
+        seen: &mut Seen,
+    ) -> Result<Observed, Failure> {
+        let paging = Paging::new(&self.target.profile, announced);
         let unmatched = self.unmatched(kind, selection);
         let groups_matter = self.target.profile.groups
             && (self.target.rules.groups.any() || self.known.totals().map_err(failed)?.groups > 0);
@@ -96,51 +96,46 @@ impl Observer<'_> {
             Kind::Group => BTreeMap::new(),
         };
         if !list && unmatched.is_empty() && to_be_deleted.is_empty() {
-            return Ok((Observed::default(), None, None));
+            return Ok(Observed::default());
         }
         let found = match list {
             true => None,
             false => {
-                self.look_up(kind, &unmatched, selection, capabilities)
+                self.look_up(kind, &unmatched, selection, announced, &mut seen.filters)
                     .await?
             }
         };
         if let Some(mut found) = found
             && self
-                .look_at_each(&to_be_deleted, &mut found, selection, true)
+                .look_at_each(&to_be_deleted, &mut found, selection, Some(paging))
                 .await?
         {
-            return Ok((
-                self.describe(kind, found, false, &selection.joined)
-                    .map_err(failed)?,
-                None,
-                None,
-            ));
+            let observed = self.describe(kind, found, false, &selection.joined);
+            return observed.map_err(failed);
         }
         let step = format!("listing {}", self.target.name);
         let report = |done, total| self.progress.report(&step, done, total);
-        let page_size = self.target.profile.page_size;
-        match self.client.list(kind, page_size, &report).await {
+        match self.client.list(kind, paging, &report).await {
             Ok(listing) => {
-                let count = listing.resources.len() as u64;
+                seen.listed.insert(kind, listing.resources.len() as u64);
                 let mut listing = self.confirm_missing(kind, listing, selection).await?;
-                self.look_at_each(&to_be_deleted, &mut listing, selection, false)
+                self.look_at_each(&to_be_deleted, &mut listing, selection, None)
                     .await?;
                 let observed = self.describe(kind, listing, true, &selection.joined);
-                let observed = observed.map_err(failed)?;
-                Ok((observed, Some(count), None))
+                observed.map_err(failed)
             }
-            Err(error @ TargetError::Partial { .. }) => {
-                // Unknown is not absent: whoever would have to be looked for waits.
+            Err(error) if error.scope() == Scope::Target => Err(unreachable(error)),
+            // Unknown is not absent: whoever would have to be looked for waits.
+            Err(error) => {
                 for record in unmatched {
                     if let Some(candidate) = candidate_mut(selection, kind, &record) {
                         candidate.due = false;
                     }
                 }
                 let failure = Failure::new(FailureKind::Failed, &error);
-                Ok((Observed::default(), None, Some(failure)))
+                seen.partial.get_or_insert(failure);
+                Ok(Observed::default())
             }
-            Err(error) => Err(unreachable(error)),
         }
     }
 
@@ -180,121 +175,6 @@ impl Observer<'_> {
             })
             .map(|(record, _)| record.clone())
             .collect()
-    }
-
-    /// Looks up a few records by filter, where that takes fewer requests than a listing and
-    /// the filters have earned it. `None`: list.
-    async fn look_up(
-        &self,
-        kind: Kind,
-        unmatched: &BTreeSet<RecordKey>,
-        selection: &mut Selection,
-        capabilities: Option<&Capabilities>,
-    ) -> Result<Option<Listing>, Failure> {
-        if unmatched.is_empty() {
-            return Ok(Some(Listing::default()));
-        }
-        let progress = self.known.progress();
-        let capabilities = capabilities.or(progress.capabilities.as_ref());
-        let refused = capabilities.is_some_and(|known| known.filter == Some(false));
-        if !self.target.profile.filter || refused || progress.distrust_filters {
-            return Ok(None);
-        }
-        let mut wanted = Vec::new();
-        for record in unmatched {
-            let Some(candidate) = candidate_mut(selection, kind, record) else {
-                continue;
-            };
-            let Some(Ok(desired)) = &candidate.desired else {
-                return Ok(None);
-            };
-            // Only a complete listing can prove that a lost create did not happen.
-            if candidate.intent.is_some() {
-                return Ok(None);
-            }
-            for path in keys_for(kind, &self.target.rules.match_on) {
-                for value in key_values(desired, &path) {
-                    wanted.push((path.clone(), value.clone()));
-                    wanted.extend(other_form(&path, value).map(|other| (path.clone(), other)));
-                }
-            }
-        }
-        if wanted.len() as u64 > self.pages(kind)? {
-            return Ok(None);
-        }
-        let mut found = Listing::default();
-        for (path, value) in wanted {
-            match self
-                .client
-                .look_up(kind, &path, &value)
-                .await
-                .map_err(unreachable)?
-            {
-                Lookup::Found(hits) => {
-                    found
-                        .resources
-                        .extend(hits.into_iter().map(|hit| (hit.id.clone(), hit)));
-                }
-                Lookup::NotHonoured => return Ok(None),
-            }
-        }
-        Ok(Some(found))
-    }
-
-    /// How many requests a listing takes.
-    fn pages(&self, kind: Kind) -> Result<u64, Failure> {
-        let totals = self.known.totals().map_err(failed)?;
-        let linked = match kind {
-            Kind::User => totals.users,
-            Kind::Group => totals.groups,
-        };
-        let listed = self.known.progress().listed.get(&kind).copied();
-        let size = listed.unwrap_or(0).max(linked);
-        Ok(size.div_ceil(self.target.profile.page_size.max(1)).max(1))
-    }
-
-    /// A linked resource that a complete listing lacks is asked for by id: some servers hide
-    /// the inactive. Those provisor switched off itself do not matter until they return.
-    async fn confirm_missing(
-        &self,
-        kind: Kind,
-        mut listing: Listing,
-        selection: &mut Selection,
-    ) -> Result<Listing, Failure> {
-        let candidates: Vec<(RecordKey, ResourceId)> = match kind {
-            Kind::User => selection.people.iter().collect::<Vec<_>>(),
-            Kind::Group => selection
-                .groups
-                .iter()
-                .map(|(key, group)| (key, &group.group))
-                .collect(),
-        }
-        .into_iter()
-        .filter_map(|(record, candidate)| {
-            let link = candidate.link.as_ref().filter(|link| !link.missing)?;
-            let matters = candidate.standing.is_entitled() || link.active;
-            let known = listing.resources.contains_key(&link.resource);
-            (matters && !known).then(|| (record.clone(), link.resource.clone()))
-        })
-        .collect();
-        for (record, resource) in candidates {
-            match self
-                .client
-                .get(kind, &resource)
-                .await
-                .map_err(unreachable)?
-            {
-                Some(listed) => {
-                    listing.resources.insert(resource, listed);
-                }
-                None => {
-                    if let Some(candidate) = candidate_mut(selection, kind, &record) {
-                        candidate.missing = true;
-                    }
-                }
-            }
-        }
-        Ok(listing)
     }
 
     /// Adds who owns what was seen, and whose externalId it carries.
@@ -348,13 +228,6 @@ impl Observer<'_> {
         }
         Ok(None)
     }
-}
-
-/// A key as a server may keep it that does not compose its text: it would not find the
-/// composed one. Ids have no other form.
-fn other_form(path: &AttributePath, value: &Value) -> Option<Value> {
-    let taken_apart = Value::String(text::decomposed(value.as_str()?)?);
-    is_same(path, value, &taken_apart).then_some(taken_apart)
 }
 
 fn candidate_mut<'a>(

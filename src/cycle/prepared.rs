@@ -20,6 +20,7 @@ use crate::plan::Planned;
 use crate::plan::action::{Change, Held, Limit, Plan, Reason};
 use crate::plan::input::{Candidate, Standing};
 use crate::scim::message::Capabilities;
+use crate::scim::path::AttributePath;
 use crate::snapshot::{Open, SnapshotError, TargetChange, TargetStore};
 use crate::target::Client;
 
@@ -118,6 +119,8 @@ pub(super) struct Parts {
     pub(super) unreadable: Vec<String>,
     pub(super) capabilities: Option<Capabilities>,
     pub(super) listed: BTreeMap<Kind, u64>,
+    /// What was learnt about filters.
+    pub(super) filters: BTreeMap<Kind, BTreeMap<AttributePath, bool>>,
     pub(super) partial: Option<Failure>,
     /// What an operator should see although nothing failed in this cycle.
     pub(super) warnings: Vec<String>,

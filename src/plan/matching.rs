@@ -11,7 +11,7 @@ use super::build;
 use super::drift::Shown;
 use super::input::{Input, Observed};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, ResourceId, fold, read_emails, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_emails, read_path};
 use crate::snapshot::link::Link;
 
 /// What the keys of a record find.
@@ -36,13 +36,26 @@ impl Index {
     /// Indexes what was observed by the configured match keys. A key that its owner lets go
     /// in this plan is free, and one that its owner takes is not.
     pub(super) fn new(observed: &Observed, keys: &[AttributePath], moves: &[Move<'_>]) -> Self {
+        Self::build(&observed.resources, keys, moves)
+    }
+
+    /// Indexes resources by the keys that they have now.
+    pub fn of_present(resources: &BTreeMap<ResourceId, Listed>, keys: &[AttributePath]) -> Self {
+        Self::build(resources, keys, &[])
+    }
+
+    fn build(
+        resources: &BTreeMap<ResourceId, Listed>,
+        keys: &[AttributePath],
+        moves: &[Move<'_>],
+    ) -> Self {
         let moves: BTreeMap<&ResourceId, &Move<'_>> =
             moves.iter().map(|each| (each.resource, each)).collect();
         let mut index = Self {
             by_key: BTreeMap::new(),
             keys: keys.to_vec(),
         };
-        for listed in observed.resources.values() {
+        for listed in resources.values() {
             for path in keys {
                 let taken = moves.get(&listed.id).and_then(|each| each.taken(path));
                 for value in taken.unwrap_or_else(|| values_at(&listed.json, path)) {

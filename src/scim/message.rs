@@ -130,8 +130,11 @@ pub struct Capabilities {
     pub filter_max_results: Option<u64>,
     /// `etag.supported`.
     pub etag: Option<bool>,
-    /// `pagination.maxPageSize` (RFC 9865).
+    /// `pagination.maxPageSize` (RFC 9865 §4).
     pub max_page_size: Option<u64>,
+    /// `pagination.cursor` (RFC 9865 §4).
+    #[serde(default)]
+    pub cursor: Option<bool>,
 }
 
 /// Reads a `ServiceProviderConfig`. What is absent or unusable is `None`.
@@ -144,6 +147,7 @@ pub fn read_capabilities(json: &Value) -> Capabilities {
         filter_max_results: find("filter", "maxResults").and_then(read_number),
         etag: supported("etag"),
         max_page_size: find("pagination", "maxPageSize").and_then(read_number),
+        cursor: find("pagination", "cursor").and_then(read_bool),
     }
 }
 
@@ -267,7 +271,7 @@ mod tests {
             "Patch": {"supported": "true"},
             "filter": {"supported": true, "maxResults": "200"},
             "etag": {"supported": 1},
-            "pagination": {"maxPageSize": 100.0},
+            "pagination": {"cursor": "True", "maxPageSize": 100.0},
         }));
         assert_eq!(
             read,
@@ -277,6 +281,7 @@ mod tests {
                 filter_max_results: Some(200),
                 etag: None,
                 max_page_size: Some(100),
+                cursor: Some(true),
             }
         );
         assert_eq!(read_capabilities(&json!([])), Capabilities::default());

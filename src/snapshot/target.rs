@@ -69,6 +69,9 @@ pub struct Progress {
     pub held_until_full: Vec<serde_json::Value>,
     /// The snapshot was lost, and not everything left over is accounted for yet.
     pub lost: bool,
+    /// By kind and match key, whether a filter on it has found somebody who is known to be
+    /// there; not yet tried where absent. Every full cycle forgets it.
+    pub filters: BTreeMap<Kind, BTreeMap<AttributePath, bool>>,
     /// The next cycle that looks for anything lists: a filter has missed something.
     pub distrust_filters: bool,
     /// Limits in force because they held something: limit name to the amount allowed then.

@@ -10,7 +10,8 @@ use super::client::Client;
 use super::endpoint::collection;
 use super::error::TargetError;
 use super::exchange::{Call, Verb};
-use crate::scim::message::{ListPage, read_list};
+use super::profile::Profile;
+use crate::scim::message::{Capabilities, ListPage, read_list};
 use crate::scim::resource::{Listed, ResourceId, read_listed};
 
 /// No listing has more pages than this.
@@ -18,6 +19,33 @@ const MOST_PAGES: u32 = 100_000;
 /// How often in a row a shrinking collection is read again from further up without anything
 /// new coming of it.
 const MOST_STEPS_BACK: u32 = 3;
+
+/// How many pages in a row may bring nothing new while there is always a further cursor.
+const MOST_BARREN_PAGES: u32 = 10;
+
+/// How pages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paging {
+    /// How many resources to ask for at once.
+    pub size: u64,
+    /// Whether the server has announced cursors (RFC 9865 §4).
+    pub by_cursor: bool,
+}
+
+impl Paging {
+    /// What suits both the profile and what the server says of itself.
+    pub fn new(profile: &Profile, capabilities: Option<&Capabilities>) -> Self {
+        let announced = capabilities
+            .into_iter()
+            .flat_map(|known| [known.filter_max_results, known.max_page_size])
+            .flatten()
+            .filter(|size| *size > 0);
+        Self {
+            size: announced.fold(profile.page_size, u64::min).max(1),
+            by_cursor: capabilities.is_some_and(|known| known.cursor == Some(true)),
+        }
+    }
+}
 
 /// A listing that provably reached its end.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,32 +60,50 @@ impl Client {
     /// `totalResults` is [`TargetError::Partial`]. Follows `nextCursor` when one is given.
     /// `progress` is told how many have arrived, and of how many.
     ///
-    /// Without `totalResults`, only an empty page or one without anything new is the end.
-    /// Resources that arrive twice count once. `count` is left out when the server refuses
-    /// it. When `totalResults` shrinks between two pages, somebody was deleted, and what
-    /// came after them moved up, past the pages that were read: the listing steps back by as
-    /// many places, so that nobody is missed; those deleted meanwhile stay in the listing.
+    /// Without `totalResults`, only an empty page or one without anything new is the end; with
+    /// cursors, only a page that gives no further one.
+    /// Resources that arrive twice count once. What the server refuses at the start is left
+    /// out: `count`, then the cursor. When `totalResults` shrinks between two pages, somebody
+    /// was deleted, and what came after them moved up, past the pages that were read: the
+    /// listing steps back by as many places, so that nobody is missed; those deleted meanwhile
+    /// stay in the listing. A cursor that is refused, because it has expired, is a reason to
+    /// begin again, once.
     pub async fn list(
         &self,
         kind: Kind,
-        page_size: u64,
+        paging: Paging,
         progress: &(dyn Fn(u64, Option<u64>) + Sync),
     ) -> Result<Listing, TargetError> {
-        let mut walk = Walk::new();
-        let mut count = Some(page_size.max(1));
+        let size = paging.size.max(1);
+        let mut start = Start {
+            count: Some(size),
+            by_cursor: paging.by_cursor,
+        };
+        let mut walk = Walk::new(start);
+        let mut began_again = false;
         for _ in 0..MOST_PAGES {
-            let call = self.page_call(kind, &walk.position, count)?;
+            let call = self.page_call(kind, &walk.position, start.count)?;
             let page = match self.exchange(&call).await {
                 Ok(answer) => answer
                     .json()
                     .and_then(read_list)
                     .ok_or_else(|| call.unusable("the answer is not a list of resources"))?,
-                // Some servers fail on any `count`, some on a large one.
                 Err(TargetError::Refused {
                     status: 400 | 500 | 501,
                     ..
-                }) if count.is_some() && walk.is_at_start() => {
-                    count = None;
+                }) if walk.is_at_start()
+                    && let Some(weaker) = start.weaker(size) =>
+                {
+                    start = weaker;
+                    walk = Walk::new(start);
+                    continue;
+                }
+                Err(TargetError::Refused {
+                    status: 400 | 404 | 410,
+                    ..
+                }) if walk.follows_a_cursor() && !began_again => {
+                    began_again = true;
+                    walk = Walk::new(start);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -69,6 +115,22 @@ impl Client {
             }
         }
         Err(walk.partial(kind))
+    }
+
+    /// The first page, as [`Client::list`] asks for it, and nothing more.
+    pub(super) async fn first_page(
+        &self,
+        kind: Kind,
+        paging: Paging,
+    ) -> Result<ListPage, TargetError> {
+        let position = match paging.by_cursor {
+            true => Position::FirstCursor,
+            false => Position::Index(1),
+        };
+        let call = self.page_call(kind, &position, Some(paging.size))?;
+        let answer = self.exchange(&call).await?;
+        let page = answer.json().and_then(read_list);
+        page.ok_or_else(|| call.unusable("the answer is not a list of resources"))
     }
 
     fn page_call(
@@ -85,6 +147,7 @@ impl Client {
                 start = index.to_string();
                 query.push(("startIndex", start.as_str()));
             }
+            Position::FirstCursor => query.push(("cursor", "")),
             Position::Cursor(cursor) => query.push(("cursor", cursor.as_str())),
         }
         if let Some(count) = &count {
@@ -94,12 +157,39 @@ impl Client {
     }
 }
 
+/// How a listing begins.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    count: Option<u64>,
+    by_cursor: bool,
+}
+
+impl Start {
+    /// What is left to try: some servers fail on any `count`, some on a large one, and some
+    /// announce cursors that they do not have.
+    fn weaker(self, size: u64) -> Option<Self> {
+        match (self.count, self.by_cursor) {
+            (Some(_), _) => Some(Self {
+                count: None,
+                ..self
+            }),
+            (None, true) => Some(Self {
+                count: Some(size),
+                by_cursor: false,
+            }),
+            (None, false) => None,
+        }
+    }
+}
+
 /// Where the next page starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Position {
     /// `startIndex`, from 1 (RFC 7644 §3.4.2.4).
     Index(u64),
-    /// `cursor` (RFC 9865).
+    /// `cursor` without a value, which asks for cursors (RFC 9865 §2).
+    FirstCursor,
+    /// `cursor` as the server gave it.
     Cursor(String),
 }
 
@@ -122,23 +212,34 @@ struct Walk {
     /// new is one that is read again, and not the end.
     frontier: u64,
     steps_back: u32,
+    /// How many pages with a further cursor have brought nothing new, in a row.
+    barren: u32,
 }
 
 impl Walk {
-    fn new() -> Self {
+    fn new(start: Start) -> Self {
         Self {
             resources: BTreeMap::new(),
-            position: Position::Index(1),
+            position: match start.by_cursor {
+                true => Position::FirstCursor,
+                false => Position::Index(1),
+            },
             total: None,
             largest_total: 0,
             cursors: BTreeSet::new(),
             frontier: 1,
             steps_back: 0,
+            barren: 0,
         }
     }
 
     fn is_at_start(&self) -> bool {
-        self.position == Position::Index(1) && self.resources.is_empty()
+        let first = matches!(self.position, Position::Index(1) | Position::FirstCursor);
+        first && self.resources.is_empty()
+    }
+
+    fn follows_a_cursor(&self) -> bool {
+        matches!(self.position, Position::Cursor(_))
     }
 
     fn seen(&self) -> u64 {
@@ -169,12 +270,19 @@ impl Walk {
             if !self.cursors.insert(cursor.clone()) {
                 return Err(call.unusable("the listing gives the same `nextCursor` twice"));
             }
+            self.barren = if new > 0 { 0 } else { self.barren + 1 };
+            if self.barren > MOST_BARREN_PAGES {
+                return Err(call.unusable("the listing gives cursors without end, and nothing new"));
+            }
             self.position = Position::Cursor(cursor);
             return Ok(Next::Page);
         }
-        let Position::Index(start) = self.position else {
+        let start = match self.position {
+            Position::Index(start) => start,
+            // It announced cursors and pages as if it had none.
+            Position::FirstCursor => 1,
             // A cursor was followed, and there is no further one.
-            return Ok(Next::End);
+            Position::Cursor(_) => return Ok(Next::End),
         };
         if shrunk_by > 0 && start > 1 {
             self.steps_back += 1;

@@ -55,11 +55,20 @@ scenarios! {
     delete_after_set_later
     delete_after_source_fails
     deviation_accepted
+    deviation_cursor_paging
     deviation_duplicate_members
+    deviation_filters_find_nothing
+    deviation_first_page_again
+    deviation_hides_inactive
+    deviation_hides_inactive_suspended
+    deviation_hides_members
     deviation_html_errors
     deviation_ids_are_names
+    deviation_ignores_filters
+    deviation_ignores_paging
     deviation_ignores_patch
     deviation_no_external_id
+    deviation_no_filters
     deviation_no_id
     deviation_no_member_filter
     deviation_no_patch
@@ -67,6 +76,7 @@ scenarios! {
     deviation_ref_required
     deviation_soft_deletes
     deviation_string_booleans
+    deviation_wrong_totals
     disabled
     disabled_keeps_membership
     disabled_never_created
@@ -144,6 +154,7 @@ scenarios! {
     rehired_in_one_run
     release_before_joiner
     returned
+    returned_but_deleted
     scope_group_missing
     scope_group_renamed
     scope_when

@@ -4,15 +4,21 @@
 //! They come from PyPI, into the environment that `tests/run` makes. Without it these tests
 //! say on stderr what they leave out; with `PROVISOR_TESTS=all` that is a failure.
 
+mod django_scim2;
 mod scim2_server;
 mod scim2_tester;
+mod story;
 
 use std::io::Write;
 
 use crate::support::left_out::python_program;
 
+/// The program that comes with a package has no name of its own: one that Django brings.
+const DJANGO_SCIM2: &str = "django-admin";
+
 /// What each part needs of the machine.
 const NEEDS: &[(&str, &str)] = &[
+    ("stories against django-scim2", DJANGO_SCIM2),
     ("stories against scim2-server", "scim2-server"),
     ("compliance of the sandbox by scim2-tester", "python"),
 ];

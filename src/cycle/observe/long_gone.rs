@@ -12,8 +12,8 @@ use crate::cycle::{clock, every_source_readable};
 use crate::plan::input::{Candidate, Standing};
 use crate::plan::long_gone::{Moments, has_come};
 use crate::scim::resource::ResourceId;
-use crate::target::Listing;
 use crate::target::error::Scope;
+use crate::target::{Listing, Paging};
 
 impl Observer<'_> {
     /// Whose time to be deleted has come, unless a source could not be read: then nobody is.
@@ -34,19 +34,20 @@ impl Observer<'_> {
     }
 
     /// Adds those who are to be deleted to what was seen. False, and not all of them are, where
-    /// a listing may be had instead and takes fewer requests.
+    /// a listing may be had instead, in such pages, and takes fewer requests.
     pub(super) async fn look_at_each(
         &self,
         to_be_deleted: &BTreeMap<RecordKey, ResourceId>,
         seen: &mut Listing,
         selection: &mut Selection,
-        may_list: bool,
+        may_list: Option<Paging>,
     ) -> Result<bool, Failure> {
         let unseen = to_be_deleted.iter();
         let unseen: Vec<_> = unseen
             .filter(|(_, resource)| !seen.resources.contains_key(*resource))
             .collect();
-        let pages = self.pages(Kind::User)?;
+        let pages = may_list.map(|paging| self.pages(Kind::User, paging));
+        let pages = pages.transpose()?;
         for (asked, (record, resource)) in unseen.iter().enumerate() {
             // One answer has told the time; in doubt about it nobody is deleted.
             let skew = self.client.clock_skew();
@@ -54,7 +55,8 @@ impl Observer<'_> {
             if asked > 0 && doubt.is_some() {
                 break;
             }
-            if may_list && asked > 0 && (unseen.len() - asked) as u64 > pages {
+            let left = (unseen.len() - asked) as u64;
+            if asked > 0 && pages.is_some_and(|pages| left > pages) {
                 return Ok(false);
             }
             match self.client.get(Kind::User, resource).await {

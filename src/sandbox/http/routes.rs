@@ -18,6 +18,9 @@ use crate::sandbox::schema::Kind;
 use crate::sandbox::state::{Change, Resource, State, location};
 use crate::sandbox::{discovery, patch, validate};
 
+/// The header by which who runs the server is known, with any value.
+const OPERATOR: &str = "x-sandbox-operator";
+
 /// A request, read.
 pub(super) struct Call<'a> {
     pub(super) method: &'a str,
@@ -25,6 +28,8 @@ pub(super) struct Call<'a> {
     pub(super) path: &'a str,
     /// The query as it was sent.
     pub(super) query: Option<&'a str>,
+    /// What a deviating server takes the query for.
+    pub(super) misread: Option<String>,
     headers: &'a HeaderMap,
     /// JSON, nothing, or why it is neither.
     pub(super) body: Result<Option<Value>, Refusal>,
@@ -39,10 +44,22 @@ impl<'a> Call<'a> {
             method: request.method().as_str(),
             path: below_root(path).unwrap_or(path),
             query: request.uri().query(),
+            misread: None,
             headers: request.headers(),
             body: body.and_then(|body| read_body(request.headers(), &body)),
             shows: None,
         }
+    }
+
+    /// Whether it comes from who runs the server: they see what is there, whatever the server
+    /// shows to its clients.
+    pub(super) fn is_operators(&self) -> bool {
+        self.headers.contains_key(OPERATOR)
+    }
+
+    /// The query as it is understood.
+    pub(super) fn query_taken(&self) -> &str {
+        self.misread.as_deref().or(self.query).unwrap_or_default()
     }
 
     /// Whether it would change something.
@@ -78,7 +95,7 @@ impl<'a> Call<'a> {
         let Some((kind, id)) = &self.shows else {
             return;
         };
-        let shown = Query::from_url(self.query.unwrap_or_default())
+        let shown = Query::from_url(self.query_taken())
             .and_then(|query| Ok((query, state.get(*kind, id)?)));
         match shown {
             Ok((query, resource)) => {
@@ -142,7 +159,7 @@ impl<'a> Call<'a> {
         match (self.method, rest) {
             (_, [".search"]) => self.search(state, &[kind], base),
             ("GET", []) => {
-                let query = Query::from_url(self.query.unwrap_or_default())?;
+                let query = Query::from_url(self.query_taken())?;
                 Ok(Answer::new(200, query.list(state, &[kind], base)))
             }
             ("POST", []) => {
@@ -215,7 +232,7 @@ impl<'a> Call<'a> {
 
     /// Refuses a bad query before anything is changed.
     fn check_query(&self) -> Result<(), Refusal> {
-        Query::from_url(self.query.unwrap_or_default()).map(|_| ())
+        Query::from_url(self.query_taken()).map(|_| ())
     }
 
     fn show(&mut self, status: u16, kind: Kind, id: &str, change: Option<Change>) -> Answer {

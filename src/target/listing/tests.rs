@@ -43,8 +43,32 @@ async fn list(
     reply: impl Fn(&Seen, usize) -> Value + Send + Sync + 'static,
 ) -> (Result<Listing, TargetError>, Vec<String>) {
     let server = TestServer::start(move |seen, n| test_server::json(200, reply(seen, n))).await;
-    let listing = server.client().list(Kind::User, 20, &|_, _| ()).await;
+    let listing = server.client().list(Kind::User, of(20), &|_, _| ()).await;
     (listing, server.lines())
+}
+
+fn of(size: u64) -> Paging {
+    Paging {
+        size,
+        by_cursor: false,
+    }
+}
+
+async fn list_by_cursor(
+    reply: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static,
+) -> (Result<Listing, TargetError>, Vec<String>) {
+    let server = TestServer::start(reply).await;
+    let paging = Paging {
+        size: 20,
+        by_cursor: true,
+    };
+    let listing = server.client().list(Kind::User, paging, &|_, _| ()).await;
+    (listing, server.lines())
+}
+
+fn with_next(mut page: Value, next: &str) -> Reply {
+    page["nextCursor"] = json!(next);
+    test_server::json(200, page)
 }
 
 #[tokio::test]
@@ -265,7 +289,10 @@ async fn a_server_that_fails_on_count_is_asked_without() {
     })
     .await;
     let client = server.client();
-    let listing = client.list(Kind::Group, 2000, &|_, _| ()).await.unwrap();
+    let listing = client
+        .list(Kind::Group, of(2000), &|_, _| ())
+        .await
+        .unwrap();
     assert_eq!(listing.resources.len(), 3);
     assert_eq!(server.lines()[1], "GET /scim/Groups?startIndex=1");
 }
@@ -281,9 +308,109 @@ async fn a_page_that_fails_fails_the_listing_and_progress_is_told() {
     let progress = |seen, total| told.lock().unwrap().push((seen, total));
     let error = server
         .client()
-        .list(Kind::User, 20, &progress)
+        .list(Kind::User, of(20), &progress)
         .await
         .unwrap_err();
     assert!(matches!(error, TargetError::Unreachable { .. }), "{error}");
     assert_eq!(*told.lock().unwrap(), [(20, Some(40))]);
+}
+
+#[tokio::test]
+async fn cursors_that_are_announced_are_asked_for() {
+    let (listing, lines) = list_by_cursor(|seen, _| {
+        match parameter(seen, "cursor").as_deref() {
+            Some("") => with_next(page(None, 1..21), "b"),
+            // An empty page is not the end while there is a further cursor.
+            Some("b") => with_next(page(None, 1..1), "c"),
+            _ => test_server::json(200, page(None, 21..31)),
+        }
+    })
+    .await;
+    assert_eq!(listing.unwrap().resources.len(), 30);
+    assert_eq!(
+        lines,
+        [
+            "GET /scim/Users?cursor=&count=20",
+            "GET /scim/Users?cursor=b&count=20",
+            "GET /scim/Users?cursor=c&count=20",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn cursors_without_end_are_an_error() {
+    // Fails without the limit of pages in a row that bring nothing new.
+    let (listing, lines) =
+        list_by_cursor(|_, n| with_next(page(None, 1..21), &format!("c{n}"))).await;
+    assert!(matches!(listing, Err(TargetError::Unusable { .. })));
+    assert_eq!(lines.len(), 12);
+}
+
+#[tokio::test]
+async fn a_cursor_that_expires_is_a_reason_to_begin_again_and_then_an_error() {
+    let expired = || {
+        let body = json!({"status": "400", "scimType": "expiredCursor"});
+        test_server::json(400, body)
+    };
+    // The first time only.
+    let (listing, lines) =
+        list_by_cursor(
+            move |seen, n| match (parameter(seen, "cursor").as_deref(), n) {
+                (Some(""), _) => with_next(page(None, 1..21), "b"),
+                (_, 1) => expired(),
+                _ => test_server::json(200, page(None, 21..31)),
+            },
+        )
+        .await;
+    assert_eq!(listing.unwrap().resources.len(), 30);
+    assert_eq!(lines.len(), 4);
+
+    // Whoever came until then is not all there is.
+    let (listing, lines) =
+        list_by_cursor(move |seen, _| match parameter(seen, "cursor").as_deref() {
+            Some("") => with_next(page(None, 1..21), "b"),
+            _ => expired(),
+        })
+        .await;
+    let error = listing.unwrap_err();
+    assert_eq!(error.status(), Some(400), "{error}");
+    assert_eq!(lines.len(), 4);
+}
+
+#[tokio::test]
+async fn announced_cursors_that_are_refused_or_ignored_are_done_without() {
+    let (listing, lines) = list_by_cursor(|seen, _| {
+        if parameter(seen, "cursor").is_some() {
+            return test_server::status(400);
+        }
+        test_server::json(200, page(Some(3), 1..4))
+    })
+    .await;
+    assert_eq!(listing.unwrap().resources.len(), 3);
+    assert_eq!(lines[2], "GET /scim/Users?startIndex=1&count=20");
+
+    let (listing, lines) = list_by_cursor(|seen, _| {
+        let start = parameter(seen, "startIndex").map_or(1, |start| start.parse().unwrap());
+        test_server::json(200, page(Some(25), window(start, 20, 25)))
+    })
+    .await;
+    assert_eq!(listing.unwrap().resources.len(), 25);
+    assert_eq!(lines[1], "GET /scim/Users?startIndex=21&count=20");
+}
+
+#[test]
+fn a_page_is_no_larger_than_either_side_allows() {
+    let profile = Profile::default();
+    let size = |filter_max_results, max_page_size| {
+        let capabilities = Capabilities {
+            filter_max_results,
+            max_page_size,
+            ..Capabilities::default()
+        };
+        Paging::new(&profile, Some(&capabilities)).size
+    };
+    assert_eq!(size(None, None), 100);
+    assert_eq!(size(Some(50), Some(200)), 50);
+    // Nonsense says nothing.
+    assert_eq!(size(Some(0), Some(20)), 20);
 }

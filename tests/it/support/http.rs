@@ -45,7 +45,9 @@ impl Http {
             let mut request = client
                 .request(method, format!("{}{path}", self.base_url))
                 .bearer_auth(&self.token)
-                .header("accept", "application/scim+json");
+                .header("accept", "application/scim+json")
+                // Of the sandbox: what is there, whatever it makes of that for its clients.
+                .header("x-sandbox-operator", "test");
             if let Some(body) = body {
                 request = request
                     .header("content-type", "application/scim+json")

@@ -4,18 +4,13 @@
 //! It answers every PATCH with 204, takes members it does not know, and leaves the dangling
 //! member when a user is deleted.
 
-use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::http::Http;
+use super::story::{Server, counts, free_port, look, members, nothing_to_do, sync, write};
 use crate::support::left_out::{leave_out, python_program};
-use crate::support::private;
-use crate::support::run::{end, run};
 
 const CONFIG: &str = r#"state_dir = "state"
 
@@ -36,18 +31,6 @@ push = ["*"]
 requests_per_second = 100
 concurrency = 2
 "#;
-
-/// A running server, ended by its process id when dropped.
-struct Server {
-    child: Child,
-    http: Http,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        end(&mut self.child);
-    }
-}
 
 #[test]
 fn joiners_movers_leavers_and_groups() {
@@ -158,71 +141,6 @@ fn joiners_movers_leavers_and_groups() {
     nothing_to_do(folder.path());
 }
 
-/// Counts that are not zero, planned writes, and the unchanged.
-type Outcome = (BTreeMap<String, u64>, u64, u64);
-
-fn counts(counts: &[(&str, u64)], requests: u64, unchanged: u64) -> Outcome {
-    let counts = counts
-        .iter()
-        .map(|(name, count)| ((*name).to_owned(), *count));
-    (counts.collect(), requests, unchanged)
-}
-
-/// Runs a sync that must end well, and says what it did.
-fn sync(folder: &Path, arguments: &[&str]) -> Outcome {
-    let mut command: Vec<String> = ["sync", "--format", "json"].map(str::to_owned).to_vec();
-    command.extend(arguments.iter().map(|&it| it.to_owned()));
-    let ran = run(folder, &command);
-    assert_eq!(ran.exit, 0, "{ran:#?}");
-    let document: Value = serde_json::from_str(&ran.stdout).expect("a JSON document");
-    let target = &document["targets"][0];
-    for action in target["actions"].as_array().expect("actions") {
-        assert_eq!(action["outcome"], "done", "{action:#}");
-    }
-    let all = target["counts"].as_object().expect("counts");
-    let counts = all
-        .iter()
-        .filter(|(name, _)| *name != "unchanged")
-        .filter_map(|(name, count)| Some((name.clone(), count.as_u64()?)))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    let number = |value: &Value| value.as_u64().expect("a number");
-    (
-        counts,
-        number(&target["requests"]),
-        number(&all["unchanged"]),
-    )
-}
-
-/// Neither what was acknowledged nor what the server lists gives a reason to write.
-fn nothing_to_do(folder: &Path) {
-    for command in [&["sync"][..], &["sync", "--full"][..]] {
-        let command: Vec<String> = command.iter().map(|&it| it.to_owned()).collect();
-        let ran = run(folder, &command);
-        assert_eq!(ran.exit, 0, "{ran:#?}");
-        assert!(ran.stdout.starts_with("demo: nothing to do ("), "{ran:#?}");
-    }
-}
-
-fn members(server: &Server) -> Vec<String> {
-    let users = look(server, "/Users", "userName");
-    let group = look(server, "/Groups", "displayName")["Engineering"].clone();
-    let members = group["members"].as_array().cloned().unwrap_or_default();
-    let name = |member: &Value| {
-        let user = users.iter().find(|(_, user)| user["id"] == member["value"]);
-        user.map_or_else(|| member.to_string(), |(name, _)| name.clone())
-    };
-    let mut names: Vec<String> = members.iter().map(name).collect();
-    names.sort();
-    names
-}
-
-fn look(server: &Server, endpoint: &str, key: &str) -> BTreeMap<String, Value> {
-    let listed = server.http.list(endpoint).expect("a listing");
-    let named = |it: Value| (it[key].as_str().unwrap_or_default().to_owned(), it);
-    listed.into_iter().map(named).collect()
-}
-
 fn people(folder: &Path, rows: &[&str]) {
     let mut text = "id,userName,mail,title,active\n".to_owned();
     for row in rows {
@@ -239,37 +157,11 @@ fn groups(folder: &Path, members: &str) {
     write(folder, "groups.csv", &text);
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
-    // One of them is a secret.
-    private::write(&folder.join(name), text).expect("a file in the temporary folder");
-}
-
-/// Starts the server on a port that was free a moment ago, and waits until it answers.
 fn start(program: &Path) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    drop(listener);
-    let child = Command::new(program)
+    let port = free_port();
+    let mut command = Command::new(program);
+    command
         .args(["--hostname", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--bearer-token", "tok1"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("scim2-server starts");
-    let server = Server {
-        child,
-        http: Http {
-            base_url: format!("http://127.0.0.1:{port}/v2"),
-            token: "tok1".to_owned(),
-        },
-    };
-    for _ in 0..200 {
-        let answer = server.http.send("GET", "/ServiceProviderConfig", None);
-        if answer.is_ok_and(|answer| answer.status == 200) {
-            return server;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("scim2-server does not answer on port {port}");
+        .args(["--bearer-token", "tok1"]);
+    Server::start(&mut command, format!("http://127.0.0.1:{port}/v2"))
 }

@@ -1,0 +1,1 @@
+"""The smallest Django project that serves people and groups with django-scim2."""
