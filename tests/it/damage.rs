@@ -70,7 +70,10 @@ fn damage_is_noticed_or_harmless() {
             });
         }
     });
-    println!("{}", table(&outcomes.into_inner().expect("nobody panicked with it")));
+    println!(
+        "{}",
+        table(&outcomes.into_inner().expect("nobody panicked with it"))
+    );
     let failures = failures.into_inner().expect("nobody panicked with it");
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

@@ -78,10 +78,30 @@ impl Kind {
         )
     }
 
+    /// Whether something is lost that provisor alone knew. A directory that is gone or old as
+    /// a whole is not told from a first run or a crash.
+    pub(crate) fn is_a_loss(self) -> bool {
+        matches!(
+            self,
+            Self::OldDatabase
+                | Self::OldAuditLog
+                | Self::LostDatabase
+                | Self::LostAuditLog
+                | Self::LostDatabaseAndGeneration
+                | Self::LostDatabaseAndAuditLog
+        )
+    }
+
     /// The kind that a seed plays: every other one is about bytes, the rest take turns.
     pub(crate) fn of(seed: u64) -> Self {
-        let bytes: Vec<Self> = Self::ALL.into_iter().filter(|it| it.is_about_bytes()).collect();
-        let others: Vec<Self> = Self::ALL.into_iter().filter(|it| !it.is_about_bytes()).collect();
+        let bytes: Vec<Self> = Self::ALL
+            .into_iter()
+            .filter(|it| it.is_about_bytes())
+            .collect();
+        let others: Vec<Self> = Self::ALL
+            .into_iter()
+            .filter(|it| !it.is_about_bytes())
+            .collect();
         let (list, turn) = match seed % 2 {
             0 => (bytes, seed / 2),
             _ => (others, seed / 2),
@@ -94,11 +114,10 @@ impl Kind {
     pub(crate) fn disk(self, random: &mut fastrand::Rng) -> Option<Disk> {
         match self {
             Self::FullDisk => Some(Disk::WithFree { kib: 0 }),
-            Self::FillingDisk => {
-                let most = if random.bool() { 64 } else { 1_200 };
-                let kib = 4 * random.u32(1..=most / 4);
-                Some(Disk::WithFree { kib })
-            }
+            // The run below needs about 40.
+            Self::FillingDisk => Some(Disk::WithFree {
+                kib: 4 * random.u32(1..=12),
+            }),
             Self::ReadOnly => Some(Disk::ReadOnly),
             _ => None,
         }
@@ -373,7 +392,9 @@ pub(crate) fn give_back(state: &Path) {
         fs::remove_file(state).expect("the link can be removed");
         fs::rename(ours, state).expect("renamed");
     } else {
-        let user = fs::metadata("/proc/self").expect("a process has a user").uid();
+        let user = fs::metadata("/proc/self")
+            .expect("a process has a user")
+            .uid();
         chown(state, Some(user), None).expect("root may take back");
     }
 }

@@ -227,7 +227,8 @@ impl AtTarget {
     }
 
     pub(crate) fn is_active(&self, number: u32) -> bool {
-        self.person(number).is_some_and(|user| user["active"] == true)
+        self.person(number)
+            .is_some_and(|user| user["active"] == true)
     }
 
     /// Whose resource this is: a record's number, or `None` for somebody else's.
@@ -243,7 +244,9 @@ impl AtTarget {
 
     fn team(&self, team: u32) -> Option<&Value> {
         let name = format!("Team {team}");
-        self.groups.iter().find(|group| group["displayName"] == name)
+        self.groups
+            .iter()
+            .find(|group| group["displayName"] == name)
     }
 
     /// What is not as the source says, in words; `before` is what was there when the state was
@@ -251,7 +254,11 @@ impl AtTarget {
     pub(crate) fn differences(&self, organisation: &Organisation, before: &Self) -> Vec<String> {
         let mut found = Vec::new();
         for key in ["id", "userName", "externalId"] {
-            let values: Vec<&str> = self.users.iter().filter_map(|it| it[key].as_str()).collect();
+            let values: Vec<&str> = self
+                .users
+                .iter()
+                .filter_map(|it| it[key].as_str())
+                .collect();
             let distinct: BTreeSet<&str> = values.iter().copied().collect();
             if distinct.len() != values.len() {
                 found.push(format!("two people have one {key}"));
@@ -334,7 +341,10 @@ impl AtTarget {
         if distinct.len() != ids.len() {
             found.push(format!("somebody is twice in team {team}"));
         }
-        let at: BTreeSet<u32> = distinct.iter().filter_map(|id| self.number_of(id)).collect();
+        let at: BTreeSet<u32> = distinct
+            .iter()
+            .filter_map(|id| self.number_of(id))
+            .collect();
         let entitled = |set: &BTreeSet<u32>| -> BTreeSet<u32> {
             let those = set.iter().filter(|it| organisation.is_entitled(**it));
             those.copied().collect()

@@ -9,12 +9,19 @@ use super::organisation::{AtTarget, Organisation};
 use crate::support::sandbox::Logged;
 
 /// Every wrong in a log, in words. `before` is what was at the target when it began.
-pub(crate) fn wrongs(log: &[Logged], organisation: &Organisation, before: &AtTarget) -> Vec<String> {
+pub(crate) fn wrongs(
+    log: &[Logged],
+    organisation: &Organisation,
+    before: &AtTarget,
+) -> Vec<String> {
     let mut made = BTreeSet::new();
     let mut found = Vec::new();
     for request in log.iter().filter(|it| it.is_write()) {
         let path = request.relative_path();
-        let said = format!("{} {path} {} -> {}", request.method, request.body, request.status);
+        let said = format!(
+            "{} {path} {} -> {}",
+            request.method, request.body, request.status
+        );
         match (request.method.as_str(), path.split('/').nth(1)) {
             ("DELETE", _) => found.push(format!("deleted: {said}")),
             ("POST", Some("Users")) => {
@@ -33,7 +40,9 @@ pub(crate) fn wrongs(log: &[Logged], organisation: &Organisation, before: &AtTar
             }
             (_, Some("Users")) => {
                 let id = path.split('/').nth(2).unwrap_or_default();
-                let number = before.number_of(id).or_else(|| number_by_name(before, organisation, id));
+                let number = before
+                    .number_of(id)
+                    .or_else(|| number_by_name(before, organisation, id));
                 match number {
                     Some(number) if organisation.is_entitled(number) => {
                         if switches_off(&request.body) {
@@ -62,7 +71,11 @@ pub(crate) fn wrongs(log: &[Logged], organisation: &Organisation, before: &AtTar
 fn number_by_name(before: &AtTarget, organisation: &Organisation, id: &str) -> Option<u32> {
     let mut entitled = organisation.entitled();
     entitled
-        .find(|(_, person)| before.user(&person.user_name).is_some_and(|user| user["id"] == id))
+        .find(|(_, person)| {
+            before
+                .user(&person.user_name)
+                .is_some_and(|user| user["id"] == id)
+        })
         .map(|(number, _)| number)
 }
 

@@ -10,9 +10,7 @@ use tempfile::TempDir;
 
 use super::disk::run_on;
 use super::kind::{self, Kind};
-use super::organisation::{
-    self, AtTarget, Day, IN_DOUBT, LEAVES_TEAM, Organisation, RETURNED,
-};
+use super::organisation::{self, AtTarget, Day, IN_DOUBT, LEAVES_TEAM, Organisation, RETURNED};
 use super::server::wrongs;
 use crate::support::run::{Ran, finish, program};
 use crate::support::sandbox::Sandbox;
@@ -21,6 +19,9 @@ use crate::support::sandbox::Sandbox;
 const LIMIT: Duration = Duration::from_secs(60);
 /// Runs until something must have come of it.
 const PATIENCE: usize = 8;
+
+/// A run that looks at everything, and says it so that a test can read it.
+const FULL: [&str; 3] = ["--full", "--format", "json"];
 
 /// What came of a damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +63,10 @@ impl Bench {
         );
         std::fs::write(origin.join("provisor.toml"), config).expect("written");
         let mut older = Vec::new();
-        for (day, name) in [(Day::First, "the first day"), (Day::Second, "the second day")] {
+        for (day, name) in [
+            (Day::First, "the first day"),
+            (Day::Second, "the second day"),
+        ] {
             Organisation::of(day).write(&origin);
             let ran = finish(&mut sync(&origin, &[]), LIMIT);
             // The twins are held.
@@ -126,15 +130,19 @@ impl Bench {
             }
             None => trial.run(&[]),
         };
-        let before_full = trial.get_through(first, &[]);
-        let full = trial.run(&["--full"]);
-        let after_full = trial.get_through(full, &["--full"]);
-        trial.converge(kind);
-        match (before_full, after_full) {
+        let (before_full, _) = trial.get_through(first, &[]);
+        let full = trial.run(&FULL);
+        let (in_full, full) = trial.get_through(full, &FULL);
+        trial.converge(full, kind);
+        let outcome = match (before_full, in_full) {
             (Outcome::Harmless, Outcome::Refused) => Outcome::RefusedInFull,
             (Outcome::Harmless, later) => later,
             (first, _) => first,
+        };
+        if outcome == Outcome::Harmless && trial.must_be_noticed(kind) {
+            trial.fail("nobody was told");
         }
+        outcome
     }
 }
 
@@ -182,8 +190,8 @@ impl Trial {
         ran
     }
 
-    /// Does what the errors say until a run is through.
-    fn get_through(&mut self, mut ran: Ran, arguments: &[&str]) -> Outcome {
+    /// Does what the errors say until a run is through: what was seen on the way, and that run.
+    fn get_through(&mut self, mut ran: Ran, arguments: &[&str]) -> (Outcome, Ran) {
         let mut outcome = match ran.stderr.as_str() {
             _ if ran.exit == 1 => Outcome::Refused,
             said if said.contains("the snapshot was lost") => Outcome::Rebuilt,
@@ -192,7 +200,7 @@ impl Trial {
         };
         for _ in 0..PATIENCE {
             if ran.exit != 1 {
-                return outcome;
+                return (outcome, ran);
             }
             self.follow(&ran.stderr);
             ran = self.run(arguments);
@@ -219,8 +227,7 @@ impl Trial {
         } else if said.contains("state/lock") {
             kind::remove(&state.join("lock"));
             "lock removed"
-        } else if said.contains("No space left on device")
-            || said.contains("Read-only file system")
+        } else if said.contains("No space left on device") || said.contains("Read-only file system")
         {
             "a disk with room"
         } else if said.contains("Permission denied") {
@@ -235,6 +242,16 @@ impl Trial {
         self.story.push(format!("# {remedy}"));
     }
 
+    /// What may not pass without a word: something was lost that cannot be made again. A
+    /// changed byte of the audit log is for `history --verify` to tell.
+    fn must_be_noticed(&self, kind: Kind) -> bool {
+        if self.what.starts_with("audit.jsonl:") {
+            let mut command = provisor(&self.folder);
+            return finish(command.args(["history", "--verify"]), LIMIT).exit == 0;
+        }
+        kind.is_a_loss()
+    }
+
     fn move_away(&mut self, name: &str) {
         self.moved += 1;
         let from = self.folder.join("state").join(name);
@@ -244,15 +261,15 @@ impl Trial {
 
     /// Full cycles and what they ask an operator to do, until nothing is left; then two runs
     /// that write nothing, and a target that is as the source says.
-    fn converge(&mut self, kind: Kind) {
+    fn converge(&mut self, mut full: Ran, kind: Kind) {
         for _ in 0..PATIENCE {
-            let ran = self.run(&["--full", "--format", "json"]);
-            let document: Value = serde_json::from_str(&ran.stdout)
+            let document: Value = serde_json::from_str(&full.stdout)
                 .unwrap_or_else(|_| self.fail("it printed no document"));
             let target = document["targets"][0].clone();
             if !self.decide(&target, kind) && target["requests"] == 0 {
                 break;
             }
+            full = self.run(&FULL);
         }
         let before = self.writes();
         for arguments in [&["--full"][..], &[]] {
@@ -293,14 +310,23 @@ impl Trial {
             self.note(&format!("approve demo {id}"), ran);
             return true;
         }
-        let stale = has("listed", "Stale");
-        if !stale.is_empty() {
+        let mut left = has("listed", "Stale");
+        if kind == Kind::LostDirectory {
+            // Nothing is left that tells it from a first run: who is in no source and active
+            // is listed, and nobody can know that they were ours.
+            left.extend(has("listed", "Unlinked").into_iter().filter(|item| {
+                let id = item["resource_id"].as_str().unwrap_or_default();
+                let number = self.before.number_of(id);
+                number.is_some() && item["detail"] == "in no source; active"
+            }));
+        }
+        if !left.is_empty() {
             if !self.rebuilt {
                 self.fail("somebody is stale although the links are there");
             }
-            let rows = stale.iter().map(|item| item["source_id"].as_str());
+            let rows = left.iter().map(|item| item["resource_id"].as_str());
             let rows = rows.map(|id| format!("deactivate,{}\n", id.unwrap_or_default()));
-            let text = format!("action,source_id\n{}", rows.collect::<String>());
+            let text = format!("action,resource_id\n{}", rows.collect::<String>());
             std::fs::write(self.folder.join("chosen.csv"), text).expect("written");
             let mut command = provisor(&self.folder);
             let ran = finish(command.args(["accounts", "apply", "chosen.csv"]), LIMIT);
@@ -342,7 +368,9 @@ fn sync(folder: &Path, arguments: &[&str]) -> Command {
 fn outline(stdout: &str) -> String {
     let lines: Vec<&str> = stdout.lines().collect();
     let last = lines.len().saturating_sub(3);
-    let short = lines[last..].iter().map(|line| line.chars().take(400).collect::<String>());
+    let short = lines[last..]
+        .iter()
+        .map(|line| line.chars().take(400).collect::<String>());
     short.collect::<Vec<_>>().join("\n")
 }
 
