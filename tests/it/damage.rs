@@ -55,7 +55,10 @@ fn damage_is_noticed_or_harmless() {
                     }
                     let played = panic::catch_unwind(AssertUnwindSafe(|| bench.play(seed)));
                     match played {
-                        Ok(outcome) => {
+                        Ok((outcome, story)) => {
+                            if chosen.is_some() {
+                                println!("{kind:?}: {story}");
+                            }
                             let mut outcomes = outcomes.lock().expect("nobody panics with it");
                             *outcomes.entry((kind, outcome)).or_default() += 1;
                         }

@@ -58,6 +58,10 @@ impl Organisation {
         let mut teams: BTreeMap<u32, BTreeSet<u32>> = (0..TEAMS)
             .map(|team| (team, (1..=PEOPLE).filter(|it| it % TEAMS == team).collect()))
             .collect();
+        for number in 1_000..1_000 + crowd() {
+            people.insert(number, Some(person(number)));
+            teams.entry(5).or_default().insert(number);
+        }
         let mut edit = |number: u32, change: &dyn Fn(&mut Person)| {
             if let Some(Some(person)) = people.get_mut(&number) {
                 change(person);
@@ -155,11 +159,18 @@ impl Organisation {
     }
 }
 
+/// How many people are there besides, whom nothing happens to: they make the database larger
+/// than what opening it reads. `PROVISOR_DAMAGE_CROWD=3000`; none unless asked for.
+pub(crate) fn crowd() -> u32 {
+    let text = std::env::var("PROVISOR_DAMAGE_CROWD").ok();
+    text.map_or(0, |text| text.parse().expect("a number of people"))
+}
+
 fn person(number: u32) -> Person {
     Person {
         user_name: format!("p{number:02}@example.com"),
         title: "Clerk".to_owned(),
-        manager: (number >= 10).then_some(number / 10),
+        manager: (10..100).contains(&number).then_some(number / 10),
     }
 }
 
