@@ -9,6 +9,8 @@
 //! `cargo test` plays forty; `PROVISOR_TESTS=all` two hundred;
 //! `PROVISOR_DAMAGES=1000 cargo test --test it damage` a thousand. What fails prints its
 //! seed, and `PROVISOR_DAMAGE=17` plays that one alone, as far as bytes can be the same.
+//! `PROVISOR_DAMAGE_CROWD=1500` makes the database larger than what opening it reads; that is
+//! how errors without a remedy were found.
 
 mod disk;
 mod kind;
