@@ -152,6 +152,11 @@ impl Audit {
         Ok(audit)
     }
 
+    /// The number of the last record; 0 when the log is empty.
+    pub fn last_number(&self) -> u64 {
+        self.seq
+    }
+
     /// The generation that the last record names; `None` when the log is empty.
     pub fn last_generation(&self) -> Option<u64> {
         self.last_generation

@@ -52,6 +52,7 @@ impl Session {
             cycle::note_lost_snapshot(&opened.store, config.targets.keys())
                 .map_err(|failure| Stop::from(&failure))?;
         }
+        warnings.extend(check_audit(config, &opened.store, &audit)?);
         warnings.extend(check_renames(config, &opened.store)?);
         Ok(Self {
             store: opened.store,
@@ -196,6 +197,25 @@ async fn serve_sandbox(
 /// 244 random bits in hexadecimal, from the system's generator.
 pub(super) fn random_token() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// The store knows how far the audit log went: one that ends earlier, or starts anew, has lost
+/// records. That is no reason to leave a leaver where they are, so it is said and not refused.
+fn check_audit(config: &Config, store: &Store, audit: &Audit) -> Result<Option<String>, Stop> {
+    let mut written = 0;
+    for target in config.targets.keys() {
+        let progress = store.target(target).progress();
+        let progress = progress.map_err(|error| Stop::failed(error.into()))?;
+        written = written.max(progress.audited);
+    }
+    let last = audit.last_number();
+    Ok((last < written).then(|| {
+        format!(
+            "the audit log has lost records: it ends at number {last}, and number {written} was \
+             written; it goes on from where it ends. Nothing is done differently for it. If you \
+             did not move it away yourself, keep the file and look for a copy"
+        )
+    }))
 }
 
 /// Links are keyed by the names of sources and targets. A name that is gone while another

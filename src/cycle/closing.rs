@@ -27,16 +27,19 @@ const AWAITING: &str = "its manager is not at the target";
 pub(super) const LONGEST_DELAY: chrono::Duration = chrono::Duration::hours(6);
 
 impl Parts {
-    /// Writes open rows and, last, the target's position.
+    /// Writes open rows and, last, the target's position. `audited` is the number of the
+    /// audit log's last record, which is on the disk by now.
     pub(super) fn write_down(
         &self,
         store: &TargetStore,
         applied: &Applied,
+        audited: u64,
     ) -> Result<(), SnapshotError> {
         let mut changes = self.open_rows(store, applied)?;
         changes.extend(self.noted_links(store)?);
         store.commit(changes)?;
-        let progress = self.progress_after(store, applied)?;
+        let mut progress = self.progress_after(store, applied)?;
+        progress.audited = audited;
         store.commit(vec![
             TargetChange::ForgetSpent(self.now - WINDOW),
             TargetChange::PutProgress(Box::new(progress)),

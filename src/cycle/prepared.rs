@@ -214,7 +214,8 @@ impl Prepared {
             stop,
         };
         let applied = applier.apply(&parts.planned.plan, progress).await;
-        let written = block_in_place(|| parts.write_down(&store, &applied));
+        let audited = audit.lock().await.last_number();
+        let written = block_in_place(|| parts.write_down(&store, &applied, audited));
         let error = applied.aborted.or_else(|| written.err().map(failed));
         let error = error.or_else(|| parts.shortcoming());
         parts.report(error, applied.outcomes)

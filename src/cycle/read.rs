@@ -273,9 +273,7 @@ fn damaged(error: &SnapshotError) -> Failure {
     let mut failure = Failure::new(FailureKind::Failed, error);
     failure.chain.insert(
         0,
-        "the snapshot does not agree with its own counts, and nothing is done on its word; move \
-         `db` out of the state directory and run again: everything is rebuilt by adoption, and \
-         nobody is deactivated before that is done"
+        "the snapshot does not agree with its own counts, and nothing is done on its word"
             .to_owned(),
     );
     failure

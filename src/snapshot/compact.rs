@@ -44,7 +44,7 @@ pub(super) fn compact(
         Found::Good(tables, flushed) => Ok((tables, flushed)),
         Found::Empty(_) | Found::Bad(_) => Err(SnapshotError::Value {
             what: "database",
-            problem: "it could not be opened again after it was compacted; start again".to_owned(),
+            problem: "it could not be opened again after it was compacted".to_owned(),
         }),
     }
 }

@@ -164,6 +164,10 @@ pub(super) fn examine(path: &Path, floor: Option<u64>) -> Result<Found, Snapshot
             }
             Some(Err(error @ DatabaseError::Io(_))) => return Err(table::refused("open")(error)),
             Some(Ok(Err(newer @ SnapshotError::Newer { .. }))) => return Err(newer),
+            // Their remedy is what is about to be done.
+            Some(Ok(Err(SnapshotError::Value { what, problem }))) => Found::Bad(format!(
+                "the database is damaged: a {what} cannot be read: {problem}"
+            )),
             Some(Ok(Err(error))) => Found::Bad(format!("the database is damaged: {error}")),
             Some(Ok(Ok(Described::Empty(database)))) => Found::Empty(database),
             Some(Ok(Ok(Described::Tables(tables, flushed)))) => match floor {

@@ -16,6 +16,8 @@ use ::sled::transaction::{
     ConflictableTransactionError, TransactionError, Transactional, TransactionalTree,
 };
 
+use super::store::REMEDY;
+
 /// sled's page cache. Its default of 1 GiB is more than the whole agent may use.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How often sled's own flusher runs. It is also the only caller of its log cleaner.
@@ -46,7 +48,7 @@ pub(super) enum DatabaseError {
     #[error("the database files are in use")]
     Busy,
     /// The files are not a database any more.
-    #[error("the database is damaged: {0}")]
+    #[error("the database is damaged: {0}; {REMEDY}")]
     Damaged(String),
     /// The system refused: the disk is full, permission is missing.
     #[error("the database could not use its files")]

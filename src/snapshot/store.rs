@@ -198,6 +198,11 @@ impl Shared {
     }
 }
 
+/// What to do about damage that opening did not show. It is not done by itself: what was read
+/// until then may have been acted on, and a person should know.
+pub(super) const REMEDY: &str = "move `db` out of the state directory and run again: everything \
+    is rebuilt by adoption, and nobody is deactivated before that is done";
+
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -255,7 +260,7 @@ pub enum SnapshotError {
         name: String,
     },
     /// A stored value cannot be read.
-    #[error("the snapshot holds a {what} that cannot be read: {problem}")]
+    #[error("the snapshot holds a {what} that cannot be read: {problem}; {REMEDY}")]
     Value {
         /// Which kind of value.
         what: &'static str,

@@ -85,6 +85,9 @@ pub struct Progress {
     /// (time, active and linked people, linked member edges) after each cycle in which it
     /// changed: the guards' base. At most 24 hours and one older.
     pub base: Vec<BasePoint>,
+    /// The number of the audit log's last record when the last cycle ended: a log that ends
+    /// before it has lost records.
+    pub audited: u64,
 }
 
 /// The guards' base at one moment.

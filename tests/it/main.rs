@@ -3,6 +3,7 @@
 
 mod architecture;
 mod crash;
+mod damage;
 mod documentation;
 mod scenarios;
 mod side_by_side;

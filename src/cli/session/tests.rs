@@ -167,3 +167,23 @@ async fn a_secret_that_is_not_set_fails_that_target_as_configuration() {
         "{failure:?}"
     );
 }
+
+#[test]
+fn an_audit_log_that_ends_too_early_is_said() {
+    let known = Known::new();
+    let config = known.configure("staff", "demo");
+    let audit = Audit::open(known.folder.path()).unwrap();
+    assert_eq!(check_audit(&config, &known.store, &audit).unwrap(), None);
+    let part = known.store.target("demo");
+    let progress = Progress {
+        audited: 7,
+        ..part.progress().unwrap()
+    };
+    part.commit(vec![TargetChange::PutProgress(Box::new(progress))])
+        .unwrap();
+    let said = check_audit(&config, &known.store, &audit).unwrap().unwrap();
+    assert!(
+        said.contains("number 0") && said.contains("number 7"),
+        "{said}"
+    );
+}

@@ -40,10 +40,15 @@ pub(crate) struct Logged {
 impl Sandbox {
     /// Starts one in a folder of its own, on a free port.
     pub(crate) fn start(folder: &Path, faults: &[String]) -> Self {
+        Self::start_at("127.0.0.1:0", folder, faults)
+    }
+
+    /// Starts one in a folder, which may be a copy of another's, on a port that is known.
+    pub(crate) fn start_at(listen: &str, folder: &Path, faults: &[String]) -> Self {
         std::fs::create_dir_all(folder).expect("the sandbox's folder can be made");
         let token_file = folder.join("token");
         let state = folder.join("state");
-        let (child, base_url) = spawn("127.0.0.1:0", &state, &token_file, faults);
+        let (child, base_url) = spawn(listen, &state, &token_file, faults);
         let token = std::fs::read_to_string(&token_file).expect("the sandbox wrote its token");
         let http = Http {
             base_url,
@@ -93,7 +98,8 @@ impl Sandbox {
         Some(named)
     }
 
-    fn address(&self) -> String {
+    /// Where it listens: address and port.
+    pub(crate) fn address(&self) -> String {
         let rest = self.http.base_url.trim_start_matches("http://");
         rest.split('/').next().unwrap_or(rest).to_owned()
     }
