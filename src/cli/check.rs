@@ -78,8 +78,9 @@ async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
         return Exit::Done;
     }
     match discover(target).await {
-        Ok(capabilities) => {
+        Ok((capabilities, protocol)) => {
             let mut lines = vec![describe_preset(target)];
+            lines.extend(protocol.map(|protocol| format!("speaks {protocol}")));
             lines.extend(describe(
                 &target.target.profile,
                 &capabilities,
@@ -96,11 +97,15 @@ async fn check_target(target: &TargetConfig, terminal: &mut Terminal) -> Exit {
     }
 }
 
-async fn discover(target: &TargetConfig) -> Result<Capabilities, Failure> {
+/// What the target says of itself, and what was negotiated with it.
+async fn discover(target: &TargetConfig) -> Result<(Capabilities, Option<String>), Failure> {
     let connected = session::connect(target).await?;
     let found = connected.client.discover().await;
+    let protocol = connected.client.protocol();
     connected.close().await?;
-    found.map_err(|error| Failure::new(FailureKind::Failed, &error))
+    found
+        .map(|capabilities| (capabilities, protocol))
+        .map_err(|error| Failure::new(FailureKind::Failed, &error))
 }
 
 fn pushes_groups(target: &TargetConfig) -> bool {
