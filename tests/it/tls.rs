@@ -335,7 +335,8 @@ fn a_proxy_sees_a_tunnel_and_never_the_token() {
 }
 
 /// Plain http is allowed to loopback because nobody can listen there. A proxy can. Fails
-/// without `no_proxy` in `build_http`, and without its look at `proxy` for plain http.
+/// without `no_proxy` in `build_http`, and without the looks at `proxy` for plain http there
+/// and in the configuration.
 #[test]
 fn plain_http_to_loopback_does_not_go_through_a_proxy() {
     let setting = Setting::new();
