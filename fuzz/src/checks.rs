@@ -67,7 +67,7 @@ pub fn csv(data: &[u8]) {
         assert_eq!(distinct.len(), keys.len());
         let size = |record: &Record| {
             let values = record.attributes.0.values().flatten();
-            values.map(|value| value_size(value)).sum::<usize>()
+            values.map(value_size).sum::<usize>()
         };
         // Nothing grows on the way in. Normalization Form C may take three bytes for one.
         let held: usize = records.iter().map(size).sum();
