@@ -247,6 +247,8 @@ fn last_line(file: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     };
     let start = find_line_feed_before(file, feed)?.map_or(0, |position| position + 1);
+    // Not one of ours: refused by its form, without reading all of it into memory.
+    let start = start.max(feed.saturating_sub(read::LONGEST_LINE));
     let mut line = vec![0; usize::try_from(feed - start).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut line, start)?;
     Ok(Some(line))

@@ -22,6 +22,8 @@ mod status;
 mod sync;
 mod terminal;
 
+pub use accounts::read_account_rows;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -16,7 +16,7 @@ use super::chain::AuditProblem;
 
 /// No line of ours is longer: a group's members are not in it, and a person's values are
 /// bounded by the source. A longer one must not fill the memory.
-const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+pub(super) const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq)]

@@ -26,6 +26,7 @@ use crate::config::{Config, TargetConfig};
 use crate::cycle::accounts::{Resident, State, Survey};
 use crate::cycle::{self, Readings};
 use crate::snapshot::Origin;
+pub use file::rows as read_account_rows;
 
 /// Runs `provisor accounts`.
 pub(super) async fn run(

@@ -109,8 +109,9 @@ async fn check_target(
         return Exit::Done;
     }
     match discover(target).await {
-        Ok((capabilities, found)) => {
+        Ok((capabilities, found, protocol)) => {
             let mut lines = vec![describe_preset(target)];
+            lines.extend(protocol.map(|protocol| format!("speaks {protocol}")));
             lines.extend(describe(
                 &target.target.profile,
                 &capabilities,
@@ -130,12 +131,18 @@ async fn check_target(
     }
 }
 
-/// What a target says of itself, and how it answers when it is asked.
-async fn discover(target: &TargetConfig) -> Result<(Capabilities, Survey), Failure> {
+/// What a target says of itself, how it answers when it is asked, and what was negotiated
+/// with it.
+async fn discover(
+    target: &TargetConfig,
+) -> Result<(Capabilities, Survey, Option<String>), Failure> {
     let connected = session::connect(target).await?;
     let found = look(&connected.client, &target.target.profile).await;
+    let protocol = connected.client.protocol();
     connected.close().await?;
-    found.map_err(|error| Failure::new(FailureKind::Failed, &error))
+    found
+        .map(|(capabilities, survey)| (capabilities, survey, protocol))
+        .map_err(|error| Failure::new(FailureKind::Failed, &error))
 }
 
 async fn look(client: &Client, profile: &Profile) -> Result<(Capabilities, Survey), TargetError> {

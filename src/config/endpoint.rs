@@ -172,6 +172,16 @@ impl RawRemote {
                 "plain http: the token and people's data are sent in the clear",
             ));
         }
+        if let Some(proxy) = &self.proxy
+            && url.scheme() == "http"
+            && !allow_plaintext
+        {
+            return Err(document.error(
+                proxy.span(),
+                "plain http would show the token to the proxy",
+                "use https, or leave `proxy` out: this machine is reached without one",
+            ));
+        }
         let span = auth.span();
         Ok(Connection {
             base_url: url,

@@ -95,7 +95,45 @@ fn checksum(table: &str, key: &[u8], payload: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+
+    proptest! {
+        /// Whatever lies under a key: the payload that was sealed there, or an error.
+        #[test]
+        fn only_what_was_sealed_here_is_read(
+            key in vec(any::<u8>(), 0..20),
+            payload in vec(any::<u8>(), 0..60),
+            damage in vec((any::<Index>(), any::<u8>()), 0..4),
+            length in any::<Index>(),
+            cut: bool,
+        ) {
+            let sealed = seal("links", &key, &payload);
+            prop_assert_eq!(unseal("link", "links", &key, &sealed).unwrap(), &payload);
+            let mut value = sealed.clone();
+            for (place, byte) in damage {
+                let at = place.index(value.len());
+                value[at] = byte;
+            }
+            if cut {
+                value.truncate(length.index(sealed.len()));
+            }
+            if value != sealed {
+                prop_assert!(unseal("link", "links", &key, &value).is_err());
+            }
+            let _ = stored_checksum(&value);
+        }
+
+        #[test]
+        fn bytes_of_no_kind_are_refused(value in vec(any::<u8>(), 0..40)) {
+            // One in 2^64 would be taken.
+            prop_assert!(unseal("link", "links", b"key", &value).is_err());
+            let _ = from_json::<Vec<u64>>("link", &value);
+        }
+    }
 
     fn problem(result: Result<&[u8], SnapshotError>) -> String {
         match result {

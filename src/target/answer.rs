@@ -3,11 +3,12 @@
 //! Messages name no URL and no value: a query may hold a person's userName.
 
 use std::error::Error;
-use std::time::Duration;
 
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
+
+use super::client::Connection;
 
 /// The most that is read of a body with resources in it, in bytes. A group's answer lists its
 /// members, so single resources are as large as a page.
@@ -97,8 +98,13 @@ pub(super) struct Breakdown {
     pub(super) transient: bool,
 }
 
-/// Puts an HTTP library's error into words.
-pub(super) fn explain(error: &reqwest::Error, timeout: Duration) -> Breakdown {
+/// Puts an HTTP library's error into words. What was configured, and whether the server ever
+/// `answered`, decides which words help.
+pub(super) fn explain(
+    error: &reqwest::Error,
+    connection: &Connection,
+    answered: bool,
+) -> Breakdown {
     if error.is_builder() {
         return Breakdown {
             problem: "the request cannot be built".to_owned(),
@@ -110,7 +116,7 @@ pub(super) fn explain(error: &reqwest::Error, timeout: Duration) -> Breakdown {
     let in_doubt = !error.is_connect();
     if error.is_timeout() {
         let problem = if in_doubt {
-            format!("timed out after {} s", timeout.as_secs_f64())
+            format!("timed out after {} s", connection.timeout.as_secs_f64())
         } else {
             "timed out while connecting".to_owned()
         };
@@ -120,7 +126,7 @@ pub(super) fn explain(error: &reqwest::Error, timeout: Duration) -> Breakdown {
             transient: true,
         };
     }
-    if let Some(problem) = explain_certificate(&chain(error)) {
+    if let Some(problem) = explain_certificate(&chain(error), connection) {
         return Breakdown {
             problem,
             in_doubt,
@@ -135,6 +141,15 @@ pub(super) fn explain(error: &reqwest::Error, timeout: Duration) -> Breakdown {
         "cannot connect"
     } else if error.is_body() || error.is_decode() {
         "the connection broke while the answer was read"
+    } else if !answered && connection.base_url.scheme() == "https" {
+        return Breakdown {
+            problem: format!(
+                "the connection broke before an answer arrived; {}",
+                guess_client_certificate(connection)
+            ),
+            in_doubt,
+            transient: true,
+        };
     } else {
         "the connection broke before an answer arrived"
     };
@@ -147,26 +162,55 @@ pub(super) fn explain(error: &reqwest::Error, timeout: Duration) -> Breakdown {
 
 /// The TLS library's verdicts, by its words: its types belong to a crate below the HTTP
 /// client, which this one does not name.
-fn explain_certificate(chain: &str) -> Option<String> {
-    if !chain.contains("certificate") && !chain.contains("fatal alert") {
+fn explain_certificate(chain: &str, connection: &Connection) -> Option<String> {
+    let holds = |words: &[&str]| words.iter().any(|word| chain.contains(word));
+    if holds(&["fatal alert"]) {
+        return Some(explain_alert(chain, connection));
+    }
+    if !holds(&["invalid peer certificate"]) {
         return None;
     }
-    let problem = if chain.contains("UnknownIssuer") || chain.contains("CaUsedAsEndEntity") {
-        "the certificate is not trusted (unknown issuer; set ca_file)"
-    } else if chain.contains("not valid for name") || chain.contains("NotValidForName") {
-        "the certificate is for another host name"
-    } else if chain.contains("not valid yet") || chain.contains("NotValidYet") {
-        "the certificate is not valid yet (is the clock right?)"
-    } else if chain.contains("expired") || chain.contains("Expired") {
-        "the certificate expired"
-    } else if chain.contains("fatal alert") {
-        "the server refused the TLS handshake (does it want a client_certificate?)"
-    } else if chain.contains("invalid peer certificate") {
-        "the certificate is not valid"
+    let problem = if holds(&["UnknownIssuer"]) && connection.ca_file.is_some() {
+        "the server's certificate is not trusted: its issuer is unknown to the system and not \
+         in ca_file"
+    } else if holds(&["UnknownIssuer"]) {
+        "the server's certificate is not trusted: its issuer is unknown; if it is your own CA, \
+         set ca_file"
+    } else if holds(&["CaUsedAsEndEntity"]) {
+        "the server's certificate belongs to a CA, and is not one of a server; have that CA \
+         issue one for the host"
+    } else if holds(&["not valid for name", "NotValidForName"]) {
+        "the server's certificate is for another host than that of base_url"
+    } else if holds(&["not valid yet", "NotValidYet"]) {
+        "the server's certificate is not valid yet (is the clock right?)"
+    } else if holds(&["expired", "Expired"]) {
+        "the server's certificate expired; it has to be renewed there"
     } else {
-        return None;
+        "the server's certificate is not valid"
     };
     Some(problem.to_owned())
+}
+
+/// What a server means that breaks off the handshake. Most end it over the certificate of the
+/// client, and few with the alert that says so (RFC 8446 §6.2).
+fn explain_alert(chain: &str, connection: &Connection) -> String {
+    if chain.contains("CertificateRequired") && connection.client_certificate.is_none() {
+        return "the server demands a certificate of the client; set client_certificate".to_owned();
+    }
+    format!(
+        "the server broke off the TLS handshake; {}",
+        guess_client_certificate(connection)
+    )
+}
+
+/// In TLS 1.3 the client has its side of the handshake done, and has sent its request, before
+/// it hears that its certificate is missing or refused (RFC 8446 §4.4.2.4); over HTTP/2 the
+/// library then only tells that the connection ended.
+fn guess_client_certificate(connection: &Connection) -> &'static str {
+    match connection.client_certificate {
+        Some(_) => "it may have refused the client_certificate",
+        None => "if it demands a certificate of the client, set client_certificate",
+    }
 }
 
 /// All messages of an error and its sources.
@@ -190,7 +234,10 @@ fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::target::{Auth, Pace, Secret};
 
     #[test]
     fn a_servers_words_are_one_short_line() {
@@ -201,6 +248,23 @@ mod tests {
         assert!(long.ends_with('…'));
     }
 
+    fn connection() -> Connection {
+        Connection {
+            base_url: "https://app.example.com/scim/v2".parse().unwrap(),
+            auth: Auth::Bearer(Secret::Env("TOKEN".to_owned())),
+            timeout: Duration::from_secs(30),
+            ca_file: None,
+            client_certificate: None,
+            proxy: None,
+            allow_plaintext: false,
+            pace: Pace {
+                requests_per_second: None,
+                concurrency: 1,
+            },
+        }
+    }
+
+    /// The library's words are not ours to change: `tests/it/tls.rs` has it say them.
     #[test]
     fn certificate_failures_say_what_to_do() {
         let cases = [
@@ -211,17 +275,45 @@ mod tests {
             ),
             (
                 "invalid peer certificate: certificate not valid for name \"a\"",
-                "another host name",
+                "base_url",
             ),
             (
                 "received fatal alert: CertificateRequired",
-                "client_certificate",
+                "set client_certificate",
+            ),
+            (
+                "received fatal alert: HandshakeFailure",
+                "set client_certificate",
             ),
         ];
         for (chain, expected) in cases {
-            let problem = explain_certificate(chain).unwrap();
+            let problem = explain_certificate(chain, &connection()).unwrap();
             assert!(problem.contains(expected), "{problem}");
         }
-        assert_eq!(explain_certificate("tcp connect error"), None);
+        assert_eq!(
+            explain_certificate("tcp connect error", &connection()),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_set_already_is_not_asked_for() {
+        let given = Connection {
+            ca_file: Some("ca.pem".into()),
+            client_certificate: Some("client.pem".into()),
+            ..connection()
+        };
+        let cases = [
+            ("invalid peer certificate: UnknownIssuer", "not in ca_file"),
+            (
+                "received fatal alert: UnknownCa",
+                "refused the client_certificate",
+            ),
+        ];
+        for (chain, expected) in cases {
+            let problem = explain_certificate(chain, &given).unwrap();
+            assert!(problem.contains(expected), "{problem}");
+            assert!(!problem.contains("set "), "{problem}");
+        }
     }
 }

@@ -90,6 +90,8 @@ pub(super) struct Inner {
     pub(super) dialect: Mutex<Dialect>,
     /// By how much the server's clock was ahead of ours at its last answer with a Date.
     clock_skew: Mutex<Option<TimeDelta>>,
+    /// The version of HTTP in which the server last answered.
+    version: Mutex<Option<reqwest::Version>>,
 }
 
 impl Inner {
@@ -99,6 +101,19 @@ impl Inner {
             .clock_skew
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(date - received);
+    }
+
+    /// Whether the server ever answered.
+    pub(super) fn has_answered(&self) -> bool {
+        self.version
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Notes in which version of HTTP an answer came.
+    pub(super) fn note_version(&self, version: reqwest::Version) {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
     }
 }
 
@@ -120,6 +135,7 @@ impl Client {
             writes: AtomicU64::new(0),
             dialect: Mutex::new(Dialect::default()),
             clock_skew: Mutex::new(None),
+            version: Mutex::new(None),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -240,6 +256,24 @@ impl Client {
             .clock_skew
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was negotiated with the server: `HTTP/2 over TLS`. The version is that of the
+    /// last answer; `None` before there was any.
+    pub fn protocol(&self) -> Option<String> {
+        let version = (*self
+            .inner
+            .version
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))?;
+        let version = match version {
+            reqwest::Version::HTTP_2 => "HTTP/2".to_owned(),
+            other => format!("{other:?}"),
+        };
+        Some(match self.inner.connection.base_url.scheme() {
+            "https" => format!("{version} over TLS"),
+            _ => format!("{version}, not encrypted"),
+        })
     }
 
     /// How many requests may be under way at once.

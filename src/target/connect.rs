@@ -88,6 +88,8 @@ fn check_base_url(connection: &Connection) -> Result<(), TargetError> {
     } else if url.query().is_some() || url.fragment().is_some() {
         "the base_url ends in a query or a fragment; it must end where `/Users` can follow"
             .to_owned()
+    } else if url.scheme() == "http" && connection.proxy.is_some() && !connection.allow_plaintext {
+        "plain http would show the token to the proxy; use https, or leave `proxy` out".to_owned()
     } else if url.scheme() == "https" || url.scheme() == "http" && is_loopback(url) {
         return Ok(());
     } else if url.scheme() != "http" {

@@ -211,12 +211,17 @@ impl Client {
                 .as_ref()
                 .ok()
                 .map(|response| response.status().as_u16()),
+            http = result
+                .as_ref()
+                .ok()
+                .map(|response| tracing::field::debug(response.version())),
             milliseconds = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX),
             "sent a request"
         );
         match result {
             Ok(response) => {
                 self.note_server_clock(response.headers());
+                inner.note_version(response.version());
                 Ok((response, permit))
             }
             Err(error) => Err(self.broken(call, error, number)),
@@ -324,7 +329,7 @@ impl Client {
 
     /// No answer, or only a part of one.
     fn broken(&self, call: &Call<'_>, error: reqwest::Error, number: u32) -> Failure {
-        let breakdown = explain(&error, self.inner.connection.timeout);
+        let breakdown = explain(&error, &self.inner.connection, self.inner.has_answered());
         let repeatable = call.repeatable || !breakdown.in_doubt;
         Failure {
             again: if breakdown.transient && repeatable {

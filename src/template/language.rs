@@ -21,6 +21,10 @@ pub(super) const NAME: &str = "template";
 /// The parser descends for each operator, and the stack of a thread is finite.
 const MOST_OPERATORS: usize = 400;
 
+/// How deep brackets may be nested. The parser's own limit (150) counts only some of its
+/// steps: 150 times `a[` overflows the two mebibytes that a thread has.
+const MOST_BRACKETS: usize = 32;
+
 /// The template language with the configured lookup tables. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Language {
@@ -249,9 +253,13 @@ fn sliced(roles: &[(Role<'_>, Range<usize>)]) -> BTreeSet<String> {
 }
 
 fn refuse(source: &str, problem: String, place: Option<Range<usize>>) -> TemplateError {
+    // The parser points at the first byte of a character that it does not expect.
+    let whole = |place: Range<usize>| {
+        source.floor_char_boundary(place.start)..source.ceil_char_boundary(place.end)
+    };
     TemplateError {
         problem,
-        place,
+        place: place.map(whole),
         source_text: source.to_owned(),
     }
 }
@@ -274,9 +282,15 @@ fn check_source(source: &str, template: &str) -> Result<(), String> {
                 .to_owned(),
         );
     }
-    if scan::count_operators(&scan::tokens(template)) > MOST_OPERATORS {
+    let tokens = scan::tokens(template);
+    if scan::count_operators(&tokens) > MOST_OPERATORS {
         return Err(format!(
             "it has more than {MOST_OPERATORS} operators; shorten it"
+        ));
+    }
+    if scan::measure_depth(&tokens) > MOST_BRACKETS {
+        return Err(format!(
+            "it has more than {MOST_BRACKETS} brackets inside each other; shorten it"
         ));
     }
     Ok(())

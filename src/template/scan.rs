@@ -259,3 +259,19 @@ pub(super) fn count_operators(tokens: &[Token<'_>]) -> usize {
     };
     tokens.iter().filter(is_operator).count()
 }
+
+/// How many brackets of any kind are open at once, at most.
+pub(super) fn measure_depth(tokens: &[Token<'_>]) -> usize {
+    let mut open = 0_usize;
+    let mut deepest = 0;
+    for token in tokens {
+        match token.kind {
+            TokenKind::Open | TokenKind::OpenBlock => open = 0,
+            TokenKind::Sign('(' | '[' | '{') => open += 1,
+            TokenKind::Sign(')' | ']' | '}') => open = open.saturating_sub(1),
+            TokenKind::Sign(_) | TokenKind::Name(_) | TokenKind::Text(_) | TokenKind::Number => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
+}

@@ -9,3 +9,4 @@ mod scenarios;
 mod side_by_side;
 mod support;
 mod third_party;
+mod tls;

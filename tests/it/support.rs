@@ -4,6 +4,7 @@
 //! Imports nothing from the engine. What is expected comes from the design and from the
 //! server's log, never from the code under test.
 
+pub(crate) mod certificates;
 pub(crate) mod compare;
 pub(crate) mod document;
 pub(crate) mod http;
@@ -13,3 +14,4 @@ pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod scenario;
 pub(crate) mod story;
+pub(crate) mod tls;

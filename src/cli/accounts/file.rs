@@ -20,9 +20,11 @@ pub(super) fn read(path: &Path, config: &Config) -> Result<BTreeMap<String, Vec<
         .map_err(|(line, problem)| Stop::usage(anyhow!("{}:{line}: {problem}", super::shown(path))))
 }
 
+/// What is wrong, and in which line (from 1).
 type Problem = (u64, String);
 
-fn rows(text: &str, config: &Config) -> Result<BTreeMap<String, Vec<Row>>, Problem> {
+/// The rows that ask for something, by target; or the first line that is wrong, and why.
+pub fn rows(text: &str, config: &Config) -> Result<BTreeMap<String, Vec<Row>>, Problem> {
     // Spreadsheets like to write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new()

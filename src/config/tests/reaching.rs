@@ -47,6 +47,12 @@ fn mistakes_about_reaching_a_target_are_pointed_at() {
             9,
             &["neither https nor http"],
         ),
+        (
+            "base_url = \"http://localhost\"\nproxy = \"http://proxy.example.com\"",
+            7,
+            9,
+            &["show the token to the proxy", "use https"],
+        ),
     ];
     for (lines, line, column, parts) in table {
         assert_error(remote(lines), *line, *column, parts);

@@ -162,11 +162,19 @@ async fn a_connection_that_would_show_the_token_is_refused() {
         assert!(!error.to_string().contains("s3cret"));
     }
     let proxied = Connection {
+        base_url: "https://app.example/scim".parse().unwrap(),
         proxy: Some("http://ana:s3cret@proxy.example:3128".parse().unwrap()),
         ..server.connection()
     };
     let error = Client::new(proxied).err().unwrap();
     assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
+    // Loopback is allowed because nobody else hears it; a proxy would.
+    let proxied = Connection {
+        proxy: Some("http://proxy.example:3128".parse().unwrap()),
+        ..server.connection()
+    };
+    let error = Client::new(proxied).err().unwrap();
+    assert!(error.to_string().contains("to the proxy"), "{error}");
     assert!(with("http://app.example/scim", true).is_ok());
     assert!(with("http://localhost:8080/scim", false).is_ok());
 }

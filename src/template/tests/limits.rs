@@ -56,10 +56,16 @@ fn deep_and_long_sources_are_refused_before_they_overflow_a_stack() {
         format!("{{{{ {}{} }}}}", "[".repeat(990), "]".repeat(990)),
         format!("{{{{ {}{} }}}}", "{1:".repeat(480), "}".repeat(480)),
         format!("{{{{ x{} }}}}", "[0]".repeat(600)),
+        // Fails without `MOST_BRACKETS`.
+        format!("{{{{ {}x }}}}", "x[".repeat(150)),
         "{% if x %}".repeat(190),
     ] {
         // An error or not: it must come back.
         let _ = language().template(&source);
     }
     gives(&format!("{{{{ 1{} }}}}", " + 1".repeat(390)), "391");
+    let nested = |depth: usize| format!("{{{{ {}1{} }}}}", "(".repeat(depth), ")".repeat(depth));
+    gives(&nested(32), "1");
+    let error = refusal(&nested(33));
+    assert!(error.problem.contains("more than 32 brackets"), "{error}");
 }

@@ -131,6 +131,7 @@ fn what_is_not_a_template_is_refused_with_its_place() {
         ("{% include 'x' %}", "include"),
         ("{% macro x() %}{% endmacro %}", "macro"),
         ("{{ a ? b }}", ""),
+        ("{{ a 佐 }}", "佐"),
         ("{{ 'a }}", ""),
     ] {
         let error = refusal(source);

@@ -1,0 +1,511 @@
+//! Bad input of every kind, made up at random: the short form of the fuzz targets in `fuzz/`,
+//! and the same checks. `PROPTEST_CASES=100000 cargo test --test bad_input` tries longer.
+//!
+//! Each strategy writes something near to what the parser expects, because bytes without any
+//! shape are refused at the first of them.
+
+#[path = "../../fuzz/src/checks.rs"]
+pub mod checks;
+
+mod deep;
+
+use checks::SEPARATOR;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Text of these pieces, and now and then of any characters.
+fn pieces(pieces: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let piece = prop_oneof![
+        20 => select(pieces).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => any::<char>().prop_map(|any| any.to_string().into_bytes()),
+        1 => any::<u8>().prop_map(|any| vec![any]),
+    ];
+    vec(piece, 0..most).prop_map(|pieces| pieces.concat())
+}
+
+/// A good text in which a few places were overwritten, cut out or doubled.
+fn mutated(samples: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let change = (
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+        0..4_u8,
+        1..40_usize,
+    );
+    (select(samples), vec(change, 0..6)).prop_map(|(sample, changes)| {
+        let mut bytes = sample.as_bytes().to_vec();
+        for (place, byte, how, length) in changes {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = place.index(bytes.len());
+            let end = (at + length).min(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.drain(at..end)),
+                _ => {
+                    let again = bytes[at..end].to_vec();
+                    bytes.splice(at..at, again);
+                }
+            }
+        }
+        bytes
+    })
+}
+
+/// JSON as servers might write it: names and values that mean something, in wrong places.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::{Value, json};
+    const NAMES: &[&str] = &[
+        "id",
+        "ID",
+        "active",
+        "members",
+        "value",
+        "type",
+        "primary",
+        "userName",
+        "name",
+        "givenName",
+        "emails",
+        "Resources",
+        "totalResults",
+        "nextCursor",
+        "detail",
+        "scimType",
+        "Errors",
+        "error",
+        "filter",
+        "supported",
+        "maxResults",
+        "patch",
+        "pagination",
+        "maxPageSize",
+        "name.givenName",
+        "title",
+        "",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+        "manager",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(|number| json!(number)),
+        select(
+            &[
+                "", "true", "False", "1", "work", "é", "e\u{301}", "-1", "1e999", " 7 "
+            ][..]
+        )
+        .prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            vec((select(NAMES), inner), 0..8).prop_map(|fields| {
+                Value::Object(
+                    fields
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect(),
+                )
+            }),
+        ]
+    })
+}
+
+const CSV: &[&str] = &[
+    "id",
+    "active",
+    "a",
+    "mail",
+    "members",
+    "member_groups",
+    "displayName",
+    ",",
+    ",",
+    ";",
+    "|",
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    "\"",
+    "\"\"",
+    "true",
+    "no",
+    "1",
+    "2",
+    " ",
+    "\0",
+    "\u{feff}",
+    "é",
+    "e\u{301}",
+    "\u{1e}",
+    "id,active,a\n",
+    "id,displayName,members\n",
+    "1,true,x\n",
+];
+
+const FILTER: &[&str] = &[
+    "userName",
+    "emails",
+    "name.givenName",
+    "urn:a:b:User:",
+    "urn:",
+    "type",
+    "$ref",
+    " eq ",
+    " NE ",
+    " co ",
+    " sw ",
+    " ew ",
+    " gt ",
+    " le ",
+    " pr",
+    " and ",
+    " or ",
+    "not ",
+    "not",
+    "(",
+    ")",
+    "[",
+    "]",
+    ".",
+    "\"a\"",
+    "\"",
+    "\\u0000",
+    "\\ud800",
+    "1",
+    "-1e400",
+    "1e999",
+    "true",
+    "null",
+    " ",
+    "é",
+    "{",
+];
+
+const PATH: &[&str] = &[
+    "userName",
+    "emails",
+    "manager",
+    "name",
+    ".",
+    "value",
+    "[",
+    "]",
+    "type",
+    " eq ",
+    "\"work\"",
+    "\"",
+    "\\",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    ":",
+    "urn:a:B",
+    "schemas",
+    "id",
+    "$ref",
+    "é",
+    " ",
+    "a",
+    "-",
+];
+
+const EXPRESSION: &[&str] = &[
+    "{{",
+    "}}",
+    "{%",
+    "%}",
+    "{#",
+    "#}",
+    "{{ ",
+    " }}",
+    "a",
+    "mail",
+    "b",
+    "c",
+    "d",
+    "nobody",
+    "record",
+    "['x']",
+    "[0]",
+    "[:1]",
+    "[9999999999]",
+    "|",
+    " | ",
+    "lower",
+    "upper",
+    "first",
+    "join(',')",
+    "replace('a', 'b')",
+    "default('x')",
+    "lookup('table')",
+    "lookup('table', a)",
+    "digits",
+    "ascii",
+    "nfc",
+    "truncate(3)",
+    "dn_part('OU')",
+    "switch(a, 'x', 'y')",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    " if ",
+    " else ",
+    " for x in d ",
+    " endfor ",
+    " endif ",
+    " set x = ",
+    " in ",
+    " not ",
+    " and ",
+    " is ",
+    " == ",
+    " ~ ",
+    " + ",
+    " - ",
+    " * ",
+    " ** ",
+    " // ",
+    " % ",
+    "9223372036854775807",
+    "1e308",
+    "'",
+    "\"",
+    "\\",
+    "'é'",
+    "true",
+    "none",
+    ".",
+    ",",
+    "range(9)",
+    "loop.index",
+    "\u{1e}",
+    "\u{1e}{\"a\":[\"x\"]}",
+];
+
+const CONFIGURATION: &[&str] = &[
+    "[sources.staff.csv]\nusers = \"people.csv\"\n",
+    "[targets.demo]\npreset = \"sandbox\"\nsource = \"staff\"\n",
+    "[targets.app]\nsource = \"staff\"\nbase_url = \"https://app.example.com\"\nauth = { bearer = { env = \"T\" } }\n",
+    "[targets.demo.limits]\n",
+    "[targets.demo.mapping.user]\n",
+    "[targets.demo.scope]\n",
+    "[targets.demo.groups]\n",
+    "[targets.demo.pace]\n",
+    "[lookups.table]\n",
+    "state_dir = \"s\"\n",
+    "audit_values = true\n",
+    "timeout = ",
+    "settle = ",
+    "delete_after = ",
+    "full_every = ",
+    "schedule = ",
+    "when = ",
+    "deactivations = ",
+    "requests_per_second = ",
+    "concurrency = ",
+    "userName = ",
+    "title = ",
+    "push = ",
+    "\"9999999999999999999y\"",
+    "\"24h\"",
+    "\"0s\"",
+    "\"* * * * * *\"",
+    "\"0 0 31 2 *\"",
+    "\"{{ mail }}\"",
+    "\"{{ a | first \"",
+    "\"10%\"",
+    "\"1e400%\"",
+    "1e308",
+    "-1",
+    "9223372036854775807",
+    "nan",
+    "inf",
+    "[",
+    "]",
+    "{",
+    "}",
+    "= ",
+    "\"",
+    "'''",
+    "\n",
+    "\n",
+    "#",
+    "\\",
+    "é",
+    "\0",
+    "a.",
+    "1979-05-27T07:32:00Z",
+    "[[a]]\n",
+];
+
+const ACCOUNTS: &[&str] = &[
+    "action",
+    "target",
+    "source",
+    "source_id",
+    "resource_id",
+    ",",
+    ",",
+    "\n",
+    "\r\n",
+    "\"",
+    "link",
+    "unlink",
+    "protect",
+    "deactivate",
+    "lnk",
+    "demo",
+    "wiki",
+    "1",
+    "\u{feff}",
+    " ",
+    "é",
+    "\r",
+    "action,target,source_id\n",
+    "link,demo,1\n",
+];
+
+const STORED: &[&str] = &[
+    r#"{"resource":"r1","origin":"created","acknowledged":{"userName":"ana","emails[type eq \"work\"].value":"a@example.com"},"active":true,"deactivated":null,"foreign_external_id":null,"unsettled":false,"missing":false,"own_forms":{}}"#,
+    r#"{"at":"2026-11-06T08:49:37Z","attributes":{"userName":"ana","externalId":"1"}}"#,
+    r#"{"why":"ClockDoubt","due":{"at":"2026-11-06T08:49:37Z"},"attempts":3,"failed":false,"awaits":null}"#,
+    r#"{"id":"1","lifecycle":"active","attributes":{"mail":["ana@example.com"],"level":[7],"c":[true]},"gone_since":null,"generation":9,"members_known":false}"#,
+    r#"{"at":"+262142-12-31T23:59:59Z","people":18446744073709551615,"groups":0,"members":1}"#,
+    r#"{"fingerprint":"f","settings_digest":"d","seen":{"staff":3},"last_full":"2026-11-06T08:49:37.123456789Z","full_owed":true,"last_cycle":null,"rebuilding":false}"#,
+];
+
+const AUDIT: &[&str] = &[
+    "{\"change\":\"create\",\"generation\":1,\"kind\":\"user\",\"outcome\":\"done\",\"prev\":\"",
+    "\",\"seq\":1",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    ",\"hash\":\"",
+    "\"}",
+    "\n",
+    "\n",
+    "{\"seq\":1,\"note\":\"a\"}\n",
+    "{\"seq\":18446744073709551615,\"time\":\"2026-11-06T08:49:37Z\"}\n",
+    "null",
+    "[",
+    "{",
+    "é",
+    "\0",
+    "\"time\":\"9999-12-31T23:59:60+23:59\"",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        // The variable of the library, read here because a number in the code would win.
+        cases: std::env::var("PROPTEST_CASES").map_or(200, |cases| cases.parse().expect("a number")),
+        // What fails becomes a test beside the code that was wrong.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn csv_files(data in pieces(CSV, 60)) {
+        checks::csv(&data);
+    }
+
+    #[test]
+    fn configurations(data in pieces(CONFIGURATION, 24)) {
+        checks::configuration(&data);
+    }
+
+    #[test]
+    fn the_example_configuration_with_mistakes(
+        data in mutated(&[include_str!("../../config.example.toml")]),
+    ) {
+        checks::configuration(&data);
+    }
+
+    #[test]
+    fn expressions(data in pieces(EXPRESSION, 24)) {
+        checks::expression(&data);
+    }
+
+    #[test]
+    fn answers(json in json()) {
+        checks::response(json.to_string().as_bytes());
+    }
+
+    #[test]
+    fn answers_with_mistakes(data in mutated(&[
+        r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":1,"Resources":[{"id":"1","userName":"ana","active":"True","emails":[{"value":"a@example.com","primary":true}]}],"nextCursor":"c"}"#,
+        r#"{"Errors":[{"description":"taken","code":"409"}],"detail":"x","status":1e99}"#,
+        "Fri, 06 Nov 2026 08:49:37 GMT",
+        "99999999999999999999.999",
+    ])) {
+        checks::response(&data);
+    }
+
+    #[test]
+    fn filters(data in pieces(FILTER, 24)) {
+        checks::filter(&data);
+    }
+
+    #[test]
+    fn paths(data in pieces(PATH, 10)) {
+        checks::path(&data);
+    }
+
+    #[test]
+    fn stored_values(data in mutated(STORED)) {
+        checks::stored(&data);
+    }
+
+    #[test]
+    fn account_files(data in pieces(ACCOUNTS, 30)) {
+        checks::accounts(&data);
+    }
+
+    #[test]
+    fn audit_logs(data in pieces(AUDIT, 16)) {
+        checks::audit_log(&data);
+    }
+
+    #[test]
+    fn bytes_of_no_kind(data in vec(any::<u8>(), 0..200)) {
+        for check in CHECKS {
+            check(&data);
+        }
+    }
+}
+
+/// All of them: what is good input for one is bad input for the others.
+const CHECKS: [fn(&[u8]); 9] = [
+    checks::csv,
+    checks::configuration,
+    checks::expression,
+    checks::response,
+    checks::filter,
+    checks::path,
+    checks::stored,
+    checks::accounts,
+    checks::audit_log,
+];
+
+/// A sample that a check would pass over proves nothing.
+#[test]
+fn the_samples_are_what_they_are_meant_to_be() {
+    use provisor::snapshot::{BasePoint, Intent, Link, MirrorRow, Open};
+    serde_json::from_str::<Link>(STORED[0]).expect("a link");
+    serde_json::from_str::<Intent>(STORED[1]).expect("an intent");
+    serde_json::from_str::<Open>(STORED[2]).expect("an open row");
+    serde_json::from_str::<MirrorRow>(STORED[3]).expect("a row");
+    serde_json::from_str::<BasePoint>(STORED[4]).expect("a base point");
+    serde_json::from_str::<provisor::snapshot::Progress>(STORED[5]).expect("progress");
+    assert!(
+        EXPRESSION
+            .iter()
+            .any(|piece| piece.as_bytes().contains(&SEPARATOR))
+    );
+}
