@@ -12,7 +12,6 @@ use super::{Selector, key};
 use crate::plan::joined::{Claimant, Joined, Presence};
 use crate::scope::Verdict;
 use crate::snapshot::{MirrorRow, SnapshotError};
-use crate::text;
 
 /// What is said of a record, or of the person that it speaks for.
 pub(super) struct Said {
@@ -58,7 +57,6 @@ impl Selector<'_> {
                 match join_key.text(&row.attributes) {
                     Ok(None) => {}
                     Ok(Some(value)) => {
-                        let value = text::nfc(&value).into_owned();
                         by_value.entry(value).or_default().push((record, presence));
                     }
                     Err(_) if presence == Presence::Gone => {}

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::{Value, json};
 
+use super::world::new_link;
 use crate::plan::action::{Action, Limit, Phase, Request, Write};
 use crate::plan::guard::Window;
 use crate::plan::input::{Candidate, Input, Observed, Referenced, Standing};
@@ -14,7 +15,7 @@ use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Rules, St
 use crate::plan::{plan, references};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
-use crate::snapshot::link::{Link, Origin};
+use crate::snapshot::link::Link;
 use crate::target::profile::Profile;
 
 /// People by name, who are also their source ids.
@@ -118,17 +119,7 @@ fn values(name: &str) -> AttributeMap {
 }
 
 fn linked(id: &str, acknowledged: AttributeMap) -> Link {
-    Link {
-        resource: ResourceId(id.to_owned()),
-        origin: Origin::Created,
-        acknowledged,
-        active: true,
-        deactivated: None,
-        foreign_external_id: None,
-        unsettled: false,
-        missing: false,
-        own_forms: BTreeMap::new(),
-    }
+    new_link(ResourceId(id.to_owned()), acknowledged)
 }
 
 /// All requests in the order in which they are sent, as `phase wave: method who [pending]`.

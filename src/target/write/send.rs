@@ -101,9 +101,6 @@ impl Client {
         if !subject.profile.members_listed {
             return false;
         }
-        if shown.members.is_none() && self.learned(subject.kind, |learned| learned.members_shown) {
-            return true;
-        }
         let members = current_members(shown);
         (subject.owned)().iter().all(|id| {
             members.contains(&id.0.to_ascii_lowercase())
