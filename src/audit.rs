@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 mod chain;
 mod read;
+pub mod remembered;
 #[cfg(test)]
 mod tests;
 

@@ -275,6 +275,36 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
     }
 }
 
+/// Making a lost link again, of somebody whom no source has any more. Sends nothing: the next
+/// plan finds them gone, as it would have with the link it had.
+pub(super) fn adopt_the_gone(record: &RecordKey, listed: &Listed) -> Action {
+    let keys = [AttributePath::user_name(), AttributePath::external_id()];
+    let found = keys.into_iter().filter_map(|path| {
+        let value = read_path(&listed.json, &path)?.clone();
+        Some((path, value))
+    });
+    Action {
+        subject: Subject {
+            record: Some(record.clone()),
+            ..unclaimed(record.kind, listed)
+        },
+        change: Change::Adopt,
+        reason: Reason::GoneFromSource,
+        adoption: Some(Adoption {
+            resource: listed.id.clone(),
+            found: found.collect(),
+            active: listed.active,
+            members: Vec::new(),
+            foreign_external_id: None,
+            moved_from: None,
+            settled: true,
+        }),
+        differences: Vec::new(),
+        requests: Vec::new(),
+        costs: Vec::new(),
+    }
+}
+
 /// Deleting somebody who is gone for good.
 pub(super) fn delete(subject: Subject) -> Action {
     Action {

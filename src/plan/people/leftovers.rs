@@ -31,6 +31,9 @@ impl Table<'_> {
                     record.source, record.id
                 );
                 self.list(subject, ListedReason::Unlinked, detail);
+            } else if let Some(record) = observed.remembered.get(id).filter(|_| listed.active) {
+                let action = build::adopt_the_gone(record, listed);
+                self.people.actions.push(action);
             } else if listed.active && self.input.snapshot_lost && self.looks_like_ours(listed) {
                 self.probable_leaver(subject, listed);
             } else if listed.active {
