@@ -203,8 +203,8 @@ impl Chosen<'_> {
         };
         let mut seen = observer.observe(&mut selection).await?;
         if state.audit_remembers && only.is_none() {
-            let remembered = tokio::task::block_in_place(|| observer.remembered(&seen.users));
-            seen.users.remembered = remembered.map_err(failed)?;
+            let users = &seen.users;
+            seen.users.remembered = tokio::task::block_in_place(|| observer.remembered(users));
         }
         let doubt = clock::doubt(state, now, client.clock_skew());
         let timed = target.rules.delete_after.or(target.rules.forget_after);

@@ -194,8 +194,8 @@ impl Parts {
         if settled && self.full {
             progress.last_full = Some(self.now);
             // A source that could not be read has not had its full cycle.
-            // Whoever was found to be gone while rebuilding is a leaver once that is done.
-            progress.full_owed = !self.complete || plan.actions.iter().any(is_lost_link);
+            // Whoever was found to have left while rebuilding is switched off once that is done.
+            progress.full_owed = !self.complete || plan.actions.iter().any(is_restored_link);
             progress.lost = self.rebuilding
                 || plan
                     .held
@@ -312,9 +312,10 @@ impl Parts {
     }
 }
 
-/// Whether an action only makes the lost link of somebody who is gone again.
-fn is_lost_link(action: &Action) -> bool {
-    action.change == Change::Adopt && action.reason == Reason::GoneFromSource
+/// Whether an action only makes the lost link of somebody who has left again.
+fn is_restored_link(action: &Action) -> bool {
+    let entitled = matches!(action.reason, Reason::Matched | Reason::Rehired);
+    action.change == Change::Adopt && !entitled
 }
 
 /// Whether a held item can only be judged again by listing the target.

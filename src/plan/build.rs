@@ -275,29 +275,21 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
     }
 }
 
-/// Making a lost link again, of somebody whom no source has any more. Sends nothing: the next
-/// plan finds them gone, as it would have with the link it had.
-pub(super) fn adopt_the_gone(record: &RecordKey, listed: &Listed) -> Action {
-    let keys = [AttributePath::user_name(), AttributePath::external_id()];
-    let found = keys.into_iter().filter_map(|path| {
-        let value = read_path(&listed.json, &path)?.clone();
-        Some((path, value))
-    });
+/// Making the lost link of somebody who should not be at the target again. Sends nothing: the
+/// next plan finds them linked, and switches them off for this reason.
+pub(super) fn restore_link(
+    subject: Subject,
+    listed: &Listed,
+    found: AttributeMap,
+    reason: Reason,
+) -> Action {
     Action {
-        subject: Subject {
-            record: Some(record.clone()),
-            ..unclaimed(record.kind, listed)
-        },
+        subject,
         change: Change::Adopt,
-        reason: Reason::GoneFromSource,
+        reason,
         adoption: Some(Adoption {
-            resource: listed.id.clone(),
-            found: found.collect(),
-            active: listed.active,
-            members: Vec::new(),
-            foreign_external_id: None,
-            moved_from: None,
             settled: true,
+            ..adoption(listed, found, None)
         }),
         differences: Vec::new(),
         requests: Vec::new(),

@@ -1,8 +1,7 @@
 //! After a lost snapshot: whose link a seen resource was, as the audit log remembers it.
 //!
-//! Only says it of those whom no source has any more, because everybody else is matched. What
-//! the log says must agree with the target: a resource that does not carry the record's key as
-//! its externalId may be another one by now.
+//! Decides nothing about them. What the log says must agree with the target: a resource that
+//! does not carry the record's key as its externalId may be another one by now.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +12,10 @@ use crate::audit::{FILE_NAME, remembered};
 use crate::plan::input::Observed;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{Listed, ResourceId, read_path};
-use crate::snapshot::SnapshotError;
 
 impl Observer<'_> {
-    /// Who of the seen was linked before the loss and is in no source. Blocking: reads the log.
-    pub(in crate::cycle) fn remembered(
-        &self,
-        users: &Observed,
-    ) -> Result<BTreeMap<ResourceId, RecordKey>, SnapshotError> {
+    /// Who of the seen was linked before the loss. Blocking: reads the log.
+    pub(in crate::cycle) fn remembered(&self, users: &Observed) -> BTreeMap<ResourceId, RecordKey> {
         let store = self.known.store();
         let log = store.state_dir().join(FILE_NAME);
         let mut linked = match remembered::linked_people(&log, store.name()) {
@@ -35,29 +30,20 @@ impl Observer<'_> {
                 BTreeMap::new()
             }
         };
-        let mut gone = BTreeMap::new();
-        for (resource, listed) in &users.resources {
-            if let Some(record) = linked.remove(resource)
-                && carries_key(listed, &record)
-                && self.is_gone(&record)?
-            {
-                gone.insert(resource.clone(), record);
-            }
-        }
-        Ok(gone)
+        linked.retain(|resource, record| {
+            let listed = users.resources.get(resource);
+            listed.is_some_and(|listed| carries_key(listed, record)) && self.was_read(record)
+        });
+        linked
     }
 
-    /// Whether the record's source is one of this target's, was read, and does not have it.
-    fn is_gone(&self, record: &RecordKey) -> Result<bool, SnapshotError> {
+    /// Whether the record's source is one of this target's and was read: nothing is concluded
+    /// about others.
+    fn was_read(&self, record: &RecordKey) -> bool {
         let source = &record.source;
-        if !self.target.sources.contains(source) || self.readings.failures().contains_key(source) {
-            return Ok(false);
-        }
-        let Some(view) = self.readings.view(source) else {
-            return Ok(false);
-        };
-        let row = view.row(record.kind, &record.id)?;
-        Ok(row.is_none_or(|row| row.gone_since.is_some()))
+        self.target.sources.contains(source)
+            && self.readings.view(source).is_some()
+            && !self.readings.failures().contains_key(source)
     }
 }
 
