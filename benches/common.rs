@@ -3,8 +3,10 @@
 //!
 //! Data is the same in every run. Must not judge: each benchmark knows its own limit.
 
-#![allow(dead_code, reason = "every benchmark uses a part of it")]
-#![expect(clippy::print_stdout, reason = "figures are for whoever ran the benchmark")]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures are for whoever ran the benchmark"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,7 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use provisor::apply::report::TargetReport;
 use provisor::audit::Audit;
-use provisor::config::{Config, Endpoint, TargetConfig};
+use provisor::config::{Config, TargetConfig};
 use provisor::cycle::{self, Progress};
 use provisor::snapshot::Store;
 use provisor::target::{Auth, Client, Connection, GeneratedSecret, Pace, Secret};
@@ -25,27 +27,46 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// The token of every server that a benchmark starts.
-pub const TOKEN: &str = "only-for-benchmarks";
+pub(crate) const TOKEN: &str = "only-for-benchmarks";
 /// The name of the one target.
-pub const TARGET: &str = "app";
+pub(crate) const TARGET: &str = "app";
 /// The name of the one source.
-pub const SOURCE: &str = "staff";
+pub(crate) const SOURCE: &str = "staff";
 
 /// The end of a benchmark that could not run.
-pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Where a benchmark keeps what is worth keeping between two runs.
-pub fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("provisor-benchmarks").join(name)
+pub(crate) fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("provisor-benchmarks")
+        .join(name)
 }
 
-const GIVEN: [&str; 8] = ["Ana", "Bruno", "Chloë", "Daud", "Emi", "Farid", "Grace", "Håkon"];
-const FAMILY: [&str; 7] = ["Kovač", "Silva", "Dupont", "Okafor", "Tanaka", "Haddad", "Murray"];
-const TITLES: [&str; 5] = ["Engineer", "Staff Engineer", "Account Executive", "Analyst", "Nurse"];
-const DEPARTMENTS: [&str; 6] = ["Engineering", "Sales", "Finance", "Care", "Legal", "Support"];
+const GIVEN: [&str; 8] = [
+    "Ana", "Bruno", "Chloë", "Daud", "Emi", "Farid", "Grace", "Håkon",
+];
+const FAMILY: [&str; 7] = [
+    "Kovač", "Silva", "Dupont", "Okafor", "Tanaka", "Haddad", "Murray",
+];
+const TITLES: [&str; 5] = [
+    "Engineer",
+    "Staff Engineer",
+    "Account Executive",
+    "Analyst",
+    "Nurse",
+];
+const DEPARTMENTS: [&str; 6] = [
+    "Engineering",
+    "Sales",
+    "Finance",
+    "Care",
+    "Legal",
+    "Support",
+];
 
 /// Writes a CSV file of people with 12 columns. `title_of` may give somebody another title.
-pub fn write_people(
+pub(crate) fn write_people(
     path: &Path,
     count: usize,
     title_of: impl Fn(usize) -> Option<String>,
@@ -74,7 +95,7 @@ pub fn write_people(
 }
 
 /// Writes the configuration of one source and one target into a folder.
-pub fn write_config(folder: &Path, more: &str) -> io::Result<()> {
+pub(crate) fn write_config(folder: &Path, more: &str) -> io::Result<()> {
     let text = format!(
         "state_dir = \"state\"\n\
          [sources.{SOURCE}.csv]\nusers = \"people.csv\"\n\
@@ -87,17 +108,17 @@ pub fn write_config(folder: &Path, more: &str) -> io::Result<()> {
 
 /// Everything that the command line would build from a configuration, with the client's
 /// address and token replaced by those of a server that the benchmark started.
-pub struct Agent {
-    pub config: Config,
-    pub sources: BTreeMap<String, Box<dyn Source>>,
-    pub store: Store,
-    pub client: Client,
+pub(crate) struct Agent {
+    pub(crate) config: Config,
+    pub(crate) sources: BTreeMap<String, Box<dyn Source>>,
+    pub(crate) store: Store,
+    pub(crate) client: Client,
     audit: Mutex<Audit>,
 }
 
 impl Agent {
     /// Opens the state directory, as every run does.
-    pub fn open(folder: &Path, server: &Url, pace: Pace) -> Outcome<Self> {
+    pub(crate) fn open(folder: &Path, server: &Url, pace: Pace) -> Outcome<Self> {
         let config = Config::load(&folder.join("config.toml"))?;
         let lock = Store::lock(&config.state_dir)?;
         let audit = Audit::open(&config.state_dir)?;
@@ -117,7 +138,7 @@ impl Agent {
     }
 
     /// The one target.
-    pub fn target(&self) -> &TargetConfig {
+    pub(crate) fn target(&self) -> &TargetConfig {
         self.config
             .targets
             .values()
@@ -126,7 +147,7 @@ impl Agent {
     }
 
     /// One cycle: read, publish, plan, apply, as `provisor sync` does it.
-    pub async fn cycle(&self, now: DateTime<Utc>) -> Outcome<TargetReport> {
+    pub(crate) async fn cycle(&self, now: DateTime<Utc>) -> Outcome<TargetReport> {
         let target = &self.target().target;
         let targets = [target.clone()];
         let failed = |failure: provisor::apply::report::Failure| failure.chain.join(": ");
@@ -138,7 +159,14 @@ impl Agent {
         }
         readings.publish().await.map_err(failed)?;
         let prepared = cycle::plan_target(
-            &self.store, &readings, target, &self.client, false, None, now, &Silent,
+            &self.store,
+            &readings,
+            target,
+            &self.client,
+            false,
+            None,
+            now,
+            &Silent,
         )
         .await
         .map_err(failed)?;
@@ -152,7 +180,7 @@ impl Agent {
 }
 
 /// A client as the configuration would make it.
-pub fn client(server: &Url, pace: Pace) -> Outcome<Client> {
+pub(crate) fn client(server: &Url, pace: Pace) -> Outcome<Client> {
     Ok(Client::new(Connection {
         base_url: server.clone(),
         auth: Auth::Bearer(Secret::Generated(GeneratedSecret::from(TOKEN.to_owned()))),
@@ -165,28 +193,20 @@ pub fn client(server: &Url, pace: Pace) -> Outcome<Client> {
     })?)
 }
 
-/// The endpoint's own pace, as configured.
-pub fn configured_pace(target: &TargetConfig) -> Pace {
-    match &target.endpoint {
-        Endpoint::Remote(connection) => connection.pace,
-        Endpoint::Sandbox { .. } => target.pace,
-    }
-}
-
 /// Nobody watches.
-pub struct Silent;
+pub(crate) struct Silent;
 
 impl Progress for Silent {
     fn report(&self, _step: &str, _done: u64, _total: Option<u64>) {}
 }
 
 /// Forgets the process's peak of resident memory, so that [`peak_resident`] tells of what comes.
-pub fn forget_peak() -> io::Result<()> {
+pub(crate) fn forget_peak() -> io::Result<()> {
     fs::write("/proc/self/clear_refs", "5")
 }
 
 /// The most memory that was resident, in MB of 1,000,000 bytes.
-pub fn peak_resident() -> Outcome<f64> {
+pub(crate) fn peak_resident() -> Outcome<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
@@ -195,17 +215,19 @@ pub fn peak_resident() -> Outcome<f64> {
 }
 
 /// Prints a figure beside its limit.
-pub fn judge(what: &str, figure: String, limit: &str, kept: bool) {
+pub(crate) fn judge(what: &str, figure: String, limit: &str, kept: bool) {
     let verdict = if kept { "kept" } else { "MISSED" };
     println!("{what:<58} {figure:>12}   limit {limit:<10} {verdict}");
 }
 
 /// Prints a figure without a limit.
-pub fn tell(what: &str, figure: String) {
+pub(crate) fn tell(what: &str, figure: String) {
     println!("{what:<58} {figure:>12}");
 }
 
 /// A runtime as the command line has it.
-pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }

@@ -5,7 +5,10 @@
 //! `target/tmp` for the next run. The target is a server in this process that says yes to
 //! everything; an unchanged cycle asks it nothing.
 
-#![expect(clippy::print_stdout, reason = "figures are for whoever ran the benchmark")]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures are for whoever ran the benchmark"
+)]
 
 mod common;
 
@@ -62,12 +65,17 @@ async fn prepare(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
     let target = &agent.target().target;
     let targets = [target.clone()];
     let now = Utc::now();
-    let mut readings =
-        cycle::read_sources(&agent.store, &agent.sources, &targets, now, &Silent)
-            .await
-            .map_err(|failure| failure.chain.join(": "))?;
-    readings.publish().await.map_err(|failure| failure.chain.join(": "))?;
-    tell("first read of the file into the mirror", format!("{:.1} s", start.elapsed().as_secs_f64()));
+    let mut readings = cycle::read_sources(&agent.store, &agent.sources, &targets, now, &Silent)
+        .await
+        .map_err(|failure| failure.chain.join(": "))?;
+    readings
+        .publish()
+        .await
+        .map_err(|failure| failure.chain.join(": "))?;
+    tell(
+        "first read of the file into the mirror",
+        format!("{:.1} s", start.elapsed().as_secs_f64()),
+    );
     tokio::task::block_in_place(|| link_everybody(&agent))?;
     std::fs::write(folder.join("ready"), "")?;
     Ok(())
@@ -105,7 +113,9 @@ fn link_everybody(agent: &Agent) -> Outcome<()> {
     let mut progress = store.progress()?;
     progress.fingerprint.clone_from(&target.fingerprint);
     progress.settings_digest.clone_from(&target.settings_digest);
-    progress.seen.insert(common::SOURCE.to_owned(), view.generation());
+    progress
+        .seen
+        .insert(common::SOURCE.to_owned(), view.generation());
     store.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
     store.flush()?;
     Ok(())
@@ -115,7 +125,10 @@ async fn measure(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
     let file = folder.join("people.csv");
     let start = Instant::now();
     let agent = Agent::open(folder, server, PACE)?;
-    tell("opening the store", format!("{:.2} s", start.elapsed().as_secs_f64()));
+    tell(
+        "opening the store",
+        format!("{:.2} s", start.elapsed().as_secs_f64()),
+    );
     listed_just_now(&agent.store)?;
     // Whatever the last run of this benchmark changed is changed back, and not measured.
     agent.cycle(Utc::now()).await?;
@@ -135,13 +148,27 @@ async fn measure(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
     tell("the csv crate, into owned Strings", format!("{plain:.2} s"));
     tell("(a) an unchanged cycle", format!("{unchanged:.2} s"));
     let ratio = unchanged / plain;
-    judge("(a) in times of the csv crate", format!("{ratio:.2}"), "3", ratio <= 3.0);
-    judge("(a) resident at most", format!("{resident:.0} MB"), "400 MB", resident < 400.0);
+    judge(
+        "(a) in times of the csv crate",
+        format!("{ratio:.2}"),
+        "3",
+        ratio <= 3.0,
+    );
+    judge(
+        "(a) resident at most",
+        format!("{resident:.0} MB"),
+        "400 MB",
+        resident < 400.0,
+    );
 
     let (mut changed, mut bare) = (f64::MAX, f64::MAX);
     for round in 1..=ROUNDS {
         let step = (people / CHANGES).max(1);
-        let title = |number: usize| number.is_multiple_of(step).then(|| format!("Title {round}"));
+        let title = |number: usize| {
+            number
+                .is_multiple_of(step)
+                .then(|| format!("Title {round}"))
+        };
         common::write_people(&file, people, title)?;
         let start = Instant::now();
         let report = agent.cycle(Utc::now()).await?;
@@ -154,9 +181,17 @@ async fn measure(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
         changed = changed.min(whole - network);
     }
     tell("1,000 bare PATCH requests", format!("{bare:.2} s"));
-    tell("(b) a cycle of 1,000 changes, network apart", format!("{changed:.2} s"));
+    tell(
+        "(b) a cycle of 1,000 changes, network apart",
+        format!("{changed:.2} s"),
+    );
     let ratio = changed / unchanged;
-    judge("(b) in times of (a)", format!("{ratio:.2}"), "1.3", ratio <= 1.3);
+    judge(
+        "(b) in times of (a)",
+        format!("{ratio:.2}"),
+        "1.3",
+        ratio <= 1.3,
+    );
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! `cargo bench --bench pace`; `-- R` takes another limit. The server is in this process, answers
 //! at once, and notes when each request arrives.
 
+#[expect(dead_code, reason = "every benchmark uses a part of it")]
 mod common;
 
 use std::collections::VecDeque;
@@ -29,12 +30,25 @@ fn main() -> Outcome<()> {
     let limit: u32 = argument.unwrap_or(100);
     let arrivals = common::runtime()?.block_on(push(limit))?;
     let first = *arrivals.first().ok_or("nothing arrived")?;
-    let in_a_minute = arrivals.iter().filter(|it| it.duration_since(first) < MINUTE).count();
+    let in_a_minute = arrivals
+        .iter()
+        .filter(|it| it.duration_since(first) < MINUTE)
+        .count();
     let share = in_a_minute as f64 / (60.0 * f64::from(limit));
     let most = most_in_a_second(&arrivals);
     tell("the limit", format!("{limit}/s"));
-    judge("(d) of the limit, over a minute", format!("{:.1} %", share * 100.0), "97 %", share >= 0.97);
-    judge("(d) the most in any second", most.to_string(), &limit.to_string(), most <= limit as usize);
+    judge(
+        "(d) of the limit, over a minute",
+        format!("{:.1} %", share * 100.0),
+        "97 %",
+        share >= 0.97,
+    );
+    judge(
+        "(d) the most in any second",
+        most.to_string(),
+        &limit.to_string(),
+        most <= limit as usize,
+    );
     Ok(())
 }
 
@@ -53,7 +67,9 @@ async fn push(limit: u32) -> Outcome<Vec<Instant>> {
         requests_per_second: Some(f64::from(limit)),
         concurrency: 4,
     };
-    Agent::open(&folder, &server, pace)?.cycle(Utc::now()).await?;
+    Agent::open(&folder, &server, pace)?
+        .cycle(Utc::now())
+        .await?;
     let arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(arrivals.clone())
 }
@@ -63,7 +79,10 @@ fn most_in_a_second(arrivals: &[Instant]) -> usize {
     let mut most = 0;
     for arrival in arrivals {
         window.push_back(*arrival);
-        while window.front().is_some_and(|first| arrival.duration_since(*first) >= SECOND) {
+        while window
+            .front()
+            .is_some_and(|first| arrival.duration_since(*first) >= SECOND)
+        {
             window.pop_front();
         }
         most = most.max(window.len());
@@ -79,10 +98,20 @@ async fn serve(arrivals: Arrivals) -> Outcome<Url> {
         let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         arrivals.push(Instant::now());
         let (status, body) = match *request.method() {
-            Method::POST => (StatusCode::CREATED, json!({"id": format!("id-{}", arrivals.len())})),
-            _ => (StatusCode::OK, json!({"totalResults": 0, "startIndex": 1, "Resources": []})),
+            Method::POST => (
+                StatusCode::CREATED,
+                json!({"id": format!("id-{}", arrivals.len())}),
+            ),
+            _ => (
+                StatusCode::OK,
+                json!({"totalResults": 0, "startIndex": 1, "Resources": []}),
+            ),
         };
-        let answer = (status, [(header::CONTENT_TYPE, "application/scim+json")], body.to_string());
+        let answer = (
+            status,
+            [(header::CONTENT_TYPE, "application/scim+json")],
+            body.to_string(),
+        );
         async move { answer }
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });

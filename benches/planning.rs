@@ -5,8 +5,12 @@
 //! `cargo bench --bench planning`. Instructions are counted by Valgrind where it is installed:
 //! the benchmark starts itself under it, with and without the planning.
 
-#![expect(clippy::print_stdout, reason = "figures are for whoever ran the benchmark")]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures are for whoever ran the benchmark"
+)]
 
+#[expect(dead_code, reason = "every benchmark uses a part of it")]
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +42,11 @@ fn main() -> Outcome<()> {
     }
     for (what, linked) in [("all are new", false), ("nothing changed", true)] {
         let folder = configure()?;
-        let target = Config::load(&folder)?.targets.remove(common::TARGET).ok_or("no target")?.target;
+        let target = Config::load(&folder)?
+            .targets
+            .remove(common::TARGET)
+            .ok_or("no target")?
+            .target;
         common::forget_peak()?;
         let input = input(&target, linked)?;
         let before = common::peak_resident()?;
@@ -52,8 +60,14 @@ fn main() -> Outcome<()> {
         }
         black_box(planned);
         tell(&format!("(e) {what}: planning"), format!("{took:.2} s"));
-        tell(&format!("(e) {what}: memory of the input"), format!("{before:.0} MB"));
-        tell(&format!("(e) {what}: more while planning"), format!("{:.0} MB", after - before));
+        tell(
+            &format!("(e) {what}: memory of the input"),
+            format!("{before:.0} MB"),
+        );
+        tell(
+            &format!("(e) {what}: more while planning"),
+            format!("{:.0} MB", after - before),
+        );
         match (count(linked, true), count(linked, false)) {
             (Some(with), Some(without)) => tell(
                 &format!("(e) {what}: instructions"),
@@ -88,15 +102,26 @@ fn once(linked: bool, planned: bool) -> Outcome<()> {
 
 fn count(linked: bool, planned: bool) -> Option<f64> {
     let output = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .args([
+            "--tool=cachegrind",
+            "--cache-sim=no",
+            "--cachegrind-out-file=/dev/null",
+        ])
         .arg(std::env::current_exe().ok()?)
         .args(["--only", if linked { "linked" } else { "new" }])
         .arg(if planned { "planned" } else { "input" })
         .output()
         .ok()?;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = told.lines().find(|line| line.contains("I refs:") || line.contains("I   refs:"))?;
-    let digits: String = line.rsplit(':').next()?.chars().filter(char::is_ascii_digit).collect();
+    let line = told
+        .lines()
+        .find(|line| line.contains("I refs:") || line.contains("I   refs:"))?;
+    let digits: String = line
+        .rsplit(':')
+        .next()?
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
     digits.parse().ok()
 }
 
@@ -117,11 +142,14 @@ fn input<'a>(target: &'a provisor::cycle::Target, linked: bool) -> Outcome<Input
         let desired = target.mapping.apply(Kind::Group, &record.id, &attributes)?;
         let link = linked.then(|| link(Kind::Group, number, desired.clone()));
         // Spread, so that neighbours are not all in the same groups.
-        let numbers: Vec<usize> = (0..MEMBERS).map(|it| (number * 61 + it * 997) % PEOPLE).collect();
+        let numbers: Vec<usize> = (0..MEMBERS)
+            .map(|it| (number * 61 + it * 997) % PEOPLE)
+            .collect();
         let members: BTreeSet<RecordKey> = numbers.iter().map(|it| key(Kind::User, *it)).collect();
         let there = numbers.iter().filter(|_| linked);
-        let there: BTreeMap<RecordKey, ResourceId> =
-            there.map(|it| (key(Kind::User, *it), resource(Kind::User, *it))).collect();
+        let there: BTreeMap<RecordKey, ResourceId> = there
+            .map(|it| (key(Kind::User, *it), resource(Kind::User, *it)))
+            .collect();
         let owned = there.iter().map(|(record, resource)| {
             let edge = OwnedEdge {
                 record: Some(record.clone()),
@@ -200,7 +228,11 @@ fn key(kind: Kind, number: usize) -> RecordKey {
 }
 
 fn resource(kind: Kind, number: usize) -> ResourceId {
-    let first = if kind == Kind::User { "00000000" } else { "11111111" };
+    let first = if kind == Kind::User {
+        "00000000"
+    } else {
+        "11111111"
+    };
     ResourceId(format!("{first}-0000-4000-8000-{number:012x}"))
 }
 

@@ -4,8 +4,12 @@
 //! `cargo bench --bench push`; `-- N` takes N people instead. Each round starts with an empty
 //! sandbox and an empty state directory; reading, listing and planning are part of the push.
 
-#![expect(clippy::print_stdout, reason = "figures are for whoever ran the benchmark")]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures are for whoever ran the benchmark"
+)]
 
+#[expect(dead_code, reason = "every benchmark uses a part of it")]
 mod common;
 
 use std::io::{BufRead, BufReader};
@@ -48,7 +52,12 @@ fn main() -> Outcome<()> {
         tell("a bare load generator", rate(bare));
         tell("(c) an initial push", rate(pushed));
         let share = bare / pushed;
-        judge("(c) of the bare load", format!("{share:.2}"), "0.5", share >= 0.5);
+        judge(
+            "(c) of the bare load",
+            format!("{share:.2}"),
+            "0.5",
+            share >= 0.5,
+        );
         Ok(())
     })
 }
@@ -67,7 +76,10 @@ async fn push(people: usize) -> Outcome<(Vec<Value>, f64)> {
     let start = Instant::now();
     let report = agent.cycle(Utc::now()).await?;
     let seconds = start.elapsed().as_secs_f64();
-    tell("peak of memory, with everybody's action", format!("{:.0} MB", common::peak_resident()?));
+    tell(
+        "peak of memory, with everybody's action",
+        format!("{:.0} MB", common::peak_resident()?),
+    );
     let profile = &agent.target().target.profile;
     let plan = report.plan.ok_or("no plan")?;
     let requests = plan.actions.iter().flat_map(|action| &action.requests);

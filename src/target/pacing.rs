@@ -3,10 +3,10 @@
 //! All clones of a client share one of these, and every attempt, retries included, passes
 //! it. When the server says 429 or 503 with Retry-After, the gate closes for everybody.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
@@ -14,12 +14,88 @@ use super::client::Pace;
 use super::error::TargetError;
 use super::retry::LONGEST_WAIT;
 
+/// By how much the rate stays below the limit: requests are not all equally long on their way,
+/// and two of them may come closer together than they were sent.
+const MARGIN: f64 = 0.02;
+/// How far the pace may fall behind, because the disk or the machine was busy, and catch up.
+const CATCH_UP: Duration = Duration::from_millis(250);
+
+/// Of a limit above this, shorter spans than a second are looked at.
+const MOST_REMEMBERED: f64 = 100_000.0;
+
 /// One target's pace.
 pub(super) struct Pacing {
-    limiter: Option<DefaultDirectRateLimiter>,
+    rate: Option<Rate>,
     slots: Semaphore,
     concurrency: usize,
     gate: Mutex<Option<Closed>>,
+}
+
+/// Requests a second: evenly spread, and in no second more than the limit.
+struct Rate {
+    /// From one request to the next.
+    period: Duration,
+    /// No more than `most` requests within any `window`.
+    window: Duration,
+    most: usize,
+    turns: tokio::sync::Mutex<Turns>,
+}
+
+/// What was sent, as far as it still matters. Whoever holds it is next.
+#[derive(Default)]
+struct Turns {
+    /// When the next request is due.
+    due: Option<Instant>,
+    /// When the last `most` requests were sent, the oldest first.
+    sent: VecDeque<Instant>,
+}
+
+impl Rate {
+    /// `None` for a rate that is not a positive number.
+    fn new(per_second: f64) -> Option<Self> {
+        let period = Duration::try_from_secs_f64((1.0 + MARGIN) / per_second).ok()?;
+        // Of a broken number, such as 2.5, two requests within four fifths of a second.
+        let most = per_second.floor().clamp(1.0, MOST_REMEMBERED) as u32;
+        (!period.is_zero()).then(|| Self {
+            period,
+            window: period.saturating_mul(most),
+            most: most as usize,
+            turns: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Waits until one more request may be sent, and counts it. In the order of asking.
+    async fn next(&self) {
+        let mut turns = self.turns.lock().await;
+        sleep_until(turns.next(self, Instant::now())).await;
+        // What counts is when it really went: a timer may be late.
+        turns.count(self, Instant::now());
+    }
+}
+
+impl Turns {
+    /// When the next request may go.
+    fn next(&self, rate: &Rate, now: Instant) -> Instant {
+        let due = self.due_at(now);
+        let is_full = self.sent.len() >= rate.most;
+        let oldest = self.sent.front().filter(|_| is_full);
+        oldest.map_or(due, |oldest| due.max(*oldest + rate.window))
+    }
+
+    /// One went.
+    fn count(&mut self, rate: &Rate, now: Instant) {
+        self.due = Some(self.due_at(now) + rate.period);
+        if self.sent.len() >= rate.most {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(now);
+    }
+
+    /// When the pace alone would have the next one go.
+    fn due_at(&self, now: Instant) -> Instant {
+        let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
+        self.due.map_or(now, |due| due.max(earliest))
+    }
 }
 
 /// Why and until when nothing may be sent.
@@ -40,25 +116,16 @@ impl Closed {
 impl Pacing {
     /// Fails on a rate that is not a positive number.
     pub(super) fn new(pace: Pace) -> Result<Self, TargetError> {
-        let limiter = match pace.requests_per_second {
+        let rate = match pace.requests_per_second {
             None => None,
-            Some(rate) => {
-                let quota = Duration::try_from_secs_f64(1.0 / rate)
-                    .ok()
-                    // One at a time, evenly spread: no second ever sees more than the rate.
-                    .and_then(Quota::with_period)
-                    .ok_or_else(|| TargetError::Configuration {
-                        problem: format!(
-                            "`requests_per_second` is {rate}; it must be a number above 0"
-                        ),
-                        source: None,
-                    })?;
-                Some(RateLimiter::direct(quota))
-            }
+            Some(rate) => Some(Rate::new(rate).ok_or_else(|| TargetError::Configuration {
+                problem: format!("`requests_per_second` is {rate}; it must be a number above 0"),
+                source: None,
+            })?),
         };
         let concurrency = pace.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
-            limiter,
+            rate,
             slots: Semaphore::new(concurrency),
             concurrency,
             gate: Mutex::new(None),
@@ -85,8 +152,8 @@ impl Pacing {
                 }
                 sleep_until(closed.until).await;
             }
-            if let Some(limiter) = &self.limiter {
-                limiter.until_ready().await;
+            if let Some(rate) = &self.rate {
+                rate.next().await;
             }
             // The gate may have closed while this one waited for its turn.
             if self.closed().is_none() {
@@ -137,6 +204,53 @@ mod tests {
             drop(pacing.admit().await.unwrap());
         }
         assert!(start.elapsed() >= Duration::from_millis(200));
+    }
+
+    /// The milliseconds from the start at which requests go of somebody who is held up for
+    /// `pause` milliseconds before each turn that is a multiple of `every`, and whose timers are
+    /// up to 3 ms late.
+    fn times(per_second: f64, turns: u64, every: u64, pause: u64) -> Vec<u128> {
+        let rate = Rate::new(per_second).unwrap();
+        let start = Instant::now();
+        let (mut now, mut taken, mut times) = (start, Turns::default(), Vec::new());
+        for turn in 0..turns {
+            if turn % every == 0 {
+                now += Duration::from_millis(pause);
+            }
+            let late = Duration::from_millis(turn * 7 % 4);
+            now = taken.next(&rate, now).max(now) + late;
+            taken.count(&rate, now);
+            times.push(now.duration_since(start).as_millis());
+        }
+        times
+    }
+
+    // Fails without `window`: what is caught up would then exceed the limit.
+    #[test]
+    fn no_second_sees_more_than_the_limit_whatever_was_late() {
+        let cases = [
+            (20.0, 7, 110),
+            (100.0, 32, 60),
+            (2.5, 3, 240),
+            (20.0, 50, 2_000),
+        ];
+        for (limit, every, pause) in cases {
+            let times = times(limit, 1_000, every, pause);
+            for (position, first) in times.iter().enumerate() {
+                let second = times[position..]
+                    .iter()
+                    .take_while(|it| **it < first + 1_000);
+                assert!(second.count() as f64 <= limit.ceil(), "{limit}: {first} ms");
+            }
+        }
+    }
+
+    // Fails without `CATCH_UP`, as with any limiter that counts from when a timer fired.
+    #[test]
+    fn short_delays_cost_nothing_of_the_rate() {
+        let times = times(100.0, 6_200, 32, 60);
+        let in_a_minute = times.iter().filter(|time| **time < 60_000).count();
+        assert!(in_a_minute >= 5_820, "{in_a_minute}");
     }
 
     #[tokio::test]
