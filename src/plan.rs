@@ -133,7 +133,7 @@ pub fn waiting_for_others<'a>(
     claims::settle(kind, candidates, match_on, stays)
 }
 
-pub use protection::{link_protected_by, protected_by, record_protected_by};
+pub use protection::{link_protected_by, listed_protected_by, protected_by, record_protected_by};
 
 /// The held actions that a release frees: those that were in the set it names, and still are.
 fn release_from(judged: &Judged, release: &Release) -> Approved {

@@ -218,7 +218,7 @@ impl Applier<'_> {
             active: adoption.active,
             deactivated: None,
             foreign_external_id: adoption.foreign_external_id.clone(),
-            unsettled: true,
+            unsettled: !adoption.settled,
             missing: false,
             own_forms: BTreeMap::new(),
         };

@@ -23,7 +23,7 @@ use crate::apply::report::Failure;
 use crate::audit::{self, Content, Record};
 use crate::config::{Config, TargetConfig};
 use crate::cycle::Readings;
-use crate::cycle::explain::{self, Explained, Search};
+use crate::cycle::explain::{self, Explained, Person, Search};
 use crate::snapshot::{MirrorRow, Store};
 
 /// How many of the last writes are shown for each target.
@@ -130,7 +130,7 @@ pub(super) fn show_others(search: &Search, format: Format, terminal: &mut Termin
     }
 }
 
-/// Explains a person at every target that reads their source.
+/// Explains a person at every target that reads one of their sources.
 fn explain_each<'a>(
     config: &Config,
     store: &Store,
@@ -139,9 +139,12 @@ fn explain_each<'a>(
     record: &RecordKey,
 ) -> Result<Vec<AtTarget<'a>>, Stop> {
     let now = Utc::now();
+    let built: Vec<_> = targets.iter().map(|it| it.target.clone()).collect();
+    let person =
+        Person::new(store, readings, &built, record).map_err(|failure| Stop::from(&failure))?;
     let mut explained = Vec::new();
     for target in targets {
-        if target.target.sources.contains(&record.source) {
+        if let Some(record) = person.at(&target.target) {
             let at = explain::explain(store, readings, &target.target, record, now)
                 .map_err(|failure| Stop::from(&failure))?;
             explained.push(AtTarget {

@@ -6,6 +6,7 @@
 
 mod find;
 mod mapped;
+mod person;
 
 use std::collections::BTreeMap;
 
@@ -20,14 +21,17 @@ use super::select::one::{One, select_one};
 use super::{Target, is_overdue, window};
 use crate::apply::report::Failure;
 use crate::mapping::MappingError;
+use crate::plan;
 use crate::plan::action::{Change, Plan, Subject};
 use crate::plan::input::{Candidate, Input, Observed, Standing};
 use crate::plan::long_gone::{Moments, has_come};
 use crate::scim::path::AttributePath;
+use crate::scim::resource::AttributeMap;
 use crate::scope::Verdict;
 use crate::snapshot::{Intent, Link, MirrorRow, Open, SnapshotError, Store};
 pub use find::find_person;
 use mapped::mapped;
+pub use person::Person;
 
 /// What looking for a person came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -208,7 +212,7 @@ fn explain_from(
         open: known.open()?.remove(record),
         held_id: state.held_id.clone().filter(|_| !held.is_empty()),
         held,
-        protected: crate::plan::protected_by(&subject, &shown, &target.rules.protect),
+        protected: protected(&subject, candidate.as_ref(), &shown, target),
         memberships: one.memberships.clone(),
         plan: plan_without_looking(&known, target, one, record, now)?,
         unsaid: None,
@@ -230,6 +234,21 @@ fn explain_from(
         );
     }
     Ok(explained)
+}
+
+/// The key by which `protect` names somebody, asked as the plan asks.
+fn protected(
+    subject: &Subject,
+    candidate: Option<&Candidate>,
+    shown: &AttributeMap,
+    target: &Target,
+) -> Option<String> {
+    let protect = &target.rules.protect;
+    let link = candidate.and_then(|it| it.link.as_ref());
+    let joined = candidate.map_or(&[][..], |it| &it.joined);
+    plan::protected_by(subject, shown, protect)
+        .or_else(|| plan::link_protected_by(subject, link?, protect))
+        .or_else(|| plan::record_protected_by(joined, protect))
 }
 
 fn moments(candidate: Option<&Candidate>, target: &Target) -> Moments {

@@ -160,6 +160,9 @@ pub struct Adoption {
     pub foreign_external_id: Option<String>,
     /// The record that owned the link until now (`Rehired`).
     pub moved_from: Option<RecordKey>,
+    /// What was found is as it should be: a later change of it overwrites nobody's value.
+    #[serde(default)]
+    pub settled: bool,
 }
 
 /// One attribute's old and new value; `None` is unassigned.

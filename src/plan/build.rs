@@ -172,7 +172,8 @@ pub(super) fn patch(
         return None;
     }
     let mut costs = patch_costs(&differences, &put_back.keys().collect());
-    if link.unsettled && differences.iter().any(|each| each.old.is_some()) {
+    let overwrites = link.unsettled && differences.iter().any(|each| each.old.is_some());
+    if overwrites && !costs.contains(&cost(Limit::Overwrites)) {
         costs.push(cost(Limit::Overwrites));
     }
     let drifted = differences
@@ -376,7 +377,10 @@ pub(super) fn adopt(
             Change::Adopt
         },
         reason,
-        adoption: Some(adoption(listed, found, kept)),
+        adoption: Some(Adoption {
+            settled: differences.is_empty(),
+            ..adoption(listed, found, kept)
+        }),
         differences,
         requests,
         costs,
@@ -396,6 +400,7 @@ pub(super) fn adoption(
         members: Vec::new(),
         foreign_external_id,
         moved_from: None,
+        settled: false,
     }
 }
 

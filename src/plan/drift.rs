@@ -118,10 +118,8 @@ impl<'a> Shown<'a> {
     }
 
     /// What the listing shows of a link's resource, where that can be held against the link.
-    /// What was adopted and not patched yet has its own rules.
     fn of(&self, link: &Link) -> Option<&'a Listed> {
-        let observed = self.observed.filter(|_| !link.unsettled)?;
-        observed.resources.get(&link.resource)
+        self.observed?.resources.get(&link.resource)
     }
 
     /// The link without an externalId that another system has written over.

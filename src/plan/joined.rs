@@ -53,8 +53,8 @@ impl Joined {
     /// are in order of precedence; `doubts` says of whom the value cannot be told, and why.
     ///
     /// A source in which several active records have the value says nothing: nobody with that
-    /// value is joined, and all are contested. Otherwise the active record counts, and of
-    /// several that are not active one with a link.
+    /// value is joined, and all are contested but those who are switched off whoever they are.
+    /// Otherwise the active record counts, and of several that are not active one with a link.
     pub fn new(
         sources: &[String],
         sharing: &[Vec<Claimant>],
@@ -89,10 +89,11 @@ impl Joined {
                     "`join_key` cannot tell who this is: {active} active records of {source} \
                      have the same value; correct it there"
                 );
-                let everybody = claimants.iter();
-                let everybody = everybody.map(|claimant| claimant.record.clone());
-                self.contested
-                    .extend(everybody.map(|record| (record, detail.clone())));
+                let contested = claimants
+                    .iter()
+                    .filter(|claimant| !left_for_sure(sources, claimants, claimant))
+                    .map(|claimant| (claimant.record.clone(), detail.clone()));
+                self.contested.extend(contested);
                 return;
             }
         }
@@ -181,4 +182,17 @@ impl Joined {
     pub fn contested(&self, record: &RecordKey) -> Option<&str> {
         self.contested.get(record).map(String::as_str)
     }
+}
+
+/// Whether somebody is switched off whichever of the others they are: no more trusted source
+/// has any of them.
+fn left_for_sure(sources: &[String], claimants: &[Claimant], of: &Claimant) -> bool {
+    let more_trusted: Vec<&String> = sources
+        .iter()
+        .take_while(|source| **source != of.record.source)
+        .collect();
+    let is_overruled = |other: &Claimant| {
+        other.presence != Presence::Gone && more_trusted.contains(&&other.record.source)
+    };
+    of.presence == Presence::Inactive && !claimants.iter().any(is_overruled)
 }

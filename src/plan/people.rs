@@ -34,6 +34,8 @@ pub(super) struct People {
     pub(super) coming: BTreeMap<RecordKey, Reference>,
     /// Records whose link this plan gives to another: the resource is not theirs any more.
     pub(super) moved: BTreeSet<RecordKey>,
+    /// Records whose resource this plan deletes.
+    pub(super) deleted: BTreeSet<RecordKey>,
     /// Creates in doubt that are now known not to have happened, of records that need none.
     pub(super) closed_intents: BTreeSet<RecordKey>,
     /// Links that have served their time, or whose resource is gone when it would be deleted.

@@ -56,7 +56,7 @@ pub fn link_protected_by(
 }
 
 /// Like [`protected_by`], by what the target shows: also addresses and keys that nobody maps.
-pub(super) fn listed_protected_by(
+pub fn listed_protected_by(
     subject: &Subject,
     listed: &Listed,
     protect: &BTreeSet<String>,

@@ -53,6 +53,10 @@ pub(super) fn with_manager(
     let seen_missing = is_missing(manager, input);
     let mut pending = None;
     let resource = resource_of(manager, people, input);
+    // Whom this plan deletes nobody is given as a manager; whoever has them loses them with that.
+    let is_given = |id: &&ResourceId| before == Some(to(&id.0));
+    let goes = people.deleted.contains(&manager.record);
+    let resource = resource.filter(|id| !goes || is_given(id));
     let value = match (people.coming.get(&manager.record), resource) {
         (Some(Reference::Pending(record)), _) => {
             pending = Some(record.clone());

@@ -23,11 +23,13 @@ macro_rules! scenarios {
 scenarios! {
     abort_before_membership
     accounts_apply
+    accounts_apply_protected
     active_column_vanishes
     adopt_by_email
     adopt_existing
     adopt_inactive
     adopt_other_case
+    adopted_agreeing_changes
     ambiguous_match
     approve_changed
     approve_only_one
@@ -47,6 +49,7 @@ scenarios! {
     delete_after_limit
     delete_after_manager
     delete_after_missing
+    delete_after_new_report
     delete_after_other_key
     delete_after_returned
     delete_after_set_later
@@ -68,12 +71,14 @@ scenarios! {
     empty_source
     explain_in_scope
     explain_out_of_scope
+    explain_protected
     explicit_deactivations
     foreign_external_id
     forget_after
     group_adopt_existing
     group_by_failed_source
     group_by_fallback
+    group_by_source_added
     group_delete_protected
     group_gone
     group_gone_delete
@@ -147,9 +152,14 @@ scenarios! {
     throttled
     token_refused
     two_sources_collide
+    two_sources_join_added_later
     two_sources_join_contested
+    two_sources_join_contested_leaver
+    two_sources_join_never_read
+    two_sources_join_second_fails
     two_sources_join_source_fails
     two_sources_joined
+    two_sources_joined_at_one_target
     two_sources_joined_references
     two_targets_one_source
     undeclared_name_hint

@@ -187,9 +187,9 @@ fn a_document_tells_what_the_condition_was_asked_and_where_a_group_comes_from() 
     let explained = &mut answer.targets[0].explained;
     explained.memberships = vec![Membership {
         group: RecordKey {
+            source: "~made".to_owned(),
             kind: Kind::Group,
             id: SourceId::new("group_by:department=Sales"),
-            ..record()
         },
         name: "Sales".to_owned(),
         path: Vec::new(),
@@ -215,7 +215,7 @@ fn a_document_tells_what_the_condition_was_asked_and_where_a_group_comes_from() 
     assert_eq!(
         target["memberships"],
         serde_json::json!([{
-            "source": "staff",
+            "source": "~made",
             "source_id": "group_by:department=Sales",
             "name": "Sales",
             "path": [],

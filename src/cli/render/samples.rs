@@ -147,6 +147,7 @@ pub(in crate::cli) fn adopt(name: &str) -> Action {
             members: Vec::new(),
             foreign_external_id: None,
             moved_from: None,
+            settled: false,
         }),
         subject: subject(Kind::User, name, false),
         ..patched

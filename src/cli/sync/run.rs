@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::Utc;
-use provisor_connectors::RecordKey;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +19,8 @@ use super::super::terminal::{Stop, Terminal};
 use super::Order;
 use super::task::{Common, Task, Tasks};
 use crate::apply::report::{Failure, TargetReport};
-use crate::config::{Config, TargetConfig};
+use crate::config::Config;
+use crate::cycle::explain::Person;
 use crate::cycle::{self, Readings};
 use crate::snapshot::Store;
 
@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
             None => None,
         };
         let steps = match &person {
-            Some((record, name)) => self.steps(record, name, &session.store, &readings)?,
+            Some((person, name)) => self.steps(person, name, &session.store, &readings)?,
             None => BTreeMap::new(),
         };
         let Session { store, audit, .. } = session;
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
             readings,
             mode: order.mode,
             full: order.full,
-            only: person.map(|(record, _)| record),
+            only: person.map(|(person, _)| person),
             release: order.release.clone(),
             now,
             stop: self.stop.clone(),
@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
         store: &Store,
         readings: &Readings,
         terminal: &mut Terminal,
-    ) -> Result<(RecordKey, String), Stop> {
+    ) -> Result<(Person, String), Stop> {
         let targets: Vec<_> = self
             .order
             .targets
@@ -182,8 +182,10 @@ impl<'a> Run<'a> {
         .map_err(|failure| Stop::from(&failure))?;
         match explain::one_of(&search, wanted) {
             Ok(record) => {
-                let name = search.found[&record].clone();
-                Ok((record, name))
+                let person =
+                    tokio::task::block_in_place(|| Person::new(store, readings, &targets, &record))
+                        .map_err(|failure| Stop::from(&failure))?;
+                Ok((person, search.found[&record].clone()))
             }
             Err(stop) => {
                 if self.order.format == Format::Text {
@@ -194,11 +196,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How one person comes to their plan at each target that reads their source, by the
-    /// target's place.
+    /// How one person comes to their plan at each target that reads one of their sources, by
+    /// the target's place.
     fn steps(
         &self,
-        record: &RecordKey,
+        person: &Person,
         name: &str,
         store: &Store,
         readings: &Readings,
@@ -206,14 +208,13 @@ impl<'a> Run<'a> {
         if self.order.format == Format::Json {
             return Ok(BTreeMap::new());
         }
-        let reads_them = |target: &&TargetConfig| target.target.sources.contains(&record.source);
         let targets = self.order.targets.iter().copied().enumerate();
         tokio::task::block_in_place(|| {
-            let row = cycle::explain::record_of(readings, record)?;
             targets
-                .filter(|(_, target)| reads_them(target))
-                .map(|(place, target)| {
+                .filter_map(|(place, target)| Some((place, target, person.at(&target.target)?)))
+                .map(|(place, target, record)| {
                     let built = &target.target;
+                    let row = cycle::explain::record_of(readings, record)?;
                     let explained =
                         cycle::explain::explain(store, readings, built, record, Utc::now())?;
                     let match_on = &built.rules.match_on;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use provisor_connectors::RecordKey;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinSet, block_in_place};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +20,7 @@ use super::failed;
 use crate::apply::report::{Failure, FailureKind, TargetReport};
 use crate::audit::Audit;
 use crate::config::TargetConfig;
+use crate::cycle::explain::Person;
 use crate::cycle::{self, Prepared, Readings, Release};
 use crate::snapshot::Store;
 
@@ -33,7 +33,7 @@ pub(super) struct Common {
     pub(super) mode: Mode,
     pub(super) full: bool,
     /// One person only.
-    pub(super) only: Option<RecordKey>,
+    pub(super) only: Option<Person>,
     pub(super) release: Option<Release>,
     pub(super) now: DateTime<Utc>,
     /// Cancelled when the process is told to end.
@@ -131,7 +131,8 @@ impl Task {
             ..
         } = &*self.common;
         let (target, client) = (&self.target.target, &connected.client);
-        match only {
+        // A target that reads none of their sources knows nothing of them, whatever it is asked.
+        match only.as_ref().map(|person| person.at_or_found(target)) {
             Some(record) => {
                 cycle::plan_one(
                     store,

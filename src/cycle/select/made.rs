@@ -1,8 +1,8 @@
 //! Groups that no source has: made from what people have in common (`group_by`).
 //!
 //! One group for each value of an attribute, and one for those who have none. Their keys are
-//! of the target's first source, whichever source the people are from. A cycle that looks at
-//! a few people moves those between the groups; otherwise everybody is sorted anew.
+//! of no source: which sources a target has, and in what order, is no matter to them. A cycle
+//! that looks at a few people moves those between the groups; otherwise everybody is sorted anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,10 @@ use crate::text;
 /// `group_by:department` for those without a value.
 const PREFIX: &str = "group_by:";
 
+/// What stands for the source in the keys of made groups: no source can be called so, and it
+/// sorts after all that can.
+const MADE: &str = "~made";
+
 /// Those who have one value in common.
 #[derive(Default)]
 struct Gathering {
@@ -32,7 +36,7 @@ struct Gathering {
 
 /// Whether a group is made, not read; now, or by an earlier configuration.
 pub(super) fn is_made(record: &RecordKey) -> bool {
-    record.kind == Kind::Group && record.id.as_str().starts_with(PREFIX)
+    record.kind == Kind::Group && record.source == MADE
 }
 
 impl Selector<'_> {
@@ -77,7 +81,7 @@ impl Selector<'_> {
                 link,
                 missing: false,
                 intent,
-                due: self.unreadable(&record.source).is_none() && self.is_due(&record),
+                due: self.is_due(&record),
                 suspended: false,
                 rehire_key: None,
                 manager: None,
@@ -161,7 +165,7 @@ impl Selector<'_> {
     /// The groups that are made of these attributes: one for each value.
     fn made_groups_of(&self, attributes: &Attributes) -> BTreeSet<RecordKey> {
         let rules = &self.target.rules.groups;
-        let (Some(group_by), Some(source)) = (&rules.group_by, self.target.sources.first()) else {
+        let Some(group_by) = &rules.group_by else {
             return BTreeSet::new();
         };
         let attribute = &group_by.attribute;
@@ -175,7 +179,7 @@ impl Selector<'_> {
             ids.insert(format!("{PREFIX}{attribute}"));
         }
         let group = |id: String| RecordKey {
-            source: source.clone(),
+            source: MADE.to_owned(),
             kind: Kind::Group,
             id: SourceId::new(id),
         };
@@ -185,7 +189,7 @@ impl Selector<'_> {
     /// A made group's name, if the present configuration makes it.
     pub(super) fn made_name<'a>(&'a self, record: &'a RecordKey) -> Option<&'a str> {
         let group_by = self.target.rules.groups.group_by.as_ref()?;
-        if self.target.sources.first() != Some(&record.source) {
+        if record.source != MADE {
             return None;
         }
         let of_attribute = record.id.as_str().strip_prefix(PREFIX)?;
@@ -218,9 +222,6 @@ impl Selector<'_> {
 
     /// What is to become of a made group. `unknown`: somebody in it cannot be judged.
     fn made_standing(&self, record: &RecordKey, wanted: bool, unknown: bool) -> Standing {
-        if let Some(why) = self.unreadable(&record.source) {
-            return Standing::Unknown(why);
-        }
         if self.made_name(record).is_none() {
             return Standing::Gone;
         }

@@ -1,7 +1,8 @@
 //! What the sources say of one person: one row, or those of several sources joined.
 //!
 //! Only reads the mirror. The first source that has the person says whether they are active;
-//! of each attribute, the first that has a value gives it.
+//! of each attribute, the first that has a value gives it. What a source that cannot be read
+//! said last need not be all that is asked now.
 
 use std::collections::BTreeMap;
 
@@ -105,14 +106,18 @@ impl Selector<'_> {
         let mut living = rows;
         living.retain(|(_, row)| row.gone_since.is_none());
         let deciding = living.first();
-        let unreadable = match deciding {
-            Some((each, _)) => self.unreadable(&each.source),
-            None => records
-                .iter()
-                .find_map(|each| self.unreadable(&each.source)),
+        // Who is switched off by the first that has them needs no other's word. Whoever is not
+        // may be something else by what another one says.
+        let decided = deciding.filter(|(_, row)| row.lifecycle != Lifecycle::Active);
+        let witnesses: Vec<&RecordKey> = match decided {
+            Some((each, _)) => vec![each],
+            None if living.is_empty() => records.iter().collect(),
+            None => living.iter().map(|(each, _)| each).collect(),
         };
+        let mut witnesses = witnesses.into_iter();
+        let unreadable = witnesses.find_map(|each| self.unreadable(&each.source));
         let unreadable =
-            unreadable.or_else(|| self.never_read(record.kind, deciding.map(|(each, _)| each)));
+            unreadable.or_else(|| self.never_read(record.kind, decided.map(|(each, _)| each)));
         let lifecycle = deciding.map(|(_, row)| row.lifecycle);
         let gone = deciding.is_none();
         let (last_lifecycle, last_attributes) = last.unzip();
@@ -130,22 +135,20 @@ impl Selector<'_> {
         })
     }
 
-    /// Where people are joined, a more trusted source that was never read may have somebody,
-    /// and may say that they left.
-    fn never_read(&self, kind: Kind, deciding: Option<&RecordKey>) -> Option<String> {
+    /// Where people are joined, a source that was never read may have somebody: it may know
+    /// more of them than the others, and say that they left, if it is more trusted than the one
+    /// that `decided` it.
+    fn never_read(&self, kind: Kind, decided: Option<&RecordKey>) -> Option<String> {
         if kind == Kind::Group || self.target.rules.join_key.is_none() {
             return None;
         }
-        let mut sources = self.target.sources.iter();
-        let more_trusted = sources
-            .by_ref()
-            .take_while(|source| deciding.is_none_or(|it| it.source != **source));
-        more_trusted
-            .filter(|source| self.view(source).is_none_or(|view| view.generation() == 0))
+        let sources = self.target.sources.iter();
+        let mut asked = sources.take_while(|source| decided.is_none_or(|it| it.source != **source));
+        asked
+            .find(|source| self.view(source).is_none_or(|view| view.generation() == 0))
             .map(|source| {
                 format!("the source {source} was never read, and `join_key` gives it a say")
             })
-            .next()
     }
 
     /// Judges a person by what is said of them.

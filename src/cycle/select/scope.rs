@@ -200,6 +200,9 @@ impl Selector<'_> {
     /// Why nothing may happen to somebody, if that is so. Their row is only read where it is
     /// needed for that.
     pub(super) fn doubt(&self, record: &RecordKey) -> Result<Option<String>, SnapshotError> {
+        if let Some(why) = self.selection.joined.contested(record) {
+            return Ok(Some(why.to_owned()));
+        }
         let by_row = self.target.scope.when.is_some() || self.target.rules.join_key.is_some();
         let (unreadable, verdict) = if by_row && record.kind == Kind::User {
             let said = self.said_of(record)?;

@@ -46,6 +46,12 @@ pub(super) fn unsure(
             Some(Match::Ambiguous(resources, _)) => unsure.extend(resources),
         }
     }
+    // Whose owner is entitled is theirs, whoever else wants a key of it.
+    unsure.retain(|resource| {
+        let owner = input.observed_users.owners.get(resource);
+        let owner = owner.and_then(|owner| input.people.get(owner));
+        !owner.is_some_and(|owner| owner.standing.is_entitled() && owner.contested.is_none())
+    });
     unsure
 }
 
@@ -102,7 +108,7 @@ impl Table<'_> {
         let owner = input.observed(kind).owners.get(resource);
         let candidate = owner.and_then(|record| candidate(input, record));
         if self.unsure.contains(resource)
-            || candidate.is_some_and(|candidate| candidate.standing.is_unknown())
+            || candidate.is_some_and(|it| it.standing.is_unknown() || it.contested.is_some())
         {
             return Spared::Unsure;
         }

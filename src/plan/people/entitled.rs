@@ -24,7 +24,7 @@ impl<'a> Table<'a> {
         candidate: &'a Candidate,
         link: &Link,
     ) {
-        if !candidate.due {
+        if !candidate.due || (!link.active && self.is_elsewhere(candidate)) {
             return;
         }
         let change = if link.active {
@@ -54,6 +54,14 @@ impl<'a> Table<'a> {
             Some(build::reactivate(subject, present, wanted))
         };
         self.people.actions.extend(action);
+    }
+
+    /// Whether the person is active by another resource, of another of their records: then the
+    /// one that is switched off may stay so.
+    fn is_elsewhere(&self, candidate: &Candidate) -> bool {
+        let others = candidate.joined.iter();
+        let mut links = others.filter_map(|other| self.input.people.get(other)?.standing_link());
+        links.any(|link| link.active)
     }
 
     /// Shows what is not put back, and keeps what the listing taught about the link.

@@ -3,7 +3,7 @@
 use provisor_connectors::RecordKey;
 
 use super::Table;
-use crate::plan::action::{ListedReason, Reason, Reference, Subject};
+use crate::plan::action::{Change, HeldReason, ListedReason, Reason, Reference, Subject};
 use crate::plan::build;
 use crate::plan::input::Candidate;
 use crate::plan::matching::Match;
@@ -32,6 +32,15 @@ impl<'a> Table<'a> {
         let subject = self.subject(record, candidate);
         if let Some(key) = self.protecting(&subject, candidate, observed, link) {
             return self.list_protected(subject, &switched_off(reason), &key);
+        }
+        // Whom a source still has, but perhaps as somebody else, has not left for all we know.
+        if let Some(detail) = &candidate.contested {
+            return self.hold(
+                subject,
+                Change::Deactivate,
+                HeldReason::DuplicateKey,
+                detail,
+            );
         }
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
         let action = build::deactivate(subject, reason, self.input.profile);
@@ -81,6 +90,9 @@ impl<'a> Table<'a> {
 
     fn switch_off_stale(&mut self, record: &RecordKey, candidate: &Candidate, listed: &Listed) {
         let subject = self.subject_at(record, candidate, &listed.id);
+        if candidate.contested.is_some() {
+            return self.list_stale(subject);
+        }
         // What a create of our own made is ours to switch off, whatever `stale` says.
         let reason = match (&candidate.intent, self.input.rules.stale) {
             (Some(_), _) => build::leaving(&candidate.standing),

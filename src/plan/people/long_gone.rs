@@ -73,6 +73,7 @@ impl Table<'_> {
             let detail = format!("{detail}; nothing is deleted, do it there if it is right");
             return Deletion::NotOurs(Some(detail));
         }
+        self.people.deleted.insert(record.clone());
         self.people.actions.push(build::delete(subject));
         Deletion::Settled
     }

@@ -73,7 +73,7 @@ impl World {
         link.origin = Origin::Adopted;
         link.active = adoption.active;
         link.foreign_external_id = adoption.foreign_external_id.clone();
-        link.unsettled = true;
+        link.unsettled = !adoption.settled;
         let record = self.record(action).expect("adoptions are of records");
         record.link = Some(link);
         record.intent = None;

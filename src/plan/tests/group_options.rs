@@ -6,6 +6,7 @@ use chrono::{DateTime, Duration};
 use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::{Value, json};
 
+use super::world::new_link;
 use crate::plan::action::{Action, HeldReason, Limit, Phase, Plan, Reference, Write};
 use crate::plan::guard::{Base, Window};
 use crate::plan::input::{Candidate, GroupCandidate, Input, Observed, OwnedEdge, Standing};
@@ -13,7 +14,7 @@ use crate::plan::plan;
 use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Nested, Rules, Stale};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, read_listed};
-use crate::snapshot::link::{Link, Origin};
+use crate::snapshot::link::Link;
 use crate::target::profile::Profile;
 
 /// What a full cycle knows of a target: everybody who has a link is there.
@@ -78,7 +79,7 @@ impl Directory {
         let resource = self.user(name);
         let record = record(Kind::User, name);
         self.users.owners.insert(resource.clone(), record.clone());
-        let candidate = candidate(values.clone(), Some(link(resource, values)));
+        let candidate = candidate(values.clone(), Some(new_link(resource, values)));
         self.people.insert(record, candidate);
     }
 
@@ -121,7 +122,7 @@ impl Directory {
     fn linked_group(&mut self, name: &str, members: &[&str], shown: &[&str], owned: &[&str]) {
         let id = ResourceId(format!("r-{name}"));
         let group = self.group(name, members);
-        group.group.link = Some(link(id.clone(), values(Kind::Group, name)));
+        group.group.link = Some(new_link(id.clone(), values(Kind::Group, name)));
         for each in owned {
             let edge = OwnedEdge {
                 record: None,
@@ -182,20 +183,6 @@ fn values(kind: Kind, name: &str) -> AttributeMap {
         Kind::Group => AttributePath::display_name(),
     };
     AttributeMap::from([(path, json!(name))])
-}
-
-fn link(resource: ResourceId, acknowledged: AttributeMap) -> Link {
-    Link {
-        resource,
-        origin: Origin::Created,
-        acknowledged,
-        active: true,
-        deactivated: None,
-        foreign_external_id: None,
-        unsettled: false,
-        missing: false,
-        own_forms: BTreeMap::new(),
-    }
 }
 
 fn candidate(desired: AttributeMap, link: Option<Link>) -> Candidate {
@@ -274,7 +261,7 @@ fn group_within_that_a_limit_holds_is_nobodys_member() {
     directory.rules.limits.0.insert(Limit::Recreations, never);
     directory.group("g1", &["g2"]);
     let gone = directory.group("g2", &[]);
-    let mut lost = link(ResourceId("r-g2".to_owned()), values(Kind::Group, "g2"));
+    let mut lost = new_link(ResourceId("r-g2".to_owned()), values(Kind::Group, "g2"));
     lost.missing = true;
     gone.group.link = Some(lost);
     let plan = directory.plan();

@@ -95,6 +95,29 @@ fn two_active_records_of_one_source_contest_the_value() {
     assert_eq!(joined.records(&record("hr", "h1")).len(), 1);
 }
 
+/// Fails where all are contested alike, and where nobody is who is switched off.
+#[test]
+fn whom_the_most_trusted_source_switched_off_is_not_contested() {
+    let two = |first: &'static str, second: &'static str| {
+        join(&[
+            told(first, "one", Presence::Inactive, true),
+            told(second, "a1", Presence::Active, false),
+            told(second, "a2", Presence::Active, false),
+        ])
+    };
+    assert_eq!(two("hr", "ad").contested(&record("hr", "one")), None);
+    // Another source is trusted more, and still has them.
+    let overruled = two("ad", "hr");
+    assert!(overruled.contested(&record("ad", "one")).is_some());
+    // Who is gone from one source may be in another.
+    let gone = join(&[
+        told("hr", "h", Presence::Gone, true),
+        told("ad", "a1", Presence::Active, false),
+        told("ad", "a2", Presence::Active, false),
+    ]);
+    assert!(gone.contested(&record("hr", "h")).is_some());
+}
+
 #[test]
 fn a_new_record_in_one_source_does_not_part_them_from_their_resource() {
     let (former, newer, ad) = (record("hr", "h1"), record("hr", "h2"), record("ad", "a"));

@@ -6,6 +6,7 @@ use provisor_connectors::{Kind, RecordKey, SourceId};
 
 use super::{Row, Step, Wish};
 use crate::cycle::accounts::{State, Survey};
+use crate::plan;
 use crate::plan::action::{
     Acknowledge, Action, Adoption, Change, Cost, Limit, Phase, Reason, Request, Subject, Write,
 };
@@ -158,6 +159,8 @@ impl<'a> Chooser<'a> {
         let link = link_to(listed, desired);
         self.changes
             .push(TargetChange::PutLink(record.clone(), Box::new(link)));
+        // Everybody was just listed, and this one chosen: nothing is in doubt any more.
+        self.changes.push(TargetChange::CloseIntent(record.clone()));
         self.changes.push(look_again(&record));
         self.note(Wish::Link, Some(record), resource);
         Ok(())
@@ -207,9 +210,6 @@ impl<'a> Chooser<'a> {
             }
         }
         .or(record.filter(|_| state == State::Stale));
-        let user_name = AttributePath::user_name();
-        let name = read_path(&listed.json, &user_name).cloned();
-        let values: AttributeMap = name.map(|name| (user_name, name)).into_iter().collect();
         let subject = Subject {
             kind: Kind::User,
             record: record.clone(),
@@ -218,7 +218,11 @@ impl<'a> Chooser<'a> {
         };
         let mut protect = self.survey.target.rules.protect.clone();
         protect.extend(self.protected.iter().cloned());
-        if crate::plan::protected_by(&subject, &values, &protect).is_some() {
+        let candidate = record.as_ref().and_then(|it| self.survey.people.get(it));
+        let joined = candidate.map_or(&[][..], |candidate| &candidate.joined);
+        let named = plan::listed_protected_by(&subject, listed, &protect)
+            .or_else(|| plan::record_protected_by(joined, &protect));
+        if named.is_some() {
             return Err("it is protected".to_owned());
         }
         let adoption = record.as_ref().map(|record| Adoption {
@@ -231,6 +235,7 @@ impl<'a> Chooser<'a> {
             members: Vec::new(),
             foreign_external_id: None,
             moved_from: None,
+            settled: false,
         });
         self.actions.push(switch_off(
             subject,
