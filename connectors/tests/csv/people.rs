@@ -232,7 +232,7 @@ fn who_is_unchanged_is_not_given_and_still_counts_as_read() {
     assert_eq!(read.ids(Kind::User), Vec::<String>::new());
     assert_eq!(
         read.records[0].members,
-        members(&["1", "2"]),
+        members(&[(Kind::User, "1"), (Kind::User, "2")]),
         "members are known"
     );
     assert_eq!(read.batch.coverage[&Kind::User], Coverage::Complete);
