@@ -86,8 +86,11 @@ impl Content {
 /// Asks the engine whether a person is as they were.
 #[derive(Clone)]
 pub struct Unchanged {
-    ask: Arc<dyn Fn(&str, &[u8]) -> bool + Send + Sync>,
+    ask: Arc<Ask>,
 }
+
+/// A person's id and content; whether they are known like that.
+type Ask = dyn Fn(&str, &[u8]) -> bool + Send + Sync;
 
 impl Unchanged {
     /// `ask` is given a person's id and content. When it says yes, it also notes that the
