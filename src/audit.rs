@@ -179,9 +179,9 @@ impl Audit {
         Ok(())
     }
 
-    /// fsync.
+    /// Makes every record durable (fdatasync: the file's times may stay behind).
     pub fn sync(&mut self) -> Result<(), AuditError> {
-        self.file.sync_all().map_err(io_error("sync", &self.path))
+        self.file.sync_data().map_err(io_error("sync", &self.path))
     }
 
     fn append_fields(
