@@ -28,7 +28,7 @@ use super::matching::{Index, Match, Move, keys_for};
 use super::protection;
 use super::rules::WhenGone;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId};
+use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId, read_path};
 use crate::snapshot::link::{Link, Origin};
 
 /// The decisions about groups.
@@ -255,7 +255,19 @@ impl<'a> Table<'a> {
         }
         let take_over = self.input.rules.take_over;
         let wanted = self.wanted(group);
-        let remove = self.foreign(&subject, group, listed, &wanted);
+        // Made by a creation of ours whose answer was lost: its members are ours as well.
+        let external_id = read_path(&listed.json, &AttributePath::external_id());
+        let is_made = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
+        let nobody_owned = GroupCandidate {
+            owned: BTreeMap::new(),
+            ..group.clone()
+        };
+        let group = if is_made { group } else { &nobody_owned };
+        let mut remove = self.removable(&subject, group, &wanted);
+        let shown = listed.members.iter().flatten();
+        let shown: BTreeSet<&ResourceId> = shown.collect();
+        remove.retain(|resource| shown.contains(resource));
+        remove.extend(self.foreign(&subject, group, listed, &wanted));
         let nobody = AttributeMap::new();
         let desired = desired.clone();
         let reason = Reason::Matched;
