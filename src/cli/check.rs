@@ -117,9 +117,9 @@ async fn check_target(
                 &capabilities,
                 pushes_groups(target),
             ));
+            lines.extend(found::describe(&found));
             let learnt = learnt.map(Dialect::describe).unwrap_or_default();
             lines.extend(learnt.iter().map(|words| format!("learnt {words}")));
-            lines.extend(found::describe(&found));
             terminal.print(&block(&format!("target {name}: ok"), &lines));
             Exit::Done
         }

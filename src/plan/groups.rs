@@ -255,14 +255,16 @@ impl<'a> Table<'a> {
         }
         let take_over = self.input.rules.take_over;
         let wanted = self.wanted(group);
-        // Made by a creation of ours whose answer was lost: its members are ours as well.
+        // Made by a creation of ours whose answer was lost: the members that it named are ours as
+        // well. Those of a resource that this one replaces are not.
         let external_id = read_path(&listed.json, &AttributePath::external_id());
-        let is_made = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
-        let nobody_owned = GroupCandidate {
-            owned: BTreeMap::new(),
-            ..group.clone()
-        };
-        let group = if is_made { group } else { &nobody_owned };
+        let is_ours = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
+        let intent = group.group.intent.as_ref().filter(|_| is_ours);
+        let mut group = group.clone();
+        group
+            .owned
+            .retain(|resource, _| intent.is_some_and(|intent| intent.members.contains(resource)));
+        let group = &group;
         let mut remove = self.removable(&subject, group, &wanted);
         let shown = listed.members.iter().flatten();
         let shown: BTreeSet<&ResourceId> = shown.collect();

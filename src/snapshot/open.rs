@@ -105,8 +105,13 @@ pub(super) fn open(
     let text = match set_aside(&path)? {
         Some(aside) => {
             let name = aside.file_name().unwrap_or_default().to_string_lossy();
-            match recover(&aside, &path, floor)? {
-                Some((tables, flushed)) if recorded != Recorded::Unreadable => {
+            // What was set aside because nobody knows its age is no younger when it is recovered.
+            let recovered = match recorded {
+                Recorded::Unreadable => None,
+                Recorded::Nothing | Recorded::Generation(_) => recover(&aside, &path, floor)?,
+            };
+            match recovered {
+                Some((tables, flushed)) => {
                     tracing::warn!(kept = %name, "the snapshot was recovered from its log");
                     return Ok(Ready {
                         tables,
@@ -115,7 +120,7 @@ pub(super) fn open(
                         condition: Condition::Intact,
                     });
                 }
-                _ => format!("{problem}; what was there is kept in {name}"),
+                None => format!("{problem}; what was there is kept in {name}"),
             }
         }
         None => problem,
