@@ -89,8 +89,8 @@ impl Applier<'_> {
         let mut known: BTreeMap<RecordKey, Option<ResourceId>> = BTreeMap::new();
         for reference in members.iter().chain(&request.acknowledge.members_added) {
             if let Reference::Pending(record) = reference {
-                let resource = self.store.link(record)?.map(|link| link.resource);
-                known.insert(record.clone(), resource);
+                let link = self.store.link(record)?.filter(|link| !link.missing);
+                known.insert(record.clone(), link.map(|link| link.resource));
             }
         }
         let resolve = |reference: Reference| match reference {
@@ -108,6 +108,20 @@ impl Applier<'_> {
             .filter_map(resolve)
             .collect();
         Ok((!references::is_empty(&request)).then_some(request))
+    }
+
+    /// The members that a creation names, as far as they are known now.
+    pub(super) fn members_of(
+        &self,
+        request: &Request,
+    ) -> Result<BTreeSet<ResourceId>, SnapshotError> {
+        let resolved = self.resolve(request)?;
+        Ok(match resolved.map(|request| request.write) {
+            Some(Write::Create { members, .. }) => {
+                ids(&members).into_iter().map(ResourceId).collect()
+            }
+            _ => BTreeSet::new(),
+        })
     }
 
     async fn send(

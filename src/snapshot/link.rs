@@ -1,7 +1,7 @@
 //! The values kept per target: links, member edges, intents, open rows. Plain data, which
 //! the planner may use; no I/O here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
@@ -22,7 +22,8 @@ pub struct Link {
     pub acknowledged: AttributeMap,
     /// The `active` that the target last acknowledged. Always true for groups.
     pub active: bool,
-    /// Set while provisor's own deactivation stands.
+    /// Set while provisor's own deactivation stands; and, with `active`, from before it is sent
+    /// until it is acknowledged: it may have happened.
     pub deactivated: Option<Deactivation>,
     /// The resource's externalId, where it is not ours: kept, and reported.
     pub foreign_external_id: Option<String>,
@@ -36,6 +37,13 @@ pub struct Link {
     /// that, there is nothing to put back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub own_forms: BTreeMap<AttributePath, OwnForm>,
+}
+
+impl Link {
+    /// Whether the target acknowledged it as active, and no deactivation was sent since.
+    pub fn is_surely_active(&self) -> bool {
+        self.active && self.deactivated.is_none()
+    }
 }
 
 /// What a target shows in place of a value that it acknowledged. At the path `members`, the
@@ -100,6 +108,9 @@ pub struct Intent {
     pub at: DateTime<Utc>,
     /// The values it sends: what to look for.
     pub attributes: AttributeMap,
+    /// The members that a group is created with: if it happened, they are ours to remove.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub members: BTreeSet<ResourceId>,
 }
 
 /// A subject that a cycle must look at again.

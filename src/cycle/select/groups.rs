@@ -231,12 +231,17 @@ impl Selector<'_> {
         Ok(!said.gone && self.judge_said(person, &said) == Verdict::In)
     }
 
+    /// The members that provisor owns, and those of a creation that may have happened.
     pub(super) fn owned_edges(
         &self,
         group: &RecordKey,
     ) -> Result<BTreeMap<ResourceId, OwnedEdge>, SnapshotError> {
         let mut owned = BTreeMap::new();
-        for resource in self.known.members(group)?.into_keys() {
+        let mut resources: BTreeSet<_> = self.known.members(group)?.into_keys().collect();
+        if let Some(intent) = self.intents.get(group) {
+            resources.extend(intent.members.iter().cloned());
+        }
+        for resource in resources {
             // An id is unique among all resources of a target (RFC 7643 §3.1).
             let record = match self.known.owner(Kind::User, &resource)? {
                 None => self.known.owner(Kind::Group, &resource)?,
