@@ -1,10 +1,11 @@
 //! Applying a plan. Makes no choices: everything sent is in the plan, apart from resolving
 //! references to what the same plan created.
 //!
-//! An intent is durable before any create of its group is sent; every acknowledged call is
-//! recorded before the next one on that resource. Killed at any instant, the next cycle finds
-//! either the acknowledgement, or an intent in doubt, or a patch to send again.
+//! What must not be forgotten is durable before any call of its group is sent (see `doubt`); every
+//! acknowledged call is recorded before the next one on that resource. Killed at any instant, the
+//! next cycle finds either the acknowledgement, or what is in doubt, or a patch to send again.
 
+mod doubt;
 mod log;
 mod record;
 pub mod report;
@@ -16,13 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt};
-use provisor_connectors::RecordKey;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::plan::action::{Action, Phase, Plan, Release, Request, Write};
-use crate::snapshot::{Deactivation, Intent, Link, SnapshotError, TargetChange, TargetStore};
+use crate::plan::action::{Action, Phase, Plan, Release, Request};
+use crate::snapshot::{TargetChange, TargetStore};
 use crate::target::{Client, Profile};
 pub(crate) use record::MANAGER_CHANGED;
 use report::{Failure, FailureKind, Progress};
@@ -156,7 +156,7 @@ impl Applier<'_> {
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
         for group in work.chunks(self.group_size()) {
-            self.open_intents(plan, group, turn).await?;
+            self.note_before(plan, group, turn).await?;
             // After a target-wide failure, or when asked to stop, what is under way ends by
             // itself, and nothing new is started.
             let stopped = AtomicBool::new(false);
@@ -260,88 +260,6 @@ impl Applier<'_> {
             }
         }
         (acknowledged, Ending::Acknowledged)
-    }
-
-    async fn open_intents(&self, plan: &Plan, group: &[usize], turn: Turn) -> Result<(), Failure> {
-        let at = (self.clock)();
-        let mut changes = Vec::new();
-        for action in group.iter().map(|index| &plan.actions[*index]) {
-            for request in action
-                .requests
-                .iter()
-                .filter(|request| request.turn() == turn)
-            {
-                if let (Write::Create { attributes, .. }, Some(record)) =
-                    (&request.write, &action.subject.record)
-                {
-                    let members = self.members_of(request).map_err(|error| failed(&error))?;
-                    let intent = Intent {
-                        at,
-                        attributes: attributes.clone(),
-                        members,
-                    };
-                    changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
-                    changes.extend(
-                        self.missing_before(record)
-                            .map_err(|error| failed(&error))?,
-                    );
-                }
-            }
-        }
-        for action in group.iter().map(|index| &plan.actions[*index]) {
-            let marked = self.mark_leaver(action, turn, at);
-            changes.extend(marked.map_err(|error| failed(&error))?);
-        }
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.store.commit(changes).map_err(|error| failed(&error))?;
-        self.make_durable().await
-    }
-
-    /// A deactivation about to be sent. Should its answer be lost, or the note of it, whoever
-    /// is entitled again is known not to have been switched off by somebody else.
-    fn mark_leaver(
-        &self,
-        action: &Action,
-        turn: Turn,
-        at: DateTime<Utc>,
-    ) -> Result<Option<TargetChange>, SnapshotError> {
-        let switches_off = |request: &Request| {
-            let off = Some(false);
-            matches!(request.write, Write::Patch { active, .. } if active == off)
-        };
-        let mut requests = action.requests.iter();
-        let leaves = requests.any(|request| request.turn() == turn && switches_off(request));
-        let Some(record) = action.subject.record.as_ref().filter(|_| leaves) else {
-            return Ok(None);
-        };
-        let link = self.store.link(record)?;
-        let link = link.filter(|link| link.is_surely_active());
-        Ok(link.map(|link| {
-            let marked = Link {
-                deactivated: Some(Deactivation {
-                    reason: format!("{:?}", action.reason),
-                    at,
-                    gone_since: None,
-                }),
-                ..link
-            };
-            TargetChange::PutLink(record.clone(), Box::new(marked))
-        }))
-    }
-
-    /// A resource that is created in place of another: that one is not there any more, and
-    /// must not be referred to, should the new one not come.
-    fn missing_before(&self, record: &RecordKey) -> Result<Option<TargetChange>, SnapshotError> {
-        let link = self.store.link(record)?.filter(|link| !link.missing);
-        Ok(link.map(|link| {
-            let missing = Link {
-                missing: true,
-                ..link
-            };
-            TargetChange::PutLink(record.clone(), Box::new(missing))
-        }))
     }
 
     /// Waits for the disk where it holds nobody else up: other targets go on meanwhile.

@@ -263,16 +263,6 @@ impl Applier<'_> {
         Ok(changes)
     }
 
-    /// The create was refused: nothing happened, nothing is in doubt.
-    pub(super) fn close_intent(&self, action: &Action) -> Result<(), SnapshotError> {
-        match &action.subject.record {
-            Some(record) => self
-                .store
-                .commit(vec![TargetChange::CloseIntent(record.clone())]),
-            None => Ok(()),
-        }
-    }
-
     /// What this request spends of the guards' limits: the action's costs with its first
     /// request, members removed with each. Approved actions cost nothing.
     fn spending(&self, action: &Action, request: &Request, first: bool) -> Vec<TargetChange> {

@@ -74,7 +74,7 @@ impl Applier<'_> {
 
     /// Replaces references by ids. Somebody whose creation failed is left out; `None` when
     /// that leaves nothing to send.
-    fn resolve(&self, request: &Request) -> Result<Option<Request>, SnapshotError> {
+    pub(super) fn resolve(&self, request: &Request) -> Result<Option<Request>, SnapshotError> {
         let manager = match &request.manager {
             Some(record) => self.store.link(record)?.filter(|link| !link.missing),
             None => None,
@@ -108,20 +108,6 @@ impl Applier<'_> {
             .filter_map(resolve)
             .collect();
         Ok((!references::is_empty(&request)).then_some(request))
-    }
-
-    /// The members that a creation names, as far as they are known now.
-    pub(super) fn members_of(
-        &self,
-        request: &Request,
-    ) -> Result<BTreeSet<ResourceId>, SnapshotError> {
-        let resolved = self.resolve(request)?;
-        Ok(match resolved.map(|request| request.write) {
-            Some(Write::Create { members, .. }) => {
-                ids(&members).into_iter().map(ResourceId).collect()
-            }
-            _ => BTreeSet::new(),
-        })
     }
 
     async fn send(
@@ -279,7 +265,7 @@ impl Applier<'_> {
         let recorded = if not_there {
             self.note_missing(action, request)
         } else if create {
-            self.close_intent(action)
+            self.note_refused(action, error.status() == Some(409))
         } else {
             Ok(())
         };

@@ -22,8 +22,8 @@ pub struct Link {
     pub acknowledged: AttributeMap,
     /// The `active` that the target last acknowledged. Always true for groups.
     pub active: bool,
-    /// Set while provisor's own deactivation stands; and, with `active`, from before it is sent
-    /// until it is acknowledged: it may have happened.
+    /// Set while provisor's own deactivation stands; and, with `active`, from before the call
+    /// that switches off or on again is sent until it is acknowledged: either may be so.
     pub deactivated: Option<Deactivation>,
     /// The resource's externalId, where it is not ours: kept, and reported.
     pub foreign_external_id: Option<String>,
@@ -40,7 +40,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// Whether the target acknowledged it as active, and no deactivation was sent since.
+    /// Whether the target acknowledged it as active, and nothing was sent since that may have
+    /// switched it off.
     pub fn is_surely_active(&self) -> bool {
         self.active && self.deactivated.is_none()
     }
@@ -99,6 +100,9 @@ pub enum MemberEdge {
     Added,
     /// It was there, and the source has it too.
     Found,
+    /// About to be added: until that is acknowledged it may be there or not. It is added again
+    /// where the source has it, and removed where it has not.
+    Sent,
 }
 
 /// A create about to be sent. While it is open, the answer may be lost: *in doubt*.
@@ -111,6 +115,10 @@ pub struct Intent {
     /// The members that a group is created with: if it happened, they are ours to remove.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub members: BTreeSet<ResourceId>,
+    /// The answer was 409: something has the key. That may be what this very call has made, if
+    /// something on the way repeated it; but only what carries our externalId is.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// A subject that a cycle must look at again.

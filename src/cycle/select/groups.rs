@@ -12,7 +12,7 @@ use crate::plan::rules::Nested;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::scope::Verdict;
-use crate::snapshot::{Link, SnapshotError};
+use crate::snapshot::{Link, MemberEdge, SnapshotError};
 
 impl Selector<'_> {
     /// Groups whose membership at the target may change because a person's place there does.
@@ -237,11 +237,15 @@ impl Selector<'_> {
         group: &RecordKey,
     ) -> Result<BTreeMap<ResourceId, OwnedEdge>, SnapshotError> {
         let mut owned = BTreeMap::new();
-        let mut resources: BTreeSet<_> = self.known.members(group)?.into_keys().collect();
+        let mut resources = self.known.members(group)?;
         if let Some(intent) = self.intents.get(group) {
-            resources.extend(intent.members.iter().cloned());
+            for resource in &intent.members {
+                resources
+                    .entry(resource.clone())
+                    .or_insert(MemberEdge::Sent);
+            }
         }
-        for resource in resources {
+        for (resource, edge) in resources {
             // An id is unique among all resources of a target (RFC 7643 §3.1).
             let record = match self.known.owner(Kind::User, &resource)? {
                 None => self.known.owner(Kind::Group, &resource)?,
@@ -249,6 +253,7 @@ impl Selector<'_> {
             };
             let mut edge = OwnedEdge {
                 record: record.clone(),
+                sent: edge == MemberEdge::Sent,
                 unknown: false,
                 protected: None,
             };

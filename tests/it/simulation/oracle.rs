@@ -270,25 +270,48 @@ impl Oracle {
         };
         let wanted = self.wanted_members(truth, &group);
         let (people, _) = self.settings.members_of(truth, &group);
-        for (_, path, value) in operations(body) {
+        let team = service.groups.get(id);
+        let has = team.map(|team| team.members.clone()).unwrap_or_default();
+        for (op, path, value) in operations(body) {
+            let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
             if path == "members" {
-                for member in member_ids(&value).difference(&wanted) {
-                    self.violate(format!("puts {member} into {group}, where they are not"));
+                added = member_ids(&value);
+                if op == "replace" {
+                    removed = has.difference(&added).cloned().collect();
+                    added = added.difference(&has).cloned().collect();
                 }
-            } else if let Some(member) = removed_member(&path) {
-                let edge = (id.to_owned(), member.to_owned());
-                let known = self.ours.contains(&edge) || self.taken_out.contains(&edge);
-                if !known && !self.settings.authoritative {
-                    self.violate(format!("takes {member} out of {group}, who is not ours"));
-                }
-                let user = service.users.get(member);
-                let record = user.and_then(|user| self.record_of(member, user, truth));
-                if user.is_none() && wanted.contains(member)
-                    || record.is_some_and(|record| people.contains(record))
-                {
-                    self.violate(format!("takes {member} out of {group}, where they belong"));
-                }
+            } else {
+                removed.extend(removed_member(&path).map(str::to_owned));
             }
+            for member in added.difference(&wanted) {
+                self.violate(format!("puts {member} into {group}, where they are not"));
+            }
+            for member in &removed {
+                self.see_removal(truth, id, member, service, &wanted, &people);
+            }
+        }
+    }
+
+    fn see_removal(
+        &mut self,
+        truth: &Organisation,
+        id: &str,
+        member: &str,
+        service: &Service,
+        wanted: &BTreeSet<String>,
+        people: &BTreeSet<String>,
+    ) {
+        let edge = (id.to_owned(), member.to_owned());
+        let known = self.ours.contains(&edge) || self.taken_out.contains(&edge);
+        if !known && !self.settings.authoritative {
+            self.violate(format!("takes {member} out of {id}, who is not ours"));
+        }
+        let user = service.users.get(member);
+        let record = user.and_then(|user| self.record_of(member, user, truth));
+        if user.is_none() && wanted.contains(member)
+            || record.is_some_and(|record| people.contains(record))
+        {
+            self.violate(format!("takes {member} out of {id}, where they belong"));
         }
     }
 
@@ -342,7 +365,9 @@ impl Oracle {
             }
             // What was sent is ours, whoever else had put it there before.
             let sent = operations(&request.body);
-            let added = sent.iter().filter(|(_, path, _)| path == "members");
+            let added = sent
+                .iter()
+                .filter(|(op, path, _)| op == "add" && path == "members");
             if request.id.as_deref() == Some(id) {
                 for member in added.flat_map(|(_, _, value)| member_ids(value)) {
                     self.ours.insert((id.clone(), member));

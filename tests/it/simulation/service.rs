@@ -184,6 +184,7 @@ impl Service {
         for (op, path, value) in operations(body) {
             match (op.as_str(), path.as_str()) {
                 ("add", "members") => team.members.extend(member_ids(&value)),
+                ("replace", "members") => team.members = member_ids(&value),
                 ("remove", path) if removed_member(path).is_some() => {
                     team.members
                         .remove(removed_member(path).unwrap_or_default());
@@ -285,19 +286,30 @@ impl Service {
     }
 }
 
-/// The operations of a PATCH: op, path and value.
+/// The operations of a PATCH: op, path and value. One without a path is one for each attribute
+/// that it names.
 pub(super) fn operations(body: &Value) -> Vec<(String, String, Value)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let all = body["Operations"].as_array().cloned().unwrap_or_default();
-    all.iter()
-        .map(|it| {
-            (
-                text(&it["op"]).to_lowercase(),
-                text(&it["path"]),
-                it["value"].clone(),
-            )
-        })
-        .collect()
+    let all = body["Operations"].as_array().into_iter().flatten();
+    let each = all.flat_map(|it| {
+        let op = text(&it["op"]).to_lowercase();
+        match (&it["path"], &it["value"]) {
+            (Value::Null, Value::Object(values)) => {
+                let mut named = flat(&it["value"]);
+                named.extend(
+                    values
+                        .get("active")
+                        .map(|it| ("active".to_owned(), it.clone())),
+                );
+                let named = named.into_iter();
+                named
+                    .map(|(path, value)| (op.clone(), path, value))
+                    .collect()
+            }
+            (path, value) => vec![(op, text(path), value.clone())],
+        }
+    });
+    each.collect()
 }
 
 /// The id in `members[value eq "id"]`.

@@ -117,6 +117,7 @@ impl PersonOf<'_> {
             at,
             attributes,
             members: std::collections::BTreeSet::new(),
+            refused: false,
         });
         self
     }
