@@ -171,7 +171,9 @@ impl Agent {
         .await
         .map_err(failed)?;
         let stop = CancellationToken::new();
-        let report = prepared.apply(&self.audit, false, &stop, &Silent).await;
+        let report = prepared
+            .apply(&self.audit, false, &Utc::now, &stop, &Silent)
+            .await;
         match &report.error {
             Some(failure) => Err(failure.chain.join(": ").into()),
             None => Ok(report),

@@ -152,6 +152,7 @@ fn input<'a>(target: &'a provisor::cycle::Target, linked: bool) -> Outcome<Input
             .collect();
         let owned = there.iter().map(|(record, resource)| {
             let edge = OwnedEdge {
+                sent: false,
                 record: Some(record.clone()),
                 unknown: false,
                 protected: None,

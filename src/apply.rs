@@ -1,10 +1,11 @@
 //! Applying a plan. Makes no choices: everything sent is in the plan, apart from resolving
 //! references to what the same plan created.
 //!
-//! An intent is durable before any create of its group is sent; every acknowledged call is
-//! recorded before the next one on that resource. Killed at any instant, the next cycle finds
-//! either the acknowledgement, or an intent in doubt, or a patch to send again.
+//! What must not be forgotten is durable before any call of its group is sent (see `doubt`); every
+//! acknowledged call is recorded before the next one on that resource. Killed at any instant, the
+//! next cycle finds either the acknowledgement, or what is in doubt, or a patch to send again.
 
+mod doubt;
 mod log;
 mod record;
 pub mod report;
@@ -14,19 +15,22 @@ mod send;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt};
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::plan::action::{Action, Phase, Plan, Release, Request, Write};
-use crate::snapshot::{Intent, TargetChange, TargetStore};
+use crate::plan::action::{Action, Phase, Plan, Release, Request};
+use crate::snapshot::{TargetChange, TargetStore};
 use crate::target::{Client, Profile};
 pub(crate) use record::MANAGER_CHANGED;
 use report::{Failure, FailureKind, Progress};
 pub(crate) use run::Applied;
 use run::{Ending, Run};
+
+/// Tells the time. Handed in, so that what is noted agrees with what a cycle is told.
+pub type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 
 /// A phase, and a wave within it.
 type Turn = (Phase, u32);
@@ -54,6 +58,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) profile: &'a Profile,
     pub(crate) audit: &'a tokio::sync::Mutex<Audit>,
     pub(crate) audit_values: bool,
+    /// The clock that the cycle's own time comes from.
+    pub(crate) clock: &'a Clock,
     /// Cancelled when somebody asks to stop: nothing new is started then.
     pub(crate) stop: &'a CancellationToken,
 }
@@ -155,8 +161,8 @@ impl Applier<'_> {
     ) -> Result<(), Failure> {
         let mut owed = false;
         for group in work.chunks(self.group_size()) {
-            // One flush makes the intents durable and what the group before has come to.
-            if self.open_intents(plan, group, turn)? || owed {
+            // One flush makes durable what is noted and what the group before has come to.
+            if self.note_before(plan, group, turn)? || owed {
                 self.make_durable().await?;
             }
             owed = true;
@@ -264,35 +270,6 @@ impl Applier<'_> {
             }
         }
         (acknowledged, Ending::Acknowledged)
-    }
-
-    /// Writes the intents of a group down; tells whether there are any. They are durable with
-    /// the next flush, before which nothing of the group may be sent.
-    fn open_intents(&self, plan: &Plan, group: &[usize], turn: Turn) -> Result<bool, Failure> {
-        let at = Utc::now();
-        let mut changes = Vec::new();
-        for action in group.iter().map(|index| &plan.actions[*index]) {
-            for request in action
-                .requests
-                .iter()
-                .filter(|request| request.turn() == turn)
-            {
-                if let (Write::Create { attributes, .. }, Some(record)) =
-                    (&request.write, &action.subject.record)
-                {
-                    let intent = Intent {
-                        at,
-                        attributes: attributes.clone(),
-                    };
-                    changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
-                }
-            }
-        }
-        let any = !changes.is_empty();
-        if any {
-            self.store.commit(changes).map_err(|error| failed(&error))?;
-        }
-        Ok(any)
     }
 
     /// Waits for the disk where it holds nobody else up: other targets go on meanwhile.

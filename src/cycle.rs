@@ -23,6 +23,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
 
+pub use crate::apply::Clock;
 pub use crate::apply::report::Progress;
 use crate::apply::report::{Failure, FailureKind};
 use crate::mapping::Mapping;

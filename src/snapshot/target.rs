@@ -273,6 +273,22 @@ impl TargetStore {
             .collect()
     }
 
+    /// One member edge of a group that provisor owns.
+    pub fn member(
+        &self,
+        group: &RecordKey,
+        member: &ResourceId,
+    ) -> Result<Option<MemberEdge>, SnapshotError> {
+        let key = place::edge(&self.name, group, member);
+        self.tables().get_json(Table::Members, &key)
+    }
+
+    /// The open intent of a record.
+    pub fn intent(&self, record: &RecordKey) -> Result<Option<Intent>, SnapshotError> {
+        let key = place::record(&self.name, record);
+        self.tables().get_json(Table::Intents, &key)
+    }
+
     /// Open intents.
     pub fn intents(&self) -> Result<BTreeMap<RecordKey, Intent>, SnapshotError> {
         self.by_record(Table::Intents).collect()

@@ -184,9 +184,12 @@ fn the_example_files_are_read_without_a_warning() {
     }
 }
 
+/// Whom a source asked about, with what they hold.
+type Asked = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
 /// Answers every question about a person alike, and keeps what was asked.
-fn answering(answer: bool) -> (ReadRequest, Arc<Mutex<BTreeMap<String, Vec<u8>>>>) {
-    let asked = Arc::<Mutex<BTreeMap<String, Vec<u8>>>>::default();
+fn answering(answer: bool) -> (ReadRequest, Asked) {
+    let asked = Asked::default();
     let noted = Arc::clone(&asked);
     let unchanged = Unchanged::new(move |person, content| {
         noted

@@ -9,7 +9,8 @@ use crate::plan::input::Candidate;
 use crate::plan::matching::Match;
 use crate::plan::protection;
 use crate::plan::rules::Stale;
-use crate::scim::resource::{Listed, ResourceId};
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{Listed, ResourceId, read_path};
 use crate::snapshot::link::Link;
 
 impl<'a> Table<'a> {
@@ -101,10 +102,10 @@ impl<'a> Table<'a> {
             return self.people.actions.push(action);
         }
         // What a create of our own made is ours to switch off, whatever `stale` says.
-        let reason = match (&candidate.intent, self.input.rules.stale) {
-            (Some(_), _) => build::leaving(&candidate.standing),
-            (None, Stale::Deactivate) => Reason::Stale,
-            (None, Stale::List) => return self.list_stale(subject),
+        let reason = match self.input.rules.stale {
+            _ if is_made(candidate, listed) => build::leaving(&candidate.standing),
+            Stale::Deactivate => Reason::Stale,
+            Stale::List => return self.list_stale(subject),
         };
         let found = build::found(listed, candidate);
         let protect = &self.input.rules.protect;
@@ -156,6 +157,20 @@ impl<'a> Table<'a> {
     pub(super) fn list_protected(&mut self, subject: Subject, spared: &str, key: &str) {
         let detail = format!("not {spared}: `protect` names {key}");
         self.list(subject, ListedReason::Protected, detail);
+    }
+}
+
+/// Whether what was found may well be what a create of our own has made. Another externalId than
+/// was sent is somebody else's; and where the create was refused because its key is taken, only
+/// ours tells it from what was there before.
+fn is_made(candidate: &Candidate, listed: &Listed) -> bool {
+    let Some(intent) = &candidate.intent else {
+        return false;
+    };
+    let path = AttributePath::external_id();
+    match (read_path(&listed.json, &path), intent.attributes.get(&path)) {
+        (Some(found), Some(sent)) => found == sent,
+        (None, _) | (_, None) => !intent.refused,
     }
 }
 

@@ -353,12 +353,14 @@ impl World {
         if let Some((id, group)) = self.group_at(resource) {
             return OwnedEdge {
                 record: Some(key(Kind::Group, id)),
+                sent: false,
                 unknown: group.person.standing.is_unknown(),
                 protected: None,
             };
         }
         OwnedEdge {
             record: owner.map(|(id, _)| key(Kind::User, id)),
+            sent: false,
             unknown: matches!(standing, Some(Standing::Unknown(_))),
             protected,
         }

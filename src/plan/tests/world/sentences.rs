@@ -113,7 +113,12 @@ impl PersonOf<'_> {
     pub(in crate::plan) fn in_doubt(mut self, seconds: i64) -> Self {
         let attributes = self.the().mapped();
         let at = now() - Duration::seconds(seconds);
-        self.the().intent = Some(Intent { at, attributes });
+        self.the().intent = Some(Intent {
+            at,
+            attributes,
+            members: std::collections::BTreeSet::new(),
+            refused: false,
+        });
         self
     }
 
