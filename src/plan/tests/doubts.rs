@@ -126,3 +126,35 @@ fn members_that_a_lost_creation_named_are_ours_to_take_out() {
         .in_doubt_with(&["u-ana", "u-bo"]);
     insta::assert_snapshot!(rendered(&world.plan()), @"adopt eng (g-eng) Matched; links g-eng with u-ana; PATCH -u-bo");
 }
+
+/// Fails when `leaver` forgets what the listing shows: the next cycle would switch them off again.
+#[test]
+fn deactivation_that_turns_out_to_have_happened_is_noted() {
+    let mut world = World::new();
+    world
+        .person("ana")
+        .linked()
+        .perhaps_switched()
+        .inactive()
+        .gone();
+    let planned = world.plan();
+    insta::assert_snapshot!(rendered(&planned), @"");
+    assert!(planned.noted.values().all(|noted| noted.is_off));
+    assert_eq!(planned.noted.len(), 1);
+}
+
+/// Fails without `may_be_a_rehire`: they would be locked out until a listing succeeds.
+#[test]
+fn who_is_rehired_keeps_the_resource_while_nobody_can_look_at_it() {
+    let mut world = World::new();
+    world.lists = false;
+    world.person("ana").rehire_key("7").linked().gone();
+    world
+        .person("ana2")
+        .named("ana")
+        .rehire_key("7")
+        .backing_off();
+    insta::assert_snapshot!(rendered(&world.plan()), @"");
+    world.person("ana2").rehire_key("8");
+    insta::assert_snapshot!(rendered(&world.plan()), @"deactivate ana (u-ana) GoneFromSource; PATCH active=false");
+}
