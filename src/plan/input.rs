@@ -232,11 +232,10 @@ impl Input<'_> {
     /// again only after the settling time and a conclusive absence. One that was refused because
     /// its key is taken would be so again.
     pub fn is_in_doubt(&self, kind: Kind, candidate: &Candidate) -> bool {
+        let Some(intent) = candidate.intent.as_ref().filter(|intent| !intent.refused) else {
+            return false;
+        };
         let conclusive = self.observed(kind).complete;
-        candidate
-            .intent
-            .as_ref()
-            .filter(|intent| !intent.refused)
-            .is_some_and(|intent| !(conclusive && self.is_settled(intent)))
+        !conclusive || !self.is_settled(intent)
     }
 }

@@ -1,16 +1,18 @@
 //! People who should not be at the target, or not any more.
 
-use provisor_connectors::RecordKey;
+use std::collections::BTreeSet;
+
+use provisor_connectors::{Kind, RecordKey};
 
 use super::Table;
 use crate::plan::action::{Change, HeldReason, ListedReason, Reason, Reference, Subject};
 use crate::plan::build;
 use crate::plan::input::Candidate;
-use crate::plan::matching::Match;
+use crate::plan::matching::{Match, key_values, keys_for};
 use crate::plan::protection;
 use crate::plan::rules::Stale;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{Listed, ResourceId, read_path};
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
 use crate::snapshot::link::Link;
 
 impl<'a> Table<'a> {
@@ -23,7 +25,15 @@ impl<'a> Table<'a> {
             return;
         }
         if !active {
+            if link.active && !link.is_surely_active() {
+                let noted = self.people.noted.entry(record.clone()).or_default();
+                noted.is_off = true;
+            }
             return self.inactive_leaver(record, candidate, link);
+        }
+        // Nor is it switched off while nobody can look whose it is.
+        if observed.is_none() && self.may_be_a_rehire(candidate, link) {
+            return;
         }
         let reason = if link.active {
             build::leaving(&candidate.standing)
@@ -46,6 +56,33 @@ impl<'a> Table<'a> {
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
         let action = build::deactivate(subject, reason, self.input.profile);
         self.people.actions.push(action);
+    }
+
+    /// Whether somebody entitled may be the same person, who takes the resource over with the
+    /// next look at the target: `rehire_key` says so, and so does a key of what is linked. This
+    /// cycle could not look, or else they would have it.
+    fn may_be_a_rehire(&self, former: &Candidate, link: &Link) -> bool {
+        if former.rehire_key.is_none() || self.input.observed_users.complete {
+            return false;
+        }
+        let keys = keys_for(Kind::User, &self.input.rules.match_on);
+        let shares_a_key = |sought: &AttributeMap| {
+            keys.iter().any(|path| {
+                let of = |values| {
+                    let values = key_values(values, path).into_iter();
+                    values
+                        .map(|value| fold(path, value))
+                        .collect::<BTreeSet<_>>()
+                };
+                !of(sought).is_disjoint(&of(&link.acknowledged))
+            })
+        };
+        self.input.people.values().any(|person| {
+            person.standing.is_entitled()
+                && person.standing_link().is_none()
+                && person.rehire_key == former.rehire_key
+                && person.sought().is_some_and(shares_a_key)
+        })
     }
 
     /// Not entitled and never linked: the pre-assignment gap, and creates whose answer was
