@@ -8,13 +8,12 @@ use std::path::Path;
 
 use provisor_connectors::{Kind, RecordKey, SourceId};
 
+use super::Entry;
 use super::chain::{AuditProblem, verify};
 use super::read::{Content, records};
-use crate::audit::Entry;
-use crate::scim::resource::ResourceId;
 
 /// The people of a target who were linked and switched on when the log was last written to:
-/// their resources, and the record of each. Reads the whole log, twice. A log that does not
+/// the record of each, by the id of their resource. Reads the whole log, twice. A log that does not
 /// exist remembers nobody.
 ///
 /// # Errors
@@ -23,7 +22,7 @@ use crate::scim::resource::ResourceId;
 pub fn linked_people(
     path: &Path,
     target: &str,
-) -> Result<BTreeMap<ResourceId, RecordKey>, AuditProblem> {
+) -> Result<BTreeMap<String, RecordKey>, AuditProblem> {
     let mut linked = BTreeMap::new();
     if !path.exists() {
         return Ok(linked);
@@ -41,8 +40,8 @@ pub fn linked_people(
 }
 
 /// What one record changes of who is linked to what.
-fn follow(linked: &mut BTreeMap<ResourceId, RecordKey>, entry: Entry) {
-    let Some(resource) = entry.resource_id.map(ResourceId) else {
+fn follow(linked: &mut BTreeMap<String, RecordKey>, entry: Entry) {
+    let Some(resource) = entry.resource_id else {
         return;
     };
     match (entry.change.as_str(), entry.source, entry.source_id) {

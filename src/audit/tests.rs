@@ -345,7 +345,7 @@ fn the_log_remembers_who_is_linked_and_switched_on() {
     let linked = remembered::linked_people(&path, "demo").unwrap();
     let linked: Vec<(&str, &str)> = linked
         .iter()
-        .map(|(resource, record)| (resource.0.as_str(), record.id.as_str()))
+        .map(|(resource, record)| (resource.as_str(), record.id.as_str()))
         .collect();
     assert_eq!(
         linked,

@@ -18,7 +18,7 @@ impl Observer<'_> {
     pub(in crate::cycle) fn remembered(&self, users: &Observed) -> BTreeMap<ResourceId, RecordKey> {
         let store = self.known.store();
         let log = store.state_dir().join(FILE_NAME);
-        let mut linked = match remembered::linked_people(&log, store.name()) {
+        let linked = match remembered::linked_people(&log, store.name()) {
             Ok(linked) => linked,
             Err(problem) => {
                 // Whoever is left over waits for a person instead.
@@ -30,6 +30,10 @@ impl Observer<'_> {
                 BTreeMap::new()
             }
         };
+        let linked = linked.into_iter();
+        let mut linked: BTreeMap<ResourceId, RecordKey> = linked
+            .map(|(resource, record)| (ResourceId(resource), record))
+            .collect();
         linked.retain(|resource, record| {
             let listed = users.resources.get(resource);
             listed.is_some_and(|listed| carries_key(listed, record)) && self.was_read(record)
