@@ -6,8 +6,10 @@
 pub mod csv;
 pub mod presets;
 pub mod source;
+pub mod unchanged;
 
 pub use source::{
     Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, ReadRequest,
     Record, RecordKey, Source, SourceConfig, SourceError, SourceFacts, SourceId, Value, Warning,
 };
+pub use unchanged::{Content, Unchanged};

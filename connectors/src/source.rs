@@ -13,6 +13,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
 
+use crate::unchanged::Unchanged;
+
 /// Which of SCIM's two core resource types a record becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -179,6 +181,9 @@ pub struct ReadRequest {
     pub attributes: Option<BTreeSet<String>>,
     /// Where the last published read ended; `None` asks for everything.
     pub since: Option<Cursor>,
+    /// Recognises people who are as they were, so that a source need not build them. A source
+    /// that never asks is right, too.
+    pub unchanged: Option<Unchanged>,
 }
 
 /// One fact of a running read.

@@ -2,7 +2,7 @@
 //! recorded, leaves nothing unexplained: creations, who is switched off or on, and who is put
 //! into a group.
 //!
-//! Durable before the first call of a group is made. What becomes of it, the next plan decides.
+//! Made durable before the first call of a group is sent. What becomes of it, the next plan decides.
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
@@ -14,13 +14,14 @@ use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::snapshot::{Deactivation, Intent, MemberEdge, SnapshotError, TargetChange};
 
 impl Applier<'_> {
-    /// Notes what this turn's requests of a group of actions are about to do.
-    pub(super) async fn note_before(
+    /// Notes what this turn's requests of a group of actions are about to do; tells whether there
+    /// is anything. It is durable with the next flush, before which nothing of it may be sent.
+    pub(super) fn note_before(
         &self,
         plan: &Plan,
         group: &[usize],
         turn: Turn,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let at = (self.clock)();
         let mut changes = Vec::new();
         for action in group.iter().map(|index| &plan.actions[*index]) {
@@ -33,11 +34,11 @@ impl Applier<'_> {
                 changes.extend(doubts.map_err(|error| failed(&error))?);
             }
         }
-        if changes.is_empty() {
-            return Ok(());
+        let any = !changes.is_empty();
+        if any {
+            self.store.commit(changes).map_err(|error| failed(&error))?;
         }
-        self.store.commit(changes).map_err(|error| failed(&error))?;
-        self.make_durable().await
+        Ok(any)
     }
 
     fn doubts(

@@ -175,9 +175,10 @@ async fn read_source(
     now: DateTime<Utc>,
     progress: &dyn Progress,
 ) -> Result<(Staged, Batch), Failure> {
-    let request = ReadRequest {
+    let mut request = ReadRequest {
         attributes: Some(in_use.clone()),
         since: store.cursor(name).map_err(failed)?,
+        unchanged: None,
     };
     let stage = blocking({
         let (store, name) = (store.clone(), name.to_owned());
@@ -185,6 +186,7 @@ async fn read_source(
     })
     .await?
     .map_err(failed)?;
+    request.unchanged = Some(stage.unchanged());
     let (stage, batch) = stream(stage, name, source, &request, progress).await?;
     let staged = blocking({
         let batch = batch.clone();

@@ -135,6 +135,9 @@ pub struct Observed {
     pub owners: BTreeMap<ResourceId, RecordKey>,
     /// Which living record of the target's sources a seen resource's externalId names.
     pub external_owners: BTreeMap<ResourceId, RecordKey>,
+    /// After a lost snapshot: whose resource a seen one was, by the audit log and by its own
+    /// externalId. Only of sources that were read.
+    pub remembered: BTreeMap<ResourceId, RecordKey>,
 }
 
 /// What the source says about a record: the first that applies.

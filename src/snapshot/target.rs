@@ -4,6 +4,7 @@
 //! link is made or dropped; it keeps the indexes and totals true to the links.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -69,6 +70,9 @@ pub struct Progress {
     pub held_until_full: Vec<serde_json::Value>,
     /// The snapshot was lost, and not everything left over is accounted for yet.
     pub lost: bool,
+    /// While rebuilding: the lost links were to this very target, so what the audit log says of
+    /// them counts.
+    pub audit_remembers: bool,
     /// By kind and match key, whether a filter on it has found somebody who is known to be
     /// there; not yet tried where absent. Every full cycle forgets it.
     pub filters: BTreeMap<Kind, BTreeMap<AttributePath, bool>>,
@@ -187,6 +191,11 @@ impl TargetStore {
     /// The target's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The state directory, which the audit log is in too.
+    pub fn state_dir(&self) -> &Path {
+        self.store.state_dir()
     }
 
     /// Where the target stands; the default before its first cycle.

@@ -164,6 +164,7 @@ scenarios! {
     stale_deactivated
     stale_is_no_probable_leaver
     state_lost
+    state_lost_leaver_remembered
     suspended_at_target
     switch_and_lookup
     sync_one_person

@@ -190,7 +190,7 @@ impl Survey {
             self.now,
         )?;
         let none = Approved::default();
-        let judged = guard::judge(actions, &input, &window, &none, &BTreeMap::new());
+        let judged = guard::judge(actions.to_vec(), &input, &window, &none, &BTreeMap::new());
         Ok((judged.actions, judged.held))
     }
 }

@@ -131,6 +131,13 @@ impl<'a> Table<'a> {
         if candidate.contested.is_some() {
             return self.list_stale(subject);
         }
+        let remembered = self.input.observed_users.remembered.get(&listed.id);
+        if remembered == Some(record) {
+            let found = build::found(listed, candidate);
+            let reason = build::leaving(&candidate.standing);
+            let action = build::restore_link(subject, listed, found, reason);
+            return self.people.actions.push(action);
+        }
         // What a create of our own made is ours to switch off, whatever `stale` says.
         let reason = match self.input.rules.stale {
             _ if is_made(candidate, listed) => build::leaving(&candidate.standing),
