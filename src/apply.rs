@@ -161,7 +161,8 @@ impl Applier<'_> {
     ) -> Result<(), Failure> {
         let mut owed = false;
         for group in work.chunks(self.group_size()) {
-            // One flush makes durable what is noted and what the group before has come to.
+            // One flush makes durable what is noted of this group, and what the one before has
+            // come to.
             if self.note_before(plan, group, turn)? || owed {
                 self.make_durable().await?;
             }

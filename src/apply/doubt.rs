@@ -2,7 +2,7 @@
 //! recorded, leaves nothing unexplained: creations, who is switched off or on, and who is put
 //! into a group.
 //!
-//! Durable before the first call of a group is made. What becomes of it, the next plan decides.
+//! Made durable before the first call of a group is sent. What becomes of it, the next plan decides.
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
@@ -15,8 +15,7 @@ use crate::snapshot::{Deactivation, Intent, MemberEdge, SnapshotError, TargetCha
 
 impl Applier<'_> {
     /// Notes what this turn's requests of a group of actions are about to do; tells whether there
-    /// is anything to note. It is durable with the next flush, before which nothing of the group
-    /// may be sent.
+    /// is anything. It is durable with the next flush, before which nothing of it may be sent.
     pub(super) fn note_before(
         &self,
         plan: &Plan,
