@@ -13,8 +13,8 @@ use super::Target;
 use super::known::Known;
 use super::read::{Readings, failed};
 use super::select::Selection;
-use crate::apply::Applier;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
+use crate::apply::{Applier, Ledger};
 use crate::audit::Audit;
 use crate::plan::Planned;
 use crate::plan::action::{Change, Held, Limit, Plan, Reason};
@@ -212,6 +212,7 @@ impl Prepared {
             audit,
             audit_values,
             stop,
+            ledger: Ledger::default(),
         };
         let applied = applier.apply(&parts.planned.plan, progress).await;
         let audited = audit.lock().await.last_number();

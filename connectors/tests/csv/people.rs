@@ -184,8 +184,11 @@ fn the_example_files_are_read_without_a_warning() {
     }
 }
 
+/// The content of everybody who was asked about, by id.
+type Asked = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
 /// Answers every question about a person alike, and keeps what was asked.
-fn answering(answer: bool) -> (ReadRequest, Arc<Mutex<BTreeMap<String, Vec<u8>>>>) {
+fn answering(answer: bool) -> (ReadRequest, Asked) {
     let asked = Arc::<Mutex<BTreeMap<String, Vec<u8>>>>::default();
     let noted = Arc::clone(&asked);
     let unchanged = Unchanged::new(move |person, content| {

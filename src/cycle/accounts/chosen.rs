@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{Survey, not_ready};
-use crate::apply::Applier;
 use crate::apply::report::{Failure, Outcome, Progress};
+use crate::apply::{Applier, Ledger};
 use crate::audit::{Audit, Entry};
 use crate::cycle::read::failed;
 use crate::cycle::window;
@@ -233,6 +233,7 @@ impl Chosen {
             audit,
             audit_values,
             stop,
+            ledger: Ledger::default(),
         };
         let applied = applier.apply(&plan, progress).await;
         store.flush().map_err(failed)?;
