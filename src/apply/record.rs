@@ -3,14 +3,14 @@
 //! One commit per acknowledged call, before the next call on that resource. Not durable
 //! until the group is flushed; what is lost with a crash is in doubt or sent again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
 
-use super::{Applier, failed};
+use super::{Applier, doubt, failed};
 use crate::apply::report::Failure;
-use crate::plan::action::{Acknowledge, Action, Limit, Plan, Reference, Request, Write};
+use crate::plan::action::{Acknowledge, Action, Change, Limit, Plan, Reference, Request, Write};
 use crate::plan::{drift, references};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -25,12 +25,11 @@ pub(crate) const MANAGER_CHANGED: &str = "its manager has another id, or none";
 
 impl Applier<'_> {
     /// Makes the links of everything adopted, durably, before anything is sent: from here on
-    /// the resources are ours. Somebody who must be switched on is linked by that very call,
-    /// or else would look suspended if it failed.
+    /// the resources are ours, whatever becomes of the calls.
     pub(super) async fn link_adopted(&self, plan: &Plan) -> Result<(), Failure> {
         let mut linked = false;
         for action in &plan.actions {
-            if action.adoption.is_none() || switches_on(action) {
+            if action.adoption.is_none() {
                 continue;
             }
             let changes = self
@@ -84,21 +83,7 @@ impl Applier<'_> {
                 changes.push(TargetChange::CloseIntent(record.clone()));
             }
             Write::Patch { active, .. } => {
-                let mut link = self.store.link(record)?;
-                let adopts = action.adoption.as_ref().is_some_and(|adoption| {
-                    // A link to a resource that is missing gives way to what was found.
-                    let of_another = |link: &Link| link.resource != adoption.resource;
-                    link.as_ref().is_none_or(of_another)
-                });
-                if adopts && switches_on(action) {
-                    let adopted = self.adoption_changes(action)?;
-                    link = adopted.iter().find_map(|change| match change {
-                        TargetChange::PutLink(_, link) => Some((**link).clone()),
-                        _ => None,
-                    });
-                    changes.extend(adopted);
-                }
-                if let Some(mut link) = link {
+                if let Some(mut link) = self.store.link(record)? {
                     let before = link.acknowledged.clone();
                     if let Some(moved) = &sent.resource {
                         changes.extend(self.follow(record, &mut link, &moved.id)?);
@@ -237,16 +222,20 @@ impl Applier<'_> {
         let (Some(adoption), Some(record)) = (&action.adoption, &action.subject.record) else {
             return Ok(Vec::new());
         };
+        // Who is to be switched on is so by nobody else: until that is acknowledged either may be
+        // so, and they are not taken for suspended meanwhile.
+        let switched = action.change == Change::Reactivate;
         let link = Link {
             resource: adoption.resource.clone(),
             origin: Origin::Adopted,
             acknowledged: adoption.found.clone(),
-            active: adoption.active,
-            deactivated: None,
+            active: adoption.active || switched,
+            deactivated: switched.then(|| doubt::switched(action, (self.clock)())),
             foreign_external_id: adoption.foreign_external_id.clone(),
             unsettled: !adoption.settled,
             missing: false,
             own_forms: BTreeMap::new(),
+            sent: BTreeSet::new(),
         };
         let mut changes = self.look_at_reports(record, &adoption.resource)?;
         changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
@@ -292,10 +281,6 @@ impl Applier<'_> {
     }
 }
 
-fn switches_on(action: &Action) -> bool {
-    action.change == crate::plan::action::Change::Reactivate
-}
-
 fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
     Link {
         resource,
@@ -307,6 +292,7 @@ fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
         unsettled: false,
         missing: false,
         own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
     }
 }
 
@@ -321,6 +307,12 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action, now: Date
     if let Some(attributes) = attributes {
         link.acknowledged = attributes.clone();
         link.unsettled = false;
+        let cleared = |path: &AttributePath| {
+            let mut differences = action.differences.iter();
+            differences.any(|each| each.path == *path && each.new.is_none())
+        };
+        link.sent
+            .retain(|path| !attributes.contains_key(path) && !cleared(path));
     }
     match active {
         Some(true) => {
