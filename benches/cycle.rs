@@ -98,6 +98,7 @@ fn link_everybody(agent: &Agent) -> Outcome<()> {
             unsettled: false,
             missing: false,
             own_forms: Default::default(),
+            sent: Default::default(),
         };
         let record = RecordKey {
             source: common::SOURCE.to_owned(),

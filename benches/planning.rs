@@ -217,6 +217,7 @@ fn link(kind: Kind, number: usize, acknowledged: AttributeMap) -> Link {
         unsettled: false,
         missing: false,
         own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
     }
 }
 

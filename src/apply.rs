@@ -273,6 +273,13 @@ impl Applier<'_> {
 
     /// userNames change hands one after another, in the plan's order.
     async fn release(&self, plan: &Plan, run: &mut Run<'_>) -> Result<(), Failure> {
+        let mut renamed: Vec<usize> = plan.releases.iter().map(|it| it.action()).collect();
+        renamed.retain(|index| run.is_going(*index));
+        renamed.sort_unstable();
+        renamed.dedup();
+        if self.note_before(plan, &renamed, (Phase::Releases, 0))? {
+            self.make_durable().await?;
+        }
         for release in &plan.releases {
             let (index, temporary) = match *release {
                 Release::Temporary(index) => (index, true),

@@ -1,6 +1,6 @@
 //! What is noted before it is sent, so that a lost answer, or a death before the answer is
-//! recorded, leaves nothing unexplained: creations, who is switched off or on, and who is put
-//! into a group.
+//! recorded, leaves nothing unexplained: creations, who is switched off or on, who is put into a
+//! group, and values that are new at the target.
 //!
 //! Made durable before the first call of a group is sent. What becomes of it, the next plan decides.
 
@@ -9,9 +9,10 @@ use provisor_connectors::RecordKey;
 
 use super::report::Failure;
 use super::{Applier, Turn, failed};
-use crate::plan::action::{Action, Plan, Reference, Request, Write};
-use crate::scim::resource::{AttributeMap, ResourceId};
-use crate::snapshot::{Deactivation, Intent, MemberEdge, SnapshotError, TargetChange};
+use crate::plan::action::{Acknowledge, Action, Plan, Reference, Request, Write};
+use crate::scim::path::AttributePath;
+use crate::scim::resource::ResourceId;
+use crate::snapshot::{Deactivation, Intent, Link, MemberEdge, SnapshotError, TargetChange};
 
 impl Applier<'_> {
     /// Notes what this turn's requests of a group of actions are about to do; tells whether there
@@ -53,10 +54,13 @@ impl Applier<'_> {
         };
         let mut changes = Vec::new();
         match &resolved.write {
-            Write::Create { members, .. } => {
+            Write::Create {
+                attributes,
+                members,
+            } => {
                 let intent = Intent {
                     at,
-                    attributes: attributes_of(request),
+                    attributes: attributes.clone(),
                     members: members.iter().filter_map(linked).cloned().collect(),
                     refused: false,
                 };
@@ -64,8 +68,16 @@ impl Applier<'_> {
                 changes.extend(self.missing_before(record)?);
             }
             Write::Patch { active, add, .. } => {
-                if active.is_some() {
-                    changes.extend(self.switched_before(action, record, at)?);
+                let link = self.store.link(record)?.filter(|link| !link.missing);
+                if let Some(before) = link {
+                    let mut link = before.clone();
+                    if active.is_some() {
+                        switch(&mut link, action, at);
+                    }
+                    link.sent.extend(new_paths(&link, &resolved.acknowledge));
+                    if link != before {
+                        changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
+                    }
                 }
                 for resource in add.iter().filter_map(linked) {
                     if self.store.member(record, resource)?.is_none() {
@@ -78,33 +90,6 @@ impl Applier<'_> {
             Write::Delete => {}
         }
         Ok(changes)
-    }
-
-    /// Somebody about to be switched off or on. Until that is acknowledged either may be so, by
-    /// provisor's doing: who is entitled then is switched on, whoever else switched them off,
-    /// and who is not is switched off.
-    fn switched_before(
-        &self,
-        action: &Action,
-        record: &RecordKey,
-        at: DateTime<Utc>,
-    ) -> Result<Option<TargetChange>, SnapshotError> {
-        let about = |resource: &ResourceId| {
-            let adoption = action.adoption.as_ref();
-            adoption.is_none_or(|adoption| adoption.resource == *resource)
-        };
-        let link = self.store.link(record)?;
-        let link = link.filter(|link| about(&link.resource) && !link.missing);
-        let Some(mut link) = link.filter(|link| link.is_surely_active() || !link.active) else {
-            return Ok(None);
-        };
-        link.active = true;
-        link.deactivated.get_or_insert_with(|| Deactivation {
-            reason: format!("{:?}", action.reason),
-            at,
-            gone_since: None,
-        });
-        Ok(Some(TargetChange::PutLink(record.clone(), Box::new(link))))
     }
 
     /// A resource that is created in place of another: that one is not there any more, and
@@ -141,12 +126,31 @@ impl Applier<'_> {
     }
 }
 
-/// What a creation looks for when it is in doubt: its values, without references.
-fn attributes_of(request: &Request) -> AttributeMap {
-    match &request.write {
-        Write::Create { attributes, .. } => attributes.clone(),
-        Write::Patch { .. } | Write::Delete => AttributeMap::new(),
+/// Somebody about to be switched off or on. Until that is acknowledged either may be so, by
+/// provisor's doing: who is entitled then is switched on, whoever else switched them off, and
+/// who is not is switched off.
+fn switch(link: &mut Link, action: &Action, at: DateTime<Utc>) {
+    link.active = true;
+    link.deactivated.get_or_insert_with(|| switched(action, at));
+}
+
+/// With `active`: that a call is about to switch somebody off or on.
+pub(super) fn switched(action: &Action, at: DateTime<Utc>) -> Deactivation {
+    Deactivation {
+        reason: format!("{:?}", action.reason),
+        at,
+        gone_since: None,
     }
+}
+
+/// Where a call sets what the target had nothing acknowledged of: nothing else would tell that
+/// it is ours to clear. An externalId is never cleared.
+fn new_paths(link: &Link, acknowledge: &Acknowledge) -> Vec<AttributePath> {
+    let paths = acknowledge.attributes.iter().flat_map(|all| all.keys());
+    let is_new = |path: &&AttributePath| {
+        !link.acknowledged.contains_key(path) && **path != AttributePath::external_id()
+    };
+    paths.filter(is_new).cloned().collect()
 }
 
 fn linked(reference: &Reference) -> Option<&ResourceId> {

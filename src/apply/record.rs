@@ -3,15 +3,15 @@
 //! Noted in the ledger, which writes it down before the next call on that resource. Not
 //! durable until the group is flushed; what is lost with a crash is in doubt or sent again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
 
 use super::send::resource_of;
-use super::{Applier, failed};
+use super::{Applier, doubt, failed};
 use crate::apply::report::Failure;
-use crate::plan::action::{Acknowledge, Action, Limit, Plan, Reference, Request, Write};
+use crate::plan::action::{Acknowledge, Action, Change, Limit, Plan, Reference, Request, Write};
 use crate::plan::{drift, references};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -26,12 +26,11 @@ pub(crate) const MANAGER_CHANGED: &str = "its manager has another id, or none";
 
 impl Applier<'_> {
     /// Makes the links of everything adopted, durably, before anything is sent: from here on
-    /// the resources are ours. Somebody who must be switched on is linked by that very call,
-    /// or else would look suspended if it failed.
+    /// the resources are ours, whatever becomes of the calls.
     pub(super) async fn link_adopted(&self, plan: &Plan) -> Result<(), Failure> {
         let mut linked = false;
         for action in &plan.actions {
-            if action.adoption.is_none() || switches_on(action) {
+            if action.adoption.is_none() {
                 continue;
             }
             let changes = self
@@ -97,20 +96,6 @@ impl Applier<'_> {
                 changes.push(TargetChange::CloseIntent(record.clone()));
             }
             Write::Patch { active, .. } => {
-                let mut link = link;
-                let adopts = action.adoption.as_ref().is_some_and(|adoption| {
-                    // A link to a resource that is missing gives way to what was found.
-                    let of_another = |link: &Link| link.resource != adoption.resource;
-                    link.as_ref().is_none_or(of_another)
-                });
-                if adopts && switches_on(action) {
-                    let adopted = self.adoption_changes(action)?;
-                    link = adopted.iter().find_map(|change| match change {
-                        TargetChange::PutLink(_, link) => Some((**link).clone()),
-                        _ => None,
-                    });
-                    changes.extend(adopted);
-                }
                 if let Some(mut link) = link {
                     let before = link.acknowledged.clone();
                     if let Some(moved) = &sent.resource {
@@ -257,16 +242,20 @@ impl Applier<'_> {
         let (Some(adoption), Some(record)) = (&action.adoption, &action.subject.record) else {
             return Ok(Vec::new());
         };
+        // Who is to be switched on is so by nobody else: until that is acknowledged either may be
+        // so, and they are not taken for suspended meanwhile.
+        let switched = action.change == Change::Reactivate;
         let link = Link {
             resource: adoption.resource.clone(),
             origin: Origin::Adopted,
             acknowledged: adoption.found.clone(),
-            active: adoption.active,
-            deactivated: None,
+            active: adoption.active || switched,
+            deactivated: switched.then(|| doubt::switched(action, (self.clock)())),
             foreign_external_id: adoption.foreign_external_id.clone(),
             unsettled: !adoption.settled,
             missing: false,
             own_forms: BTreeMap::new(),
+            sent: BTreeSet::new(),
         };
         let mut changes = match self.store.link(record)? {
             Some(old) => self.look_at_reports(record, &old, &adoption.resource)?,
@@ -315,10 +304,6 @@ impl Applier<'_> {
     }
 }
 
-fn switches_on(action: &Action) -> bool {
-    action.change == crate::plan::action::Change::Reactivate
-}
-
 fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
     Link {
         resource,
@@ -330,6 +315,7 @@ fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
         unsettled: false,
         missing: false,
         own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
     }
 }
 
@@ -344,6 +330,12 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action, now: Date
     if let Some(attributes) = attributes {
         link.acknowledged = attributes.clone();
         link.unsettled = false;
+        let cleared = |path: &AttributePath| {
+            let mut differences = action.differences.iter();
+            differences.any(|each| each.path == *path && each.new.is_none())
+        };
+        link.sent
+            .retain(|path| !attributes.contains_key(path) && !cleared(path));
     }
     match active {
         Some(true) => {

@@ -49,6 +49,15 @@ pub enum Release {
     Rename(usize),
 }
 
+impl Release {
+    /// Which action it is a step of.
+    pub fn action(self) -> usize {
+        match self {
+            Self::Temporary(index) | Self::Rename(index) => index,
+        }
+    }
+}
+
 /// Whom an action, a held or a listed item is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {

@@ -29,12 +29,20 @@ pub struct Noted {
     pub outgrown: BTreeMap<AttributePath, OwnForm>,
     /// It is inactive: a deactivation whose answer was lost has happened.
     pub is_off: bool,
+    /// Where values were sent that have not come.
+    pub not_come: BTreeSet<AttributePath>,
 }
 
 impl Noted {
     /// Whether nothing was learnt.
     pub fn is_empty(&self) -> bool {
-        self.foreign_external_id.is_none() && self.outgrown.is_empty() && !self.is_off
+        let Self {
+            foreign_external_id,
+            outgrown,
+            is_off,
+            not_come,
+        } = self;
+        foreign_external_id.is_none() && outgrown.is_empty() && !is_off && not_come.is_empty()
     }
 
     /// Writes it into the link, as far as the cycle's own calls have not overtaken it.
@@ -47,6 +55,7 @@ impl Noted {
         }
         link.own_forms
             .retain(|path, form| self.outgrown.get(path) != Some(form));
+        link.sent.retain(|path| !self.not_come.contains(path));
     }
 }
 
@@ -88,6 +97,8 @@ pub(super) struct Shown<'a> {
     members_listed: bool,
     /// Whether it shows a member of any group: then a group without `members` has none.
     members_shown: bool,
+    /// Paths that keep their last value when the source has none.
+    keep_when_empty: &'a BTreeSet<AttributePath>,
 }
 
 impl<'a> Shown<'a> {
@@ -123,6 +134,7 @@ impl<'a> Shown<'a> {
             silent,
             members_listed: input.profile.members_listed,
             members_shown: observed.resources.values().any(has_members),
+            keep_when_empty: input.keep_when_empty,
         }
     }
 
@@ -216,6 +228,19 @@ impl<'a> Shown<'a> {
                 let same = is_same(path, wanted, &shown);
                 let shown = if same { wanted.clone() } else { shown };
                 present.values.insert(path.clone(), shown);
+            }
+        }
+        // Sent, not acknowledged, and not wanted any more: what has come is ours to clear.
+        let told =
+            |path: &&AttributePath| !wanted.contains_key(path) && !self.silent.contains(path);
+        for path in link.sent.iter().filter(told) {
+            let sure = sure_of_manager || *path != AttributePath::manager();
+            match shown_at(listed, path) {
+                None => present.noted.not_come.extend([path.clone()]),
+                Some(shown) if sure && !self.keep_when_empty.contains(path) => {
+                    present.values.insert(path.clone(), shown);
+                }
+                Some(_) => {}
             }
         }
         if !others.is_empty() {

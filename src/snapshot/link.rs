@@ -37,6 +37,10 @@ pub struct Link {
     /// that, there is nothing to put back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub own_forms: BTreeMap<AttributePath, OwnForm>,
+    /// Paths of which nothing is acknowledged, and at which values were sent all the same: they
+    /// may be there, and are ours then. From before the call until it is acknowledged.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sent: BTreeSet<AttributePath>,
 }
 
 impl Link {

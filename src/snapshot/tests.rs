@@ -1,6 +1,6 @@
 //! Opening: what is intact, what is lost, and who may have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,7 @@ fn put_links(store: &Store, numbers: std::ops::Range<u32>) {
             unsettled: false,
             missing: false,
             own_forms: BTreeMap::new(),
+            sent: BTreeSet::new(),
         };
         TargetChange::PutLink(record(number), Box::new(link))
     });

@@ -206,6 +206,7 @@ fn link_of(link: &Link) -> Value {
         unsettled,
         missing,
         own_forms,
+        sent,
     } = link;
     let deactivated = deactivated.as_ref().map(|deactivated| {
         let Deactivation {
@@ -225,6 +226,7 @@ fn link_of(link: &Link) -> Value {
         "unsettled": unsettled,
         "missing": missing,
         "own_forms": own_forms,
+        "sent": sent,
     })
 }
 

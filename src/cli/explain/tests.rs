@@ -75,6 +75,7 @@ fn explained() -> Explained {
             unsettled: false,
             missing: false,
             own_forms: BTreeMap::new(),
+            sent: Default::default(),
         }),
         moments: Moments {
             delete: Some(moment()),

@@ -217,6 +217,7 @@ fn describe_link(link: &Link) -> Vec<String> {
         unsettled,
         missing,
         own_forms,
+        sent,
     } = link;
     let origin = match origin {
         Origin::Created => "created by provisor",
@@ -250,6 +251,11 @@ fn describe_link(link: &Link) -> Vec<String> {
             "the target has shown another value than the one it acknowledged at {}",
             paths.join(", ")
         ));
+    }
+    if !sent.is_empty() {
+        let paths: Vec<String> = sent.iter().map(ToString::to_string).collect();
+        let paths = paths.join(", ");
+        lines.push(format!("sent, and not acknowledged yet: {paths}"));
     }
     lines
 }

@@ -105,6 +105,7 @@ fn link() -> Link {
         unsettled: false,
         missing: false,
         own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
     }
 }
 

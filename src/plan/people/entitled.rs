@@ -186,6 +186,8 @@ impl<'a> Table<'a> {
                     if let Some(link) = former {
                         wanted.values = build::keep_what_stays(&wanted.values, link, self.input);
                         acknowledged.clone_from(&link.acknowledged);
+                    } else if self.is_made(&record, candidate, listed) {
+                        acknowledged = self.sent_with_creation(candidate);
                     }
                     // The externalId of the former record is one of ours, unless it was kept.
                     let ours = former.is_some_and(|link| link.foreign_external_id.is_none());
@@ -212,6 +214,20 @@ impl<'a> Table<'a> {
         references::with_manager(desired.clone(), candidate, &self.people, self.input, before)
     }
 
+    /// Whether what was found is what a creation of this record made whose answer was lost.
+    fn is_made(&self, record: &RecordKey, candidate: &Candidate, listed: &Listed) -> bool {
+        let named = self.input.observed_users.external_owners.get(&listed.id);
+        candidate.intent.is_some() && named == Some(record)
+    }
+
+    /// What the creation set, and the source may have dropped since; less what is kept then.
+    fn sent_with_creation(&self, candidate: &Candidate) -> AttributeMap {
+        let intent = candidate.intent.as_ref();
+        let mut sent = intent.map_or_else(AttributeMap::new, |it| it.attributes.clone());
+        sent.retain(|path, _| !self.input.keep_when_empty.contains(path));
+        sent
+    }
+
     /// Whether a record may have the one resource it matches, and from whom the link moves;
     /// or what is held and why.
     fn may_adopt(
@@ -226,7 +242,7 @@ impl<'a> Table<'a> {
         let named = observed.external_owners.get(resource);
         // Our own creation, whose answer was lost, is its record's, whatever its name is now. Who
         // finds it by that name waits until it is given away.
-        let is_made = candidate.intent.is_some() && named == Some(record);
+        let is_made = self.is_made(record, candidate, listed);
         if rivals > 1 && !is_made {
             let detail = format!("{rivals} records match the same resource");
             return Err((Change::Adopt, HeldReason::DuplicateKey, detail));

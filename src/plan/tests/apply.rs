@@ -24,9 +24,7 @@ impl World {
     /// refused, because somebody there has the name.
     pub(super) fn apply(&mut self, plan: &Plan) -> BTreeSet<usize> {
         for action in &plan.actions {
-            if action.change != Change::Reactivate {
-                self.link_adopted(action);
-            }
+            self.link_adopted(action);
         }
         let mut refused = BTreeSet::new();
         for (index, request) in turns(plan) {
@@ -71,7 +69,9 @@ impl World {
         }
         let mut link = new_link(adoption.resource.clone(), adoption.found.clone());
         link.origin = Origin::Adopted;
-        link.active = adoption.active;
+        let switched = action.change == Change::Reactivate;
+        link.active = adoption.active || switched;
+        link.deactivated = switched.then(deactivation);
         link.foreign_external_id = adoption.foreign_external_id.clone();
         link.unsettled = !adoption.settled;
         let record = self.record(action).expect("adoptions are of records");
@@ -115,12 +115,6 @@ impl World {
                 remove,
             } => {
                 self.patch(action, *active, operations, add, remove)?;
-                if let Some(adoption) = &action.adoption {
-                    let link = self.record(action).and_then(|record| record.link.as_ref());
-                    if link.is_none_or(|link| link.resource != adoption.resource) {
-                        self.link_adopted(action);
-                    }
-                }
             }
             Write::Delete => {
                 self.delete(action);

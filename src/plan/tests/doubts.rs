@@ -1,9 +1,12 @@
 //! What was sent and not acknowledged: it may have happened or not, and nobody is wronged either
 //! way. Each of these was found by the simulation.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::world::path;
 use super::{World, rendered};
+use crate::plan::input::Standing;
 use crate::plan::rules::Stale;
 
 /// Fails when `is_suspended` asks `link.active` alone.
@@ -157,4 +160,84 @@ fn who_is_rehired_keeps_the_resource_while_nobody_can_look_at_it() {
     insta::assert_snapshot!(rendered(&world.plan()), @"");
     world.person("ana2").rehire_key("8");
     insta::assert_snapshot!(rendered(&world.plan()), @"deactivate ana (u-ana) GoneFromSource; PATCH active=false");
+}
+
+/// Whom a refused call was to switch on is linked all the same. Fails when `link_adopted` leaves
+/// out whom it switches on: then nobody knows whose membership it is that the group has got.
+/// Found by `histories_converge`.
+#[test]
+fn who_could_not_be_switched_on_stays_in_a_group_while_nothing_can_be_told() {
+    let mut world = World::new();
+    world.person("ana").at_target().inactive().named("bo");
+    world.person("bo").linked().named("cy");
+    world.user("stranger", &[("userName", "cy@example.com")]);
+    world.group("eng").of(&[]).linked().of(&["ana"]);
+    let planned = world.plan();
+    insta::assert_snapshot!(rendered(&planned), @r#"
+    reactivate bo (u-ana) Matched; links u-ana; PATCH active=true userName:ana→bo in Releases
+    patch cy (u-bo) AttributesChanged; PATCH userName:bo→cy in Releases
+    patch eng (g-eng) MembersChanged; PATCH +u-ana
+    . cy (stranger) Unlinked: in no source; active
+    "#);
+    assert_eq!(world.apply(&planned.plan).len(), 2);
+    world.person("ana").unknown();
+    world.person("bo").named("bo");
+    world.group("eng").of(&[]);
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    . bo (u-ana) ScopeUnknown: not read
+    . cy (stranger) Unlinked: in no source; active
+    "#);
+    world.person("ana").stands(Standing::Entitled).named("ana");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    reactivate ana (u-ana) Returned; PATCH active=true
+    patch eng (g-eng) MembersChanged; PATCH -u-ana
+    . cy (stranger) Unlinked: in no source; active
+    "#);
+    world.person("ana").gone();
+    world.lists = false;
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    deactivate ana (u-ana) GoneFromSource; PATCH active=false
+    patch eng (g-eng) MembersChanged; PATCH -u-ana
+    "#);
+}
+
+/// Fails when `present` does not look at what was sent, or at what the listing shows of it.
+#[test]
+fn value_that_was_sent_and_is_dropped_since_is_cleared_where_it_has_come() {
+    let mut world = World::new();
+    world.person("ana").titled("Boss").linked();
+    let link = world.people.get_mut("ana").unwrap().link.as_mut().unwrap();
+    link.acknowledged.remove(&path("title"));
+    world.person("ana").sent("title").without("title");
+    world.person("bo").linked().sent("title");
+    let planned = world.plan();
+    insta::assert_snapshot!(rendered(&planned), @"patch ana (u-ana) AttributesChanged; PATCH title:Boss→");
+    let noted: Vec<_> = planned.noted.values().map(|it| &it.not_come).collect();
+    assert_eq!(noted, [&BTreeSet::from([path("title")])]);
+    world.keep_when_empty.insert(path("title"));
+    insta::assert_snapshot!(rendered(&world.plan()), @"");
+    world.keep_when_empty.clear();
+    world.lists = false;
+    insta::assert_snapshot!(rendered(&world.plan()), @"");
+}
+
+/// Fails when `join` adopts what a creation of ours made as if somebody else had.
+#[test]
+fn value_that_a_lost_creation_set_and_is_dropped_since_is_cleared() {
+    let mut world = World::new();
+    world
+        .person("ana")
+        .titled("Boss")
+        .at_target()
+        .in_doubt(5)
+        .without("title");
+    world
+        .person("bo")
+        .titled("Boss")
+        .at_target()
+        .without("title");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    adopt ana (u-ana) Matched; links u-ana; PATCH title:Boss→
+    adopt bo (u-bo) Matched; links u-bo
+    "#);
 }

@@ -200,12 +200,12 @@ fn check_claims(world: &World, plan: &Plan) {
 /// No two people who should be at the target have one key there. Who was refused another key
 /// still has the one that the plan had given away, and of whom nobody knows which key they
 /// should have keeps the one they have.
-fn check_keys(world: &World, refused: &BTreeSet<RecordKey>) {
+fn check_keys(world: &World, owing: &BTreeSet<RecordKey>) {
     let name = path("externalId");
     let mut seen = BTreeSet::new();
     for (id, person) in &world.people {
         let entitled = person.standing.is_entitled() && person.desired.is_ok();
-        let counts = entitled && !refused.contains(&key(Kind::User, id));
+        let counts = entitled && !owing.contains(&key(Kind::User, id));
         let link = person.link.as_ref().filter(|_| counts);
         // What was there before us may repeat itself.
         let link = link.filter(|link| link.foreign_external_id.is_none());
@@ -386,11 +386,12 @@ fn foreign_edges(world: &World) -> BTreeSet<(ResourceId, ResourceId)> {
 
 fn run(history: &History) {
     let mut world = world_before(history);
+    let mut owing = BTreeSet::new();
     for step in &history.steps {
         take_step(&mut world, step);
         let mut waiting = None;
         let mut rounds = 0;
-        while let Some(left) = run_once(&mut world, waiting.as_ref()) {
+        while let Some(left) = run_once(&mut world, waiting.as_ref(), &mut owing) {
             waiting = Some(left);
             rounds += 1;
             assert!(rounds <= PEOPLE + GROUPS, "it never ends");
@@ -400,10 +401,12 @@ fn run(history: &History) {
 
 /// Plans and applies once. Returns who waits: held, because somebody has what they want, or
 /// refused by the target. `None` when there is nothing left to do. After the first plan of a
-/// step, only those who waited may be acted on, and the groups they are in.
+/// step, only those who waited may be acted on, and the groups they are in. `owing` are those
+/// whom the target has refused and not yet let have what they should.
 fn run_once(
     world: &mut World,
     waited: Option<&BTreeSet<RecordKey>>,
+    owing: &mut BTreeSet<RecordKey>,
 ) -> Option<BTreeSet<RecordKey>> {
     let planned = world.plan();
     let plan = &planned.plan;
@@ -461,7 +464,9 @@ fn run_once(
         assert!(kept, "{member} of somebody else was taken out of {shell}");
     }
     let refused = records(refused.iter().map(|index| &plan.actions[*index].subject));
-    check_keys(world, &refused);
+    owing.retain(|record| !acts_on.contains(record));
+    owing.extend(refused.iter().cloned());
+    check_keys(world, owing);
     let mut held = records(plan.held.iter().map(|held| &held.subject));
     // Several matched somebody who left; this plan may have taken one of them away.
     let stale = plan

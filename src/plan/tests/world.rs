@@ -480,6 +480,7 @@ pub(super) fn new_link(resource: ResourceId, acknowledged: AttributeMap) -> Link
         unsettled: false,
         missing: false,
         own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
     }
 }
 

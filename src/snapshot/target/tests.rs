@@ -54,6 +54,7 @@ fn link(resource: &str, values: &[(&str, &str)]) -> Box<Link> {
         unsettled: false,
         missing: false,
         own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
     })
 }
 

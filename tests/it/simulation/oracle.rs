@@ -2,6 +2,7 @@
 //! never from what the engine says of itself. Every write is judged as it arrives, whatever
 //! becomes of it then.
 
+mod groups;
 mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::organisation::Organisation;
-use super::service::{
-    ENTERPRISE, Request, Service, User, flat, member_ids, operations, removed_member,
-};
-use super::settings::{DEACTIVATIONS, EXPLICIT, REACTIVATIONS, REMOVED, Settings};
+use super::service::{ENTERPRISE, Request, Service, User, flat, member_ids, operations};
+use super::settings::{DEACTIVATIONS, EXPLICIT, REACTIVATIONS, Settings};
 
 /// What is known of one target.
 pub(super) struct Oracle {
@@ -246,84 +245,6 @@ impl Oracle {
         }
     }
 
-    fn see_new_group(&mut self, truth: &Organisation, body: &Value, service: &Service) {
-        let group = body["externalId"].as_str().unwrap_or_default();
-        if !self.settings.push || !truth.groups.contains_key(group) {
-            return self.violate(format!("creates {group}, which is not pushed"));
-        }
-        if body["displayName"].as_str() != Some(&truth.groups[group].name) {
-            self.violate(format!("creates {group} with another name"));
-        }
-        let mut others = service.groups.values();
-        if others.any(|team| team.external_id.as_deref() == Some(group)) {
-            self.violate(format!("creates {group} a second time"));
-        }
-        let wanted = self.wanted_members(truth, group);
-        for member in member_ids(&body["members"]).difference(&wanted) {
-            self.violate(format!("creates {group} with {member}, who is not in it"));
-        }
-    }
-
-    fn see_members(&mut self, truth: &Organisation, id: &str, body: &Value, service: &Service) {
-        let Some(group) = self.owners.get(id).cloned() else {
-            return self.violate(format!("writes on the group {id}, which is nobody's"));
-        };
-        let wanted = self.wanted_members(truth, &group);
-        let (people, _) = self.settings.members_of(truth, &group);
-        let team = service.groups.get(id);
-        let has = team.map(|team| team.members.clone()).unwrap_or_default();
-        for (op, path, value) in operations(body) {
-            let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
-            if path == "members" {
-                added = member_ids(&value);
-                if op == "replace" {
-                    removed = has.difference(&added).cloned().collect();
-                    added = added.difference(&has).cloned().collect();
-                }
-            } else {
-                removed.extend(removed_member(&path).map(str::to_owned));
-            }
-            for member in added.difference(&wanted) {
-                self.violate(format!("puts {member} into {group}, where they are not"));
-            }
-            for member in &removed {
-                self.see_removal(truth, id, member, service, &wanted, &people);
-            }
-        }
-    }
-
-    fn see_removal(
-        &mut self,
-        truth: &Organisation,
-        id: &str,
-        member: &str,
-        service: &Service,
-        wanted: &BTreeSet<String>,
-        people: &BTreeSet<String>,
-    ) {
-        let edge = (id.to_owned(), member.to_owned());
-        let known = self.ours.contains(&edge) || self.taken_out.contains(&edge);
-        if !known && !self.settings.authoritative {
-            self.violate(format!("takes {member} out of {id}, who is not ours"));
-        }
-        let user = service.users.get(member);
-        let record = user.and_then(|user| self.record_of(member, user, truth));
-        if user.is_none() && wanted.contains(member)
-            || record.is_some_and(|record| people.contains(record))
-        {
-            self.violate(format!("takes {member} out of {id}, where they belong"));
-        }
-    }
-
-    fn see_group_deletion(&mut self, truth: &Organisation, id: &str, service: &Service) {
-        let group = self.owners.get(id).cloned().unwrap_or_default();
-        let pushed = self.settings.push && truth.groups.contains_key(&group);
-        let here = service.groups.contains_key(id);
-        if here && (pushed || self.settings.when_gone != "delete") {
-            self.violate(format!("deletes the group {id}, {group}"));
-        }
-    }
-
     /// What a write came to, at the service.
     pub(super) fn note(&mut self, request: &Request, before: &Service, after: &Service) {
         let Some(truth) = self.truth.clone() else {
@@ -376,30 +297,6 @@ impl Oracle {
         }
     }
 
-    fn note_members(
-        &mut self,
-        id: &str,
-        had: &BTreeSet<String>,
-        has: &BTreeSet<String>,
-        is_pushed: bool,
-    ) {
-        for member in has.difference(had) {
-            self.ours.insert((id.to_owned(), member.clone()));
-        }
-        for member in had.difference(has) {
-            // Whoever puts them in again is somebody else.
-            let edge = (id.to_owned(), member.clone());
-            self.ours.remove(&edge);
-            self.taken_out.insert(edge);
-            // To empty a group that is gone counts as its deletion.
-            if !is_pushed {
-                continue;
-            }
-            let whose = [id, member].map(|id| self.owners.get(id).cloned().unwrap_or_default());
-            self.spend(REMOVED, &[&whose[0], &whose[1]], 1);
-        }
-    }
-
     /// A limit is never exceeded, but for what a person approved.
     fn spend(&mut self, limit: &'static str, whose: &[&String], amount: u64) {
         let mut approved = self.approved.iter();
@@ -431,16 +328,6 @@ impl Oracle {
             .filter(|(id, record)| record.badge == badge && self.settings.entitles(truth, id))
             .map(|(id, _)| id.clone())
             .collect()
-    }
-
-    /// The resources that a group should hold.
-    fn wanted_members(&self, truth: &Organisation, group: &str) -> BTreeSet<String> {
-        let (people, inner) = self.settings.members_of(truth, group);
-        let badges: BTreeSet<&String> = people.iter().map(|id| &truth.people[id].badge).collect();
-        // Those that somebody deleted meanwhile are among them: only a listing shows that.
-        let owners = self.owners.iter();
-        let wanted = owners.filter(|(_, owner)| badges.contains(owner) || inner.contains(*owner));
-        wanted.map(|(id, _)| id.clone()).collect()
     }
 
     /// A name between two others, while names change hands.

@@ -109,7 +109,7 @@ impl Organisation {
         self.next
     }
 
-    fn join(&mut self, rng: &mut Rng) -> String {
+    pub(super) fn join(&mut self, rng: &mut Rng) -> String {
         let number = self.number();
         let (id, badge) = (format!("r{number}"), format!("b{number}"));
         let record = Record {
@@ -133,6 +133,17 @@ impl Organisation {
         };
         self.take_out(&id);
         format!("{id} leaves")
+    }
+
+    /// Somebody is switched off, or leaves.
+    pub(super) fn lose(&mut self, rng: &mut Rng) -> String {
+        if rng.bool() {
+            return self.leave(rng);
+        }
+        self.alter(rng, |record, _| {
+            record.active = false;
+            "is switched off".to_owned()
+        })
     }
 
     fn take_out(&mut self, id: &str) {

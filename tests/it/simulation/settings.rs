@@ -82,6 +82,13 @@ impl Settings {
         self.limits.insert(name, count);
     }
 
+    /// Few may be switched off in a day.
+    pub(super) fn tighten(&mut self, rng: &mut Rng) {
+        for name in [DEACTIVATIONS, EXPLICIT] {
+            self.limits.insert(name, rng.u64(2..4));
+        }
+    }
+
     /// Somebody edits the configuration; what, in words.
     pub(super) fn change(&mut self, rng: &mut Rng) -> String {
         match rng.u32(0..9) {

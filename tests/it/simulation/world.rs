@@ -1,5 +1,7 @@
 //! One world: what happens in it, step by step, all drawn from its seed.
 
+mod others;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +12,6 @@ use fastrand::Rng;
 use provisor::apply::report::TargetReport;
 use provisor::cycle::Release;
 use provisor::plan::action::HeldReason;
-use serde_json::json;
 use tempfile::TempDir;
 
 use super::death::{Death, When};
@@ -18,7 +19,7 @@ use super::machine::{Ended, Machine, Order};
 use super::oracle::Oracle;
 use super::organisation::{Organisation, pick_key};
 use super::server::{Server, Shared, Side, Weather};
-use super::service::{Service, Team};
+use super::service::Service;
 use super::settings::Settings;
 
 const TARGETS: [&str; 2] = ["alpha", "beta"];
@@ -31,6 +32,8 @@ pub(super) struct World {
     settings: BTreeMap<String, Settings>,
     /// What each target holds, as last shown: its id, and whom it is about.
     held: BTreeMap<String, (String, BTreeSet<String>)>,
+    /// Many leave every day, and few may.
+    hard: bool,
     /// The export is cut short.
     broken: bool,
     /// The latest that the clock has ever shown.
@@ -55,17 +58,24 @@ impl World {
         fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("it is private");
 
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let hard = rng.u32(0..4) == 0;
         let mut organisation = Organisation::new(&mut rng);
+        for _ in 0..if hard { 8 } else { 0 } {
+            organisation.join(&mut rng);
+        }
         let mut settings = BTreeMap::new();
         let mut sides = BTreeMap::new();
         for name in TARGETS {
-            let chosen = Settings::new(&mut rng);
+            let mut chosen = Settings::new(&mut rng);
+            if hard {
+                chosen.tighten(&mut rng);
+            }
             let oracle = Oracle::new(chosen.clone(), now);
             let mut side = Side {
                 service: Service::default(),
                 oracle,
             };
-            plant(&mut side, &mut organisation, &mut rng);
+            others::plant(&mut side, &mut organisation, &mut rng);
             settings.insert(name.to_owned(), chosen);
             sides.insert(name.to_owned(), side);
         }
@@ -84,6 +94,7 @@ impl World {
             organisation,
             settings,
             held: BTreeMap::new(),
+            hard,
             broken: false,
             latest: now,
             machine,
@@ -109,6 +120,10 @@ impl World {
     fn step(&mut self) {
         for _ in 0..self.rng.u32(0..4) {
             let said = self.organisation.change(&mut self.rng);
+            self.tell(format!("  {said}"));
+        }
+        for _ in 0..if self.hard { self.rng.u32(0..3) } else { 0 } {
+            let said = self.organisation.lose(&mut self.rng);
             self.tell(format!("  {said}"));
         }
         if self.rng.u32(0..5) == 0 {
@@ -187,52 +202,6 @@ impl World {
         let now = self.machine.now();
         self.latest = self.latest.max(now);
         self.tell(format!("  it is {now}"));
-    }
-
-    /// Somebody else works at a target.
-    fn meddle(&mut self) {
-        let name = TARGETS[self.rng.usize(0..2)];
-        let mut shared = self.server.lock();
-        let Side { service, oracle } = shared.sides.get_mut(name).expect("a target");
-        let rng = &mut self.rng;
-        let user = pick_key(&service.users, rng);
-        let team = pick_key(&service.groups, rng);
-        let said = match (rng.u32(0..6), user, team) {
-            (0, Some(id), _) => {
-                let user = service.users.get_mut(&id).expect("picked");
-                if user.active {
-                    user.active = false;
-                    oracle.suspended.insert(id.clone());
-                }
-                format!("suspends {id}")
-            }
-            (1, Some(id), _) => {
-                let user = service.users.get_mut(&id).expect("picked");
-                user.values
-                    .insert("title".to_owned(), json!("Meddled with"));
-                format!("gives {id} another title")
-            }
-            (2, Some(id), _) => {
-                service.delete("Users", &id);
-                format!("deletes {id}")
-            }
-            (3, Some(id), Some(team)) => {
-                let members = &mut service.groups.get_mut(&team).expect("picked").members;
-                members.insert(id.clone());
-                format!("puts {id} into {team}")
-            }
-            (4, _, Some(team)) => {
-                let members = &mut service.groups.get_mut(&team).expect("picked").members;
-                let first = members.pop_first();
-                format!("takes {first:?} out of {team}")
-            }
-            _ => {
-                let number = rng.u32(..);
-                let id = service.plant(&format!("other{number}@elsewhere.example"), None);
-                format!("makes {id}")
-            }
-        };
-        shared.tell(format!("  somebody at {name} {said}"));
     }
 
     fn run(&mut self, order: &Order, weather: Weather) -> Option<BTreeMap<String, TargetReport>> {
@@ -411,32 +380,4 @@ fn waits_for_a_match(report: &TargetReport) -> bool {
         let mut held = plan.held.iter();
         held.any(|held| held.reason == HeldReason::DuplicateKey)
     })
-}
-
-/// What is at a target before provisor comes: some of the people, by their names, a group, and
-/// somebody else.
-fn plant(side: &mut Side, organisation: &mut Organisation, rng: &mut Rng) {
-    let Side { service, oracle } = side;
-    let stranger = service.plant("stranger@elsewhere.example", None);
-    for record in organisation.people.values() {
-        if rng.u32(0..5) > 0 {
-            continue;
-        }
-        let foreign = format!("app-{}", record.badge);
-        let external_id = rng.bool().then_some(foreign.as_str());
-        let id = service.plant(&record.user_name, external_id);
-        let user = service.users.get_mut(&id).expect("just planted");
-        user.active = rng.u32(0..4) > 0;
-        oracle.owners.insert(id, record.badge.clone());
-        organisation.reserved.insert(record.user_name.clone());
-    }
-    if rng.bool() {
-        let team = Team {
-            name: "group-0".to_owned(),
-            external_id: None,
-            members: BTreeSet::from([stranger]),
-        };
-        service.groups.insert("t0".to_owned(), team);
-        oracle.owners.insert("t0".to_owned(), "g0".to_owned());
-    }
 }

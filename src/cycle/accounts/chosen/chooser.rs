@@ -284,6 +284,7 @@ fn link_to(listed: &Listed, desired: &AttributeMap) -> Link {
         unsettled,
         missing: false,
         own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
     }
 }
 

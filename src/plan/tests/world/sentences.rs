@@ -139,6 +139,13 @@ impl PersonOf<'_> {
         self
     }
 
+    /// A value was sent that was new there, and not acknowledged.
+    pub(in crate::plan) fn sent(mut self, name: &str) -> Self {
+        let link = self.the().link.as_mut().expect("linked");
+        link.sent.insert(path(name));
+        self
+    }
+
     /// At the target as they are now, without a link.
     pub(in crate::plan) fn at_target(mut self) -> Self {
         let attributes = self.the().mapped();
