@@ -11,6 +11,7 @@ mod ns_slapd;
 mod samba;
 mod server;
 mod slapd;
+mod stories;
 
 use std::io::Write as _;
 

@@ -199,6 +199,9 @@ impl Directory {
                 record
                     .line("uid", key)
                     .line("cn", &common_name)
+                    .line("uidNumber", "5000")
+                    .line("gidNumber", "5000")
+                    .line("homeDirectory", "/home/somebody")
                     .line("ipaUniqueID", &made_up_id());
             }
         }

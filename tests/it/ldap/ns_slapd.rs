@@ -42,6 +42,15 @@ objectClasses: ( 1.3.6.1.4.1.4754.9.90 NAME 'ipaSshUser' SUP top AUXILIARY )
 objectClasses: ( 1.3.6.1.4.1.5923.1.1.91 NAME 'nestedGroup' SUP top AUXILIARY MAY ( memberOf $ member ) )
 ";
 
+/// The rule by which an agent reads everything but one attribute.
+pub(super) fn agent_may_read(hidden: &str, agent: &Login) -> String {
+    format!(
+        "(targetattr != \"{hidden}\")(version 3.0; acl \"the agent reads\"; \
+         allow (read, search, compare) userdn = \"ldap:///{}\";)",
+        agent.dn
+    )
+}
+
 /// Starts one that holds the containers and the agents, and nobody else.
 pub(super) fn start() -> Server {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -161,10 +170,9 @@ fn containers() -> String {
         let name = suffix.trim_start_matches("dc=").split(',').next();
         text.push_str(&format!(
             "dn: {suffix}\nchangetype: add\nobjectClass: domain\ndc: {}\n\
-             aci: (targetattr = \"*\")(version 3.0; acl \"the agent reads\"; \
-             allow (read, search, compare) userdn = \"ldap:///{}\";)\n\n",
+             aci: {}\n\n",
             name.unwrap_or_default(),
-            agent.dn
+            agent_may_read("userPassword", &agent)
         ));
     }
     for unit in ["people", "groups", "former", "services"] {
