@@ -5,13 +5,18 @@
 //! starts its own, in a folder of its own and on loopback only, and ends it by its process id.
 //! What the machine lacks is left out, and said. Nothing here imports the connector.
 
+mod cut;
 mod directory;
+mod domain;
+mod fake;
+mod limits;
 mod looked_after;
 mod ns_slapd;
 mod samba;
 mod server;
 mod slapd;
 mod stories;
+mod trouble;
 
 use std::io::Write as _;
 

@@ -77,6 +77,36 @@ impl Story {
         self.play_step(self.scenario.step.len() - 1);
     }
 
+    /// Where the configuration is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts another configuration in place, for what is run without a step.
+    pub(crate) fn set_config(&mut self, config: &str) {
+        self.config = Some(config.to_owned());
+        self.write("provisor.toml", &self.resolve(config, &Ids::new()));
+    }
+
+    /// Runs a sync that must fail as a whole: exit 1, and not one write. It is not previewed,
+    /// so that a few hundred of them take seconds.
+    pub(crate) fn sync_in_vain(&self) -> Ran {
+        let marks = self.marks();
+        let ran = run(self.folder.path(), &["sync".to_owned()]);
+        self.check_secrets(&ran);
+        let logged = self.since(&marks);
+        if let Some((_, write)) = logged.iter().find(|(_, it)| it.is_write()) {
+            self.fail(&format!("a failed read was written: {write:?}\n{ran:#?}"));
+        }
+        if ran.exit != 1 {
+            self.fail(&format!("the exit is not 1: {ran:#?}"));
+        }
+        if ran.stderr.contains("panicked") {
+            self.fail(&format!("the program panicked: {ran:#?}"));
+        }
+        ran
+    }
+
     fn play_step(&mut self, at: usize) {
         self.step = self.scenario.step[at].name.clone();
         self.arrange(at);

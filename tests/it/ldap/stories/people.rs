@@ -2,6 +2,7 @@
 
 use super::{begin, with};
 use crate::ldap::directory::{Directory, Flavor, Person};
+use crate::support::story::Story;
 
 with! { come_move_leave_and_return:
     come_move_leave_and_return_with_openldap OpenLdap,
@@ -128,18 +129,20 @@ PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
     story.check_settled();
 }
 
-fn leave_by_moving_and_by_deletion(
-    directory: &Directory,
-    story: &mut crate::support::story::Story,
-) {
+fn leave_by_moving_and_by_deletion(directory: &Directory, story: &mut Story) {
     directory.move_away("cy");
+    // FreeIPA's other place is that of the preserved users, who can be read.
+    let reason = match directory.flavor {
+        Flavor::FreeIpa => "SoftDeleted",
+        _ => "GoneFromSource",
+    };
     story.tell(
-        r#"
+        &r#"
 name = "Cy leaves: moved to where nobody is read"
 plan = '''
 demo: 0 to create, 0 to adopt, 0 to patch, 1 to deactivate, 0 to reactivate, 0 to delete, 0 held (2 unchanged)
 
-  - user   cy@example.com  GoneFromSource
+  - user   cy@example.com  REASON
 
   1 request, about 1 s at 100 requests a second
 
@@ -148,7 +151,8 @@ demo: would be 0 created, 0 adopted, 0 patched, 1 deactivated, 0 reactivated, 0 
 requests = '''
 PATCH /Users/{id:cy@example.com} [{"op":"replace","path":"active","value":false}]
 '''
-"#,
+"#
+        .replace("REASON", reason),
     );
     directory.move_back("cy");
     story.tell(
@@ -182,7 +186,7 @@ users = { "ana@example.com" = true, "bo@example.com" = false, "cy@example.com" =
 }
 
 /// Everything that people call somebody by changes, and it is the same person.
-fn marry(directory: &Directory, story: &mut crate::support::story::Story) {
+fn marry(directory: &Directory, story: &mut Story) {
     directory.rename_person("ana", "ana.berg");
     let dn = directory.person_dn("ana.berg");
     directory.set(&dn, "sn", &["Berg"]);
