@@ -39,8 +39,6 @@ pub(super) struct Asked {
     pub(super) goes_on: bool,
     /// The names of the attributes that were asked for.
     pub(super) attributes: Vec<String>,
-    /// The controls, by their object identifiers.
-    pub(super) controls: Vec<String>,
 }
 
 /// What happens instead of the right answer.
@@ -64,7 +62,7 @@ type Script = Box<dyn Fn(&Asked) -> Option<Instead> + Send + Sync>;
 /// What all connections share.
 struct Shared {
     objects: Mutex<Vec<Object>>,
-    rules: Mutex<Rules>,
+    rules: Rules,
     script: Mutex<Option<Script>>,
     asked: Mutex<Vec<Asked>>,
 }
@@ -86,7 +84,7 @@ impl Fake {
         let address = listener.local_addr().expect("its own address");
         let shared = Arc::new(Shared {
             objects: Mutex::new(objects),
-            rules: Mutex::new(rules),
+            rules,
             script: Mutex::new(None),
             asked: Mutex::new(Vec::new()),
         });
@@ -114,11 +112,6 @@ impl Fake {
         let object = object.expect("an object of that name");
         how(object);
         object.set("uSNChanged", &[next.to_string().as_str()]);
-    }
-
-    /// What it holds to, to be changed.
-    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
-        self.shared.rules.lock().expect("nobody panics with it")
     }
 
     /// From now on this happens, instead of what is right.
@@ -191,8 +184,7 @@ impl Shared {
         let script = self.script.lock().expect("nobody panics with it");
         let instead = script.as_ref().and_then(|script| script(&asked));
         let objects = self.objects.lock().expect("nobody panics with it");
-        let rules = self.rules.lock().expect("nobody panics with it").clone();
-        let right = |result| search.answer(id, &objects, &rules, result);
+        let right = |result| search.answer(id, &objects, &self.rules, result);
         match instead {
             None => Reply::Answer(right(None)),
             Some(Instead::Result(code, said)) => Reply::Answer(right(Some((code, said)))),

@@ -102,7 +102,6 @@ impl Search {
             before,
             goes_on: self.page().is_some_and(|(_, cookie)| !cookie.is_empty()),
             attributes: self.attributes.clone(),
-            controls: self.controls.iter().map(|(oid, _)| oid.clone()).collect(),
         }
     }
 
