@@ -4,7 +4,11 @@
 //! whom. The contract is in [`source`] and, in prose, in this crate's `README.md`.
 
 pub mod csv;
+mod digest;
+pub mod keys;
+pub mod ldap;
 pub mod presets;
+pub mod secret;
 pub mod source;
 
 pub use source::{

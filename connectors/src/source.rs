@@ -13,6 +13,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
 
+use crate::secret::SecretError;
+
 /// Which of SCIM's two core resource types a record becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -179,6 +181,9 @@ pub struct ReadRequest {
     pub attributes: Option<BTreeSet<String>>,
     /// Where the last published read ended; `None` asks for everything.
     pub since: Option<Cursor>,
+    /// What time it is. Some directories say when somebody's access ends and nothing more: who
+    /// is switched off by then is judged by this moment. The default is long ago.
+    pub now: DateTime<Utc>,
 }
 
 /// One fact of a running read.
@@ -256,6 +261,8 @@ pub trait Source: Send + Sync {
 pub enum SourceConfig {
     /// CSV files.
     Csv(crate::csv::CsvConfig),
+    /// A directory that speaks LDAP.
+    Ldap(Box<crate::ldap::LdapConfig>),
 }
 
 impl SourceConfig {
@@ -268,6 +275,7 @@ impl SourceConfig {
     pub fn validate(&self) -> Result<(), SourceError> {
         match self {
             SourceConfig::Csv(config) => config.validate(),
+            SourceConfig::Ldap(config) => config.validate(),
         }
     }
 
@@ -276,6 +284,7 @@ impl SourceConfig {
     pub fn build(&self, base: &Path) -> Box<dyn Source> {
         match self {
             SourceConfig::Csv(config) => Box::new(crate::csv::CsvSource::new(config, base)),
+            SourceConfig::Ldap(config) => Box::new(crate::ldap::LdapSource::new(config, base)),
         }
     }
 }
@@ -318,6 +327,20 @@ pub enum SourceError {
         /// The keys, and what would be right.
         problem: String,
     },
+    /// A server could not be reached, broke off, or refused.
+    #[error("{server}: {problem}")]
+    Server {
+        /// Its URL.
+        server: String,
+        /// What was asked, what came of it in words, and what to do.
+        problem: String,
+        /// What the system or a library said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A secret cannot be read.
+    #[error("the credential cannot be used")]
+    Secret(#[from] SecretError),
     /// The receiver went away: the engine gave up on this read.
     #[error("the read was abandoned")]
     Abandoned,

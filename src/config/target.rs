@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use provisor_connectors::keys::HumanDuration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::auth::RawAuth;
 use super::document::Document;
 use super::drift::{self, RawDrift};
-use super::duration::HumanDuration;
 use super::endpoint::{RawPace, RawRemote, check_timeout};
 use super::groups::RawGroups;
 use super::limits::{self, RawLimits};
 use super::mapping::{self, RawMapping, Written};
 use super::preset::{self, SANDBOX};
 use super::scope::RawScope;
-use super::secret::RawAuth;
 use super::sources::{self, OneOrMany};
 use super::{ConfigError, Endpoint, TargetConfig, digest, schedule};
 use crate::cycle::{Target, sandbox_folder};

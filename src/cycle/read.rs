@@ -178,6 +178,7 @@ async fn read_source(
     let request = ReadRequest {
         attributes: Some(in_use.clone()),
         since: store.cursor(name).map_err(failed)?,
+        now,
     };
     let stage = blocking({
         let (store, name) = (store.clone(), name.to_owned());

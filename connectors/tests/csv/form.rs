@@ -124,7 +124,7 @@ fn text_that_is_not_utf8_is_an_error_wherever_it_stands() {
         );
         let unused = ReadRequest {
             attributes: Some(BTreeSet::new()),
-            since: None,
+            ..ReadRequest::default()
         };
         assert!(folder.read_only(unused).is_err());
     }

@@ -156,7 +156,7 @@ fn listed_columns_are_split_and_others_are_not() {
 fn only_requested_attributes_are_kept() {
     let request = ReadRequest {
         attributes: Some(BTreeSet::from(["mail".to_owned(), "nickname".to_owned()])),
-        since: None,
+        ..ReadRequest::default()
     };
     let folder = Folder::with_groups(PEOPLE, "id,displayName,members\ng,G,1\n");
     let read = folder.read_only(request.clone()).unwrap();

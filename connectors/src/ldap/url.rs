@@ -1,0 +1,84 @@
+//! Where a server is: `ldaps://host:636`, `ldap://host:389` or `ldapi://%2Frun%2Fslapd`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A server's URL. Only scheme, host and port: what is read is said by other keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServerUrl(Url);
+
+impl ServerUrl {
+    /// Whether it speaks without encryption unless StartTLS is asked for.
+    pub fn is_plain(&self) -> bool {
+        self.0.scheme() == "ldap"
+    }
+
+    /// Whether it is a socket in the file system.
+    pub fn is_local_socket(&self) -> bool {
+        self.0.scheme() == "ldapi"
+    }
+
+    /// Whether it is this machine.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.0.host_str().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || address
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+
+    pub(super) fn as_url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl TryFrom<String> for ServerUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let refuse = |problem: &str| {
+            Err(format!(
+                "{problem}\nwrite for example \"ldaps://dc1.example.com\""
+            ))
+        };
+        let url = match Url::parse(text.trim()) {
+            Ok(url) => url,
+            Err(error) => return refuse(&format!("`url` is not a URL: {error}")),
+        };
+        if !matches!(url.scheme(), "ldaps" | "ldap" | "ldapi") {
+            return refuse("`url` is none of ldaps://, ldap:// and ldapi://");
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return refuse("`url` names no server");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse(
+                "`url` holds a user name or password: they belong into `bind_dn` and \
+                 `bind_password`",
+            );
+        }
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return refuse(
+                "`url` goes on after the server: what is read belongs into `users` and `groups`",
+            );
+        }
+        Ok(Self(url))
+    }
+}
+
+impl From<ServerUrl> for String {
+    fn from(url: ServerUrl) -> Self {
+        url.to_string()
+    }
+}
