@@ -51,6 +51,15 @@ pub(super) struct Person<'a> {
     pub(super) title: &'a str,
 }
 
+/// The classes of FreeIPA's people.
+const IPA_PERSON: [&str; 5] = [
+    "inetOrgPerson",
+    "posixAccount",
+    "krbPrincipalAux",
+    "ipaSshUser",
+    "ipaObject",
+];
+
 /// A directory that is being looked after.
 pub(super) struct Directory {
     pub(super) flavor: Flavor,

@@ -73,7 +73,7 @@ pub(super) fn start() -> Server {
     command.arg("-i").arg(at.join("pid"));
     let child = spawn(&mut command, at);
     let admin = Login::new("cn=Directory Manager", "admin-secret");
-    let server = Server::new(folder, vec![child], ldap, None, admin);
+    let server = Server::new(folder, vec![child], ldap, None, false, admin);
     server.modify(&containers());
     server
 }

@@ -77,7 +77,14 @@ pub(super) fn start() -> Server {
     let (ldap, one) = hand_on(at, samba.id(), 389);
     let (ldaps, other) = hand_on(at, samba.id(), 636);
     let admin = Login::new(&format!("CN=Administrator,CN=Users,{SUFFIX}"), PASSWORD);
-    let server = Server::new(folder, vec![samba, one, other], ldap, Some(ldaps), admin);
+    let server = Server::new(
+        folder,
+        vec![samba, one, other],
+        ldap,
+        Some(ldaps),
+        true,
+        admin,
+    );
     server.modify(&containers());
     server
 }

@@ -38,6 +38,8 @@ pub(super) struct Server {
     pub(super) ldap: u16,
     /// The port of LDAP over TLS.
     pub(super) ldaps: Option<u16>,
+    /// Whether it takes a password over TLS only.
+    only_tls: bool,
     /// Who may change everything.
     pub(super) admin: Login,
 }
@@ -49,6 +51,7 @@ impl Server {
         children: Vec<Child>,
         ldap: u16,
         ldaps: Option<u16>,
+        only_tls: bool,
         admin: Login,
     ) -> Self {
         let server = Self {
@@ -56,6 +59,7 @@ impl Server {
             folder,
             ldap,
             ldaps,
+            only_tls,
             admin,
         };
         server.wait();
@@ -120,25 +124,20 @@ impl Server {
         }
     }
 
-    /// One of OpenLDAP's tools, pointed at the server: over TLS where that is to be had.
+    /// One of OpenLDAP's tools, pointed at the server: over TLS, which an Active Directory
+    /// insists on, and over StartTLS nowhere, so that a server's certificate may be bad.
     fn tool(&self, name: &str, login: &Login) -> Command {
         let url = match self.ldaps {
-            Some(port) => format!("ldaps://127.0.0.1:{port}"),
-            None => format!("ldap://127.0.0.1:{}", self.ldap),
+            Some(port) if self.only_tls => format!("ldaps://127.0.0.1:{port}"),
+            _ => format!("ldap://127.0.0.1:{}", self.ldap),
         };
         let mut command = Command::new(name);
         command
             .args(["-x", "-H", &url, "-D", &login.dn, "-w", &login.password])
-            // The machine's own settings reach neither the tools nor the tests.
-            .env("LDAPNOINIT", "1");
-        // With that set, the tools read no other variable either.
-        if self.ldaps.is_some() {
-            command.env_remove("LDAPNOINIT");
-            command
-                .env("LDAPCONF", "/dev/null")
-                .env("LDAPRC", "none")
-                .env("LDAPTLS_CACERT", self.ca_file());
-        }
+            // The machine's own settings do not reach the tests.
+            .env("LDAPCONF", "/dev/null")
+            .env("LDAPRC", "none")
+            .env("LDAPTLS_CACERT", self.ca_file());
         command
     }
 

@@ -73,7 +73,7 @@ impl Slapd<'_> {
         ));
         let child = spawn(&mut command, at);
         let admin = Login::new("cn=admin,dc=example,dc=com", "admin-secret");
-        Server::new(folder, vec![child], ldap, Some(ldaps), admin)
+        Server::new(folder, vec![child], ldap, Some(ldaps), false, admin)
     }
 
     fn configuration(&self, at: &Path) -> String {

@@ -39,11 +39,11 @@ settle = "1s"
 userName = "mail"
 
 [targets.demo.limits]
-deactivations = "100%"
-explicit_deactivations = "100%"
-identifiers = "100%"
-reactivations = "100%"
-members_removed = "100%"
+deactivations = 100
+explicit_deactivations = 100
+identifiers = 100
+reactivations = 100
+members_removed = 100
 
 [targets.demo.pace]
 requests_per_second = 100

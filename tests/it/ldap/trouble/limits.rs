@@ -40,10 +40,6 @@ fn a_size_limit_below_the_result() {
             "limit",
         ),
         ("size.soft=10 size.hard=10 size.prtotal=disabled", ""),
-        (
-            "time.soft=0 time.hard=1 size.prtotal=29 size.hard=29",
-            "limit",
-        ),
     ] {
         limit(&directory, &format!("dn.exact=\"{agent}\" {limits}"));
         let ran = story.sync_in_vain();
