@@ -5,6 +5,7 @@
 //! are streamed; what is held per record is an id and a few digests. Must not interpret
 //! attributes, apart from ids, who is switched off, members and references to people.
 
+mod answers;
 mod check;
 mod config;
 mod connect;
@@ -18,6 +19,7 @@ mod groups;
 mod id;
 mod index;
 mod lifecycle;
+mod message;
 mod name;
 mod people;
 mod position;
@@ -27,6 +29,7 @@ mod tls;
 mod url;
 mod waiting;
 mod walk;
+mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +40,7 @@ use tokio::sync::mpsc::Sender;
 use self::connect::Connector;
 use self::flavor::Settings;
 use self::read::{Place, read_all};
+use crate::question::Question;
 use crate::source::{Batch, Change, ReadRequest, Source, SourceError, SourceFacts};
 
 pub use self::config::{Changes, GroupsConfig, LdapConfig, Referrals, Sasl, UsersConfig};
@@ -47,6 +51,21 @@ pub use self::id::IdEncoding;
 pub use self::lifecycle::Rule;
 pub use self::name::{AttributeName, NameError};
 pub use self::url::ServerUrl;
+
+/// Whether a question is written as directories write places and filters.
+pub(crate) fn check_question(question: &Question) -> Result<(), SourceError> {
+    let problem = match question {
+        Question::Below(place) => Dn::parse(place).err().map(|error| error.to_string()),
+        Question::Matches(filter) => Filter::parse(filter).err().map(|error| error.to_string()),
+    };
+    match problem {
+        // The help stands on the second line.
+        Some(problem) => Err(SourceError::Configuration {
+            problem: problem.replace('\n', "; "),
+        }),
+        None => Ok(()),
+    }
+}
 
 /// A directory as a source.
 pub struct LdapSource {

@@ -8,9 +8,11 @@ mod digest;
 pub mod keys;
 pub mod ldap;
 pub mod presets;
+pub mod question;
 pub mod secret;
 pub mod source;
 
+pub use question::Question;
 pub use source::{
     Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, ReadRequest,
     Record, RecordKey, Source, SourceConfig, SourceError, SourceFacts, SourceId, Value, Warning,

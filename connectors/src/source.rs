@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
 
+use crate::question::Question;
 use crate::secret::SecretError;
 
 /// Which of SCIM's two core resource types a record becomes.
@@ -176,8 +177,8 @@ pub struct Cursor(pub String);
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct ReadRequest {
-    /// The attribute names in use. A source may give more; the engine drops what is not in
-    /// use. `None`: everything the source has (the default mapping takes what is there).
+    /// The attribute names in use, and the names of questions ([`Question`]). A source may give
+    /// more; the engine drops what is not in use. `None`: everything the source has (the default mapping takes what is there).
     pub attributes: Option<BTreeSet<String>>,
     /// Where the last published read ended; `None` asks for everything.
     pub since: Option<Cursor>,
@@ -276,6 +277,21 @@ impl SourceConfig {
         match self {
             SourceConfig::Csv(config) => config.validate(),
             SourceConfig::Ldap(config) => config.validate(),
+        }
+    }
+
+    /// Refuses a question that this source cannot answer, or that is not written as it writes
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Configuration`], saying what would be right.
+    pub fn check_question(&self, question: &Question) -> Result<(), SourceError> {
+        match self {
+            SourceConfig::Csv(_) => Err(SourceError::Configuration {
+                problem: "a CSV file cannot answer that; use `when`".to_owned(),
+            }),
+            SourceConfig::Ldap(_) => crate::ldap::check_question(question),
         }
     }
 

@@ -3,26 +3,24 @@
 //! Everything has a time-out. The password is read when it is used. Must not read entries,
 //! apart from what the server says of itself.
 
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, StdStream};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::config::LdapConfig;
 use super::dn::Dn;
 use super::entry::Entry;
-use super::error::{CUT, GARBAGE, Request};
+use super::error::{CUT, GARBAGE, LATE, Request};
 use super::flavor::{ROOT_ATTRIBUTES, RootDse};
 use super::tls;
 use super::url::ServerUrl;
+use super::wire::{self, Carrier};
 use crate::secret::Secret;
 use crate::source::SourceError;
 
@@ -52,7 +50,7 @@ pub(super) struct Connection {
     pub(super) root: RootDse,
     pub(super) timeout: Duration,
     ldap: Ldap,
-    driver: Mutex<JoinHandle<Result<(), LdapError>>>,
+    carrier: Mutex<Carrier>,
 }
 
 /// Why one server did not do.
@@ -157,19 +155,27 @@ impl Connector {
     ) -> Result<Connection, Attempt> {
         let name = server.to_string();
         let request = Request::Connect;
-        let settings = LdapConnSettings::new()
-            .set_config(tls)
-            .set_starttls(self.start_tls && server.is_plain());
-        let connecting = LdapConnAsync::from_url_with_settings(settings, server.as_url());
-        let (driver, ldap) = guarded(self.timeout, connecting)
+        let not_reached = |error| Attempt::NotReached(error);
+        let wired = wire::connect(server, self.start_tls, tls);
+        let (stream, carrier) = match time::timeout(self.timeout, wired).await {
+            Ok(Ok(wired)) => wired,
+            Ok(Err(error)) => return Err(not_reached(request.cut(&name, error))),
+            Err(_) => return Err(not_reached(request.failed(&name, LATE, None))),
+        };
+        // The URL is not looked at beyond its scheme: the stream is there.
+        let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(stream));
+        let local = LdapConnAsync::with_settings(settings, "ldapi:///");
+        let (driver, ldap) = local
             .await
-            .map_err(|error| Attempt::NotReached(error.of(&request, &name)))?;
+            .map_err(|error| not_reached(request.broken(&name, error)))?;
+        // What it ends with, the carrier knows better.
+        tokio::spawn(async { drop(driver.drive().await) });
         let mut connection = Connection {
             server: name,
             root: RootDse::default(),
             timeout: self.timeout,
             ldap,
-            driver: Mutex::new(tokio::spawn(driver.drive())),
+            carrier: Mutex::new(carrier),
         };
         self.sign_in(&mut connection).await?;
         connection.root = connection.read_root().await.map_err(Attempt::Refused)?;
@@ -226,9 +232,9 @@ impl Connection {
         if !cut {
             return trouble.of(request, &self.server);
         }
-        match time::timeout(Duration::from_secs(1), &mut *self.driver.lock().await).await {
-            Ok(Ok(Err(error))) => request.broken(&self.server, error),
-            Ok(Err(error)) if error.is_panic() => request.failed(&self.server, GARBAGE, None),
+        let mut carrier = self.carrier.lock().await;
+        match time::timeout(Duration::from_secs(1), &mut *carrier).await {
+            Ok(Ok(error)) => request.cut(&self.server, error),
             _ => request.failed(&self.server, CUT, None),
         }
     }
@@ -263,7 +269,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.get_mut().abort();
+        self.carrier.get_mut().abort();
     }
 }
 
@@ -272,30 +278,25 @@ pub(super) enum Trouble {
     Library(LdapError),
     /// No answer in time.
     Late,
-    /// The library gave up on an answer that is no LDAP.
-    Garbage,
 }
 
 impl Trouble {
     fn of(self, request: &Request, server: &str) -> SourceError {
         match self {
             Trouble::Library(error) => request.broken(server, error),
-            Trouble::Late => request.failed(server, "no answer within `timeout`", None),
-            Trouble::Garbage => request.failed(server, GARBAGE, None),
+            Trouble::Late => request.failed(server, LATE, None),
         }
     }
 }
 
-/// Runs an operation of the library, which panics on some answers that are no LDAP, within a
-/// time-out.
+/// Runs an operation of the library within a time-out.
 pub(super) async fn guarded<T>(
     timeout: Duration,
     operation: impl Future<Output = Result<T, LdapError>>,
 ) -> Result<T, Trouble> {
-    match time::timeout(timeout, AssertUnwindSafe(operation).catch_unwind()).await {
-        Ok(Ok(Ok(done))) => Ok(done),
-        Ok(Ok(Err(error))) => Err(Trouble::Library(error)),
-        Ok(Err(_panic)) => Err(Trouble::Garbage),
+    match time::timeout(timeout, operation).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Trouble::Library(error)),
         Err(_) => Err(Trouble::Late),
     }
 }

@@ -9,6 +9,7 @@ use ldap3::{LdapError, LdapResult};
 
 use super::dn::Dn;
 use super::filter::Filter;
+use super::wire::WireError;
 use crate::source::SourceError;
 
 /// Which request an answer belongs to.
@@ -56,16 +57,24 @@ impl Request {
     pub(super) fn broken(&self, server: &str, error: LdapError) -> SourceError {
         match error {
             LdapError::LdapResult { result } => self.refused(server, &result),
-            LdapError::Io { source } => self.failed(server, io_words(&source), Some(source.into())),
-            LdapError::Rustls { source } => self.failed(server, "TLS failed", Some(source.into())),
-            LdapError::DNSName { source } => self.failed(
-                server,
-                "the URL's host is no name that a certificate can have",
-                Some(source.into()),
-            ),
-            LdapError::Timeout { .. } => self.failed(server, "no answer within `timeout`", None),
+            LdapError::Timeout { .. } => self.failed(server, LATE, None),
             LdapError::FilterParsing => self.failed(server, "this is not a filter", None),
             _ => self.failed(server, CUT, None),
+        }
+    }
+
+    /// No connection, or one that broke.
+    pub(super) fn cut(&self, server: &str, error: WireError) -> SourceError {
+        match error {
+            WireError::Closed => self.failed(server, CUT, None),
+            WireError::Malformed => self.failed(server, GARBAGE, None),
+            WireError::NoStartTls => self.failed(server, "the server does not do StartTLS", None),
+            WireError::Name => {
+                let problem = "the URL's host is no name that a certificate can have";
+                self.failed(server, problem, None)
+            }
+            WireError::Tls(error) => self.failed(server, tls_words(&error), Some(error.into())),
+            WireError::Io(error) => self.failed(server, io_words(&error), Some(error.into())),
         }
     }
 
@@ -90,25 +99,35 @@ pub(super) const CUT: &str = "the connection ended before the answer was complet
 /// An answer that is no LDAP.
 pub(super) const GARBAGE: &str = "the server's answer is not LDAP, or not understood";
 
+/// No answer in time.
+pub(super) const LATE: &str = "no answer within `timeout`";
+
 fn io_words(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
 
     match error.kind() {
         ErrorKind::ConnectionRefused => "nothing listens there",
-        ErrorKind::TimedOut => "no answer within `timeout`",
+        ErrorKind::TimedOut => LATE,
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => CUT,
-        _ if error.to_string() == "decoding error" => GARBAGE,
-        _ if error
-            .get_ref()
-            .is_some_and(|inner| inner.is::<rustls::Error>()) =>
-        {
-            TLS
-        }
+        ErrorKind::InvalidData => GARBAGE,
         _ => "the connection failed",
     }
 }
 
-const TLS: &str = "TLS failed; if the certificate is of your own authority, set `ca_file`";
+fn tls_words(error: &std::io::Error) -> &'static str {
+    use rustls::CertificateError::UnknownIssuer;
+    use rustls::Error::InvalidCertificate;
+
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(InvalidCertificate(UnknownIssuer)) => {
+            "the certificate is of an authority that is not trusted; if it is your own, set \
+             `ca_file`"
+        }
+        Some(InvalidCertificate(_)) => "the server's certificate is not accepted",
+        _ => "TLS failed; is it a TLS port?",
+    }
+}
 
 /// A result code in words, with the server's own after it (RFC 4511, appendix A).
 pub(super) fn result_words(result: &LdapResult) -> String {
@@ -149,6 +168,10 @@ pub(super) fn result_words(result: &LdapResult) -> String {
         4096 => "the server cannot tell what has changed since then",
         _ => "the server refused",
     };
+    with_code(words, result)
+}
+
+fn with_code(words: &str, result: &LdapResult) -> String {
     let text: String = result
         .text
         .chars()
@@ -178,7 +201,7 @@ fn bind_refusal(result: &LdapResult) -> String {
         Some("775") => "the account is locked out",
         _ => return result_words(result),
     };
-    format!("{words} ({})", result_words(result))
+    with_code(words, result)
 }
 
 /// The code after `data ` in an Active Directory's message.

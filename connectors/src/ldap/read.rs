@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
+use super::answers::{self, Answers, Asked};
 use super::config::Referrals;
 use super::connect::{Connection, Connector};
 use super::deleted;
@@ -61,6 +62,7 @@ pub(super) async fn read_all(
         told: BTreeMap::new(),
         people: 0,
         inactive: BTreeSet::new(),
+        answers: Answers::default(),
         listed: false,
         place,
         request,
@@ -81,6 +83,7 @@ struct Reading<'a> {
     people: u64,
     /// The ids of those whom `inactive_when` matches.
     inactive: BTreeSet<Digest>,
+    answers: Answers,
     /// Whether all names were listed once already.
     listed: bool,
 }
@@ -88,6 +91,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn read(mut self) -> Result<Batch, SourceError> {
         self.find_inactive().await?;
+        self.find_answers().await?;
         // Before the living: who is restored meanwhile is in both, and not in neither.
         let deleted = self.find_deleted().await?;
         self.read_people().await?;
@@ -117,18 +121,46 @@ impl Reading<'_> {
         })
     }
 
-    /// Whom `inactive_when` matches: the server decides, by its own rules of comparison.
+    /// Whom `inactive_when` matches.
     async fn find_inactive(&mut self) -> Result<(), SourceError> {
-        let Some(when) = self.place.settings.inactive_when.clone() else {
-            return Ok(());
-        };
-        let filter = self.place.settings.users.filter.and(&when);
+        if let Some(when) = &self.place.settings.inactive_when {
+            self.inactive = self.find_matched(when).await?;
+        }
+        Ok(())
+    }
+
+    /// The people whom a filter matches: the server decides, by its own rules of comparison.
+    async fn find_matched(&self, filter: &Filter) -> Result<BTreeSet<Digest>, SourceError> {
+        let users = &self.place.settings.users;
+        let filter = users.filter.and(filter);
         let asked = vec![self.place.settings.id_attribute.clone()];
-        let mut walk = self.walk(&self.place.settings.users.bases, &filter, &asked);
+        let mut walk = self.walk(&users.bases, &filter, &asked);
+        let mut matched = BTreeSet::new();
         while let Some(chunk) = walk.next_chunk().await? {
             for entry in chunk {
                 let id = self.id(&entry)?;
-                self.inactive.insert(digest(id.as_str().as_bytes()));
+                matched.insert(digest(id.as_str().as_bytes()));
+            }
+        }
+        Ok(matched)
+    }
+
+    /// A place that does not exist, or is hidden, has no answer: nobody leaves it for that.
+    async fn find_answers(&mut self) -> Result<(), SourceError> {
+        let everything = Filter::constant("(objectClass=*)");
+        for (name, asked) in answers::asked(self.request.attributes.as_ref()) {
+            match asked {
+                Asked::Place(dn) => {
+                    let connection = &self.place.connection;
+                    let none = vec!["1.1".to_owned()];
+                    if lookup(connection, &dn, &everything, none).await?.is_some() {
+                        self.answers.add_place(name, dn);
+                    }
+                }
+                Asked::Filter(filter) => {
+                    let matched = self.find_matched(&filter).await?;
+                    self.answers.add_matched(name, matched);
+                }
             }
         }
         Ok(())
@@ -201,6 +233,8 @@ impl Reading<'_> {
             attributes: entry.attributes(self.wanted.requested.as_ref()),
             members: Members::Complete(BTreeSet::new()),
         };
+        self.answers
+            .give(&mut record.attributes, &record.id, &entry.dn);
         let missing = people::resolve_references(&mut record.attributes, settings, &self.index);
         if missing.names.is_empty() {
             return self.outbox.push(Change::Upsert(record)).await;

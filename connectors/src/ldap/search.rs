@@ -18,7 +18,7 @@ use crate::source::SourceError;
 /// RFC 2696.
 pub(super) const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 
-/// Entries a chunk, whatever the size of a page.
+/// The most entries a chunk, however large a page is.
 const CHUNK: usize = 1_000;
 
 /// More pages than this without an entry, one after the other, are no progress.
@@ -117,7 +117,8 @@ impl Running {
     /// The next entries; `None` when everything was read. An error once is an error for good.
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Vec<Entry>>, SourceError> {
         let mut chunk = Vec::new();
-        while chunk.len() < CHUNK {
+        let most = CHUNK.min(self.search.page_size.into());
+        while chunk.len() < most {
             let Some(mut stream) = self.stream.take() else {
                 let cookie = match std::mem::replace(&mut self.next, Next::End) {
                     Next::Page(cookie) => cookie,
@@ -240,7 +241,7 @@ pub(super) async fn lookup(
 ) -> Result<Option<Entry>, SourceError> {
     let search = Search {
         scope: Scope::Base,
-        ..Search::below(dn, filter.clone(), attributes, 0)
+        ..Search::below(dn, filter.clone(), attributes, 1)
     };
     let request = search.request();
     let mut ldap = connection.handle();

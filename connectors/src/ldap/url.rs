@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -24,17 +26,52 @@ impl ServerUrl {
 
     /// Whether it is this machine.
     pub fn is_loopback(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default();
-        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let host = self.host();
         host.eq_ignore_ascii_case("localhost")
-            || address
+            || host
                 .parse::<IpAddr>()
                 .is_ok_and(|address| address.is_loopback())
     }
 
-    pub(super) fn as_url(&self) -> &Url {
-        &self.0
+    /// The path of a socket.
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        self.is_local_socket()
+            .then(|| percent_decoded(self.0.host_str().unwrap_or_default()))
     }
+
+    /// Host and port.
+    pub(super) fn address(&self) -> (&str, u16) {
+        let usual = if self.is_plain() { 389 } else { 636 };
+        (self.host(), self.0.port().unwrap_or(usual))
+    }
+
+    /// Without the brackets of an IPv6 address.
+    fn host(&self) -> &str {
+        let host = self.0.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+fn percent_decoded(text: &str) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after
+            .get(..2)
+            .filter(|_| first == b'%')
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        match digits {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
 }
 
 impl fmt::Display for ServerUrl {
@@ -80,5 +117,27 @@ impl TryFrom<String> for ServerUrl {
 impl From<ServerUrl> for String {
     fn from(url: ServerUrl) -> Self {
         url.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_to_connect() {
+        let url = |text: &str| ServerUrl::try_from(text.to_owned()).unwrap();
+        let table = [
+            ("ldaps://dc1.example.com", ("dc1.example.com", 636)),
+            ("ldap://dc1.example.com/", ("dc1.example.com", 389)),
+            ("ldap://[::1]:3389", ("::1", 3389)),
+        ];
+        for (text, address) in table {
+            assert_eq!(url(text).address(), address);
+            assert_eq!(url(text).socket(), None);
+        }
+        let socket = url("ldapi://%2Frun%2Fslapd%2Fldapi").socket();
+        assert_eq!(socket, Some(PathBuf::from("/run/slapd/ldapi")));
+        assert!(url("ldap://[::1]:3389").is_loopback());
     }
 }

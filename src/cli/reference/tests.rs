@@ -129,6 +129,10 @@ fn load(folder: &Path, table: &str, key: &str, value: &Value) -> Config {
         at.clear();
     }
     at.insert(key.to_owned(), toml::Value::try_from(value).unwrap());
+    if place == "targets.app.scope" && ["ou", "filter"].contains(&key) {
+        // Not every source can answer that.
+        document["targets"]["app"]["source"] = "corp".into();
+    }
     write_and_load(folder, &document.to_string())
 }
 
