@@ -261,18 +261,12 @@ impl Directory {
 
     /// Moves somebody out of the people's place.
     pub(super) fn move_away(&self, key: &str) {
-        self.rename(
-            &self.person_dn(key),
-            &self.person_rdn(key),
-            Some(&self.former_base()),
-        );
+        self.move_person(key, &self.users_base(), &self.former_base());
     }
 
     /// Moves them back.
     pub(super) fn move_back(&self, key: &str) {
-        let rdn = self.person_rdn(key);
-        let dn = format!("{rdn},{}", self.former_base());
-        self.rename(&dn, &rdn, Some(&self.users_base()));
+        self.move_person(key, &self.former_base(), &self.users_base());
     }
 
     /// Somebody gets another name in the directory.
@@ -283,6 +277,23 @@ impl Directory {
     /// A group gets another name.
     pub(super) fn rename_group(&self, name: &str, new: &str) {
         self.rename(&self.group_dn(name), &format!("cn={}", escape(new)), None);
+    }
+
+    /// Makes a unit below the people's place, and says what it is called.
+    pub(super) fn add_unit(&self, name: &str) -> String {
+        let dn = format!("ou={},{}", escape(name), self.users_base());
+        let mut record = Record::add(&dn);
+        record
+            .line("objectClass", "organizationalUnit")
+            .line("ou", name);
+        self.server.modify(&record.0);
+        dn
+    }
+
+    /// Moves somebody from one place to another.
+    pub(super) fn move_person(&self, key: &str, from: &str, to: &str) {
+        let rdn = self.person_rdn(key);
+        self.rename(&format!("{rdn},{from}"), &rdn, Some(to));
     }
 
     fn rename(&self, dn: &str, rdn: &str, to: Option<&str>) {

@@ -11,6 +11,7 @@ mod hidden;
 mod names;
 mod people;
 mod preserved;
+mod scope;
 
 use super::directory::Directory;
 use crate::support::scenario::Scenario;

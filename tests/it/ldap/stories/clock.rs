@@ -1,8 +1,8 @@
 //! Accounts that end by the clock: nothing changes in the directory, and somebody has left.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::{begin, with};
 use crate::ldap::directory::{Directory, Flavor, Person};
@@ -28,14 +28,24 @@ fn expires(directory: &Directory) {
     };
     directory.join(&person("ana", "ana@example.com"));
     directory.join(&person("bo", "bo@example.com"));
-    // Whole seconds: neither directory has finer ones.
-    let end = DateTime::from_timestamp(Utc::now().timestamp() + 12, 0).expect("a moment");
+    let started = Instant::now();
+    story.tell(
+        r#"
+name = "two people"
+writes = 2
+users = { "ana@example.com" = true, "bo@example.com" = true }
+"#,
+    );
+    // Far enough for another step at the pace of this machine, in whole seconds: neither
+    // directory has finer ones.
+    let ahead = started.elapsed().as_secs() * 4 + 3;
+    let ahead = TimeDelta::seconds(i64::try_from(ahead).expect("a short time"));
+    let end = Utc::now().trunc_subsecs(0) + ahead;
     set_end(directory, end);
     story.tell(
         r#"
-name = "Bo's last day is not over"
-writes = 2
-users = { "ana@example.com" = true, "bo@example.com" = true }
+name = "Bo's last day is set, and is not over"
+requests = ""
 "#,
     );
     assert!(Utc::now() < end, "this machine is too slow for this story");

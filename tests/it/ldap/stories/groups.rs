@@ -12,16 +12,11 @@ with! { come_and_go:
     members_come_and_go_with_freeipa FreeIpa,
 }
 
-with! { scope:
-    leaving_the_scope_group_with_openldap OpenLdap,
-    leaving_the_scope_group_with_active_directory ActiveDirectory,
-}
-
 with! { other_styles: groups_of_other_styles_with_openldap OpenLdap, }
 
 with! { primary: primary_groups_with_active_directory ActiveDirectory, }
 
-fn person<'a>(key: &'a str, mail: &'a str) -> Person<'a> {
+pub(super) fn person<'a>(key: &'a str, mail: &'a str) -> Person<'a> {
     Person {
         key,
         given_name: "A",
@@ -32,7 +27,7 @@ fn person<'a>(key: &'a str, mail: &'a str) -> Person<'a> {
 }
 
 /// Ana, Bo and Cy.
-fn people(directory: &Directory) {
+pub(super) fn people(directory: &Directory) {
     for (key, mail) in [
         ("ana", "ana@example.com"),
         ("bo", "bo@example.com"),
@@ -134,59 +129,6 @@ Research = ["ana@example.com"]
 "#,
     );
     story.check_settled();
-}
-
-fn scope(directory: &Directory) {
-    let mut story = begin(
-        directory,
-        "Who leaves the group that the scope names is switched off; who returns is switched on.",
-        "[targets.demo.scope]\ngroups = [\"app-users\"]\n",
-    );
-    people(directory);
-    let dn = |key: &str| directory.person_dn(key);
-    directory.add_group("app-users", &[dn("ana"), dn("bo")]);
-    story.tell(
-        r#"
-name = "two of three are in the group"
-writes = 2
-users = { "ana@example.com" = true, "bo@example.com" = true }
-"#,
-    );
-    directory.remove_member("app-users", &dn("bo"));
-    story.tell(
-        r#"
-name = "Bo leaves: by the group"
-plan = '''
-demo: 0 to create, 0 to adopt, 0 to patch, 1 to deactivate, 0 to reactivate, 0 to delete, 0 held (1 unchanged)
-
-  - user   bo@example.com  LeftScope
-
-  1 request, about 1 s at 100 requests a second
-
-demo: would be 0 created, 0 adopted, 0 patched, 1 deactivated, 0 reactivated, 0 deleted, 0 failed, 0 held (1 unchanged)
-'''
-requests = '''
-PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":false}]
-'''
-"#,
-    );
-    directory.add_member("app-users", &dn("bo"));
-    story.tell(
-        r#"
-name = "Bo returns"
-requests = '''
-PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
-'''
-"#,
-    );
-    directory.delete(&directory.group_dn("app-users"));
-    story.tell(
-        r#"
-name = "the group cannot be found: nobody is switched off for that"
-exit = 1
-requests = ""
-"#,
-    );
 }
 
 /// `groupOfUniqueNames`, whose members may carry a bit string, and `posixGroup`, whose members

@@ -3,6 +3,7 @@
 
 use super::{begin, with};
 use crate::ldap::directory::{Directory, Flavor, Person, Record};
+use crate::ldap::samba;
 
 with! { come_back:
     deleted_and_restored_with_active_directory ActiveDirectory,
@@ -73,7 +74,8 @@ fn restore(directory: &Directory, guid: &str) {
         .expect("base64");
     let guid = uuid::Uuid::from_slice_le(&bytes).expect("16 bytes");
     let dn = directory.person_dn("bo");
-    let mut record = Record::change(&format!("<GUID={guid}>"), "modify");
+    let deleted = format!("CN=bo\\0ADEL:{guid},CN=Deleted Objects,{}", samba::SUFFIX);
+    let mut record = Record::change(&deleted, "modify");
     record.line("delete", "isDeleted");
     record.0.push_str("-\n");
     record
