@@ -48,6 +48,10 @@ fn come_and_go(directory: &Directory) {
     let dn = |key: &str| directory.person_dn(key);
     directory.add_group("Backend", &[dn("bo")]);
     directory.add_group("Engineering", &[dn("ana"), directory.group_dn("Backend")]);
+    if matches!(directory.flavor, Flavor::OpenLdap | Flavor::ActiveDirectory) {
+        // Somebody who is none of the people, and so is nobody's member anywhere else.
+        directory.add_member("Backend", &directory.agent().dn);
+    }
     story.tell(
         r#"
 name = "three people, a group, and a group around it"
