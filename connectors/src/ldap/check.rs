@@ -107,9 +107,8 @@ async fn deleted_line(place: &Place<'_>) -> Result<Option<String>, SourceError> 
     let root = &place.connection.root;
     let asked = [settings.id_attribute.clone()];
     let searches = deleted::searches(settings, root, &asked, ENTRIES);
-    let read = deleted::read(settings, place.connector, &place.connection, searches);
-    let (_, readable) = read.await?;
-    Ok(Some(match readable {
+    let readable = deleted::are_readable(place.connector, &place.connection, searches);
+    Ok(Some(match readable.await? {
         true => format!("{keeps}: can be read"),
         false => format!("{keeps}: not for this account; they are taken to be gone"),
     }))

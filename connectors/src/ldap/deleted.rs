@@ -84,24 +84,34 @@ fn partitions(bases: &[Dn], root: &RootDse) -> Vec<Dn> {
     partitions
 }
 
-/// Reads the deleted people who stood below one of the bases. `false`: the account may not
-/// read them all.
+/// Reads the deleted people who stood below one of the bases, where this account may.
 pub(super) async fn read(
     settings: &Settings,
     connector: &Connector,
     connection: &Arc<Connection>,
     searches: Vec<Search>,
-) -> Result<(Vec<Entry>, bool), SourceError> {
-    let mut readable = !searches.is_empty();
+) -> Result<Vec<Entry>, SourceError> {
     let mut found = Vec::new();
+    let mut walk = Walk::new(connector, connection, Referrals::Ignore, searches);
+    while let Some(chunk) = walk.next_chunk().await? {
+        found.extend(chunk.into_iter().filter(|entry| was_ours(entry, settings)));
+    }
+    Ok(found)
+}
+
+/// Whether this account may read them: looks at no more than it has to.
+pub(super) async fn are_readable(
+    connector: &Connector,
+    connection: &Arc<Connection>,
+    searches: Vec<Search>,
+) -> Result<bool, SourceError> {
+    let mut readable = !searches.is_empty();
     for search in searches {
         let mut walk = Walk::new(connector, connection, Referrals::Ignore, [search]);
-        while let Some(chunk) = walk.next_chunk().await? {
-            found.extend(chunk.into_iter().filter(|entry| was_ours(entry, settings)));
-        }
-        readable &= walk.outcome() != Outcome::Withheld;
+        walk.next_chunk().await?;
+        readable &= walk.outcome() == Outcome::Read;
     }
-    Ok((found, readable))
+    Ok(readable)
 }
 
 /// FreeIPA keeps only people, and no former place.

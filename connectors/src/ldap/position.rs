@@ -48,18 +48,17 @@ impl Position {
 
     /// Whether anybody had this.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.told.contains_key(name)
+        self.told.get(name).is_some_and(|count| *count > 0)
     }
 
-    /// What many had in the read before, and nobody has now.
+    /// What many had in the read before, and nobody has now. What is not asked any more is
+    /// not counted any more either.
     pub(super) fn vanished(&self, before: Option<&Position>) -> Vec<(String, u64)> {
         let before = before.filter(|before| before.selection == self.selection);
         let told = before.into_iter().flat_map(|before| &before.told);
-        told.filter(|(name, count)| {
-            **count >= MANY && self.told.get(*name).copied().unwrap_or(0) == 0
-        })
-        .map(|(name, count)| (name.clone(), *count))
-        .collect()
+        told.filter(|(name, count)| **count >= MANY && self.told.get(*name) == Some(&0))
+            .map(|(name, count)| (name.clone(), *count))
+            .collect()
     }
 }
 
@@ -80,6 +79,8 @@ mod tests {
             let vanished = position("a", now).vanished(Some(&position("a", before)));
             assert_eq!(vanished, [], "{before} {now}");
         }
+        let silent = Position::new("a".to_owned(), BTreeMap::new());
+        assert_eq!(silent.vanished(Some(&position("a", 20))), []);
         assert_eq!(position("b", 0).vanished(Some(&position("a", 20))), []);
         assert_eq!(position("a", 0).vanished(None), []);
     }

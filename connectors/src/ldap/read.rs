@@ -4,12 +4,17 @@
 //! People are handed on as they come. Held back are only those who name somebody not read yet
 //! (a manager), and groups with such members. Must not decide what happens to anybody.
 
+mod asked;
+mod missing;
+mod outbox;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
-use super::answers::{self, Answers, Asked};
+use self::outbox::Outbox;
+use super::answers::Answers;
 use super::config::Referrals;
 use super::connect::{Connection, Connector};
 use super::deleted;
@@ -22,19 +27,13 @@ use super::index::{Clash, Index};
 use super::lifecycle::{self, Rule};
 use super::people::{self, Wanted};
 use super::position::Position;
-use super::search::{Search, lookup};
+use super::search::Search;
 use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::source::{
     Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
 };
-
-/// How many records go into one chunk.
-const CHUNK: usize = 1_000;
-
-/// As many names are looked up one by one; with more, all names are listed again.
-const LOOKUPS: usize = 100;
 
 /// What counts the groups that have members, beside the attributes of people.
 const WITH_MEMBERS: &str = "groups with members";
@@ -90,13 +89,20 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn read(mut self) -> Result<Batch, SourceError> {
+        let settings = self.place.settings;
+        for rule in &settings.rules {
+            self.note(rule.attribute(), 0);
+        }
+        if settings.groups.is_some() {
+            self.note(WITH_MEMBERS, 0);
+        }
         self.find_inactive().await?;
         self.find_answers().await?;
         // Before the living: who is restored meanwhile is in both, and not in neither.
         let deleted = self.find_deleted().await?;
         self.read_people().await?;
         let mut coverage = BTreeMap::from([(Kind::User, Coverage::Complete)]);
-        if self.place.settings.groups.is_some() {
+        if settings.groups.is_some() {
             self.read_groups().await?;
             coverage.insert(Kind::Group, Coverage::Complete);
         }
@@ -121,59 +127,13 @@ impl Reading<'_> {
         })
     }
 
-    /// Whom `inactive_when` matches.
-    async fn find_inactive(&mut self) -> Result<(), SourceError> {
-        if let Some(when) = &self.place.settings.inactive_when {
-            self.inactive = self.find_matched(when).await?;
-        }
-        Ok(())
-    }
-
-    /// The people whom a filter matches: the server decides, by its own rules of comparison.
-    async fn find_matched(&self, filter: &Filter) -> Result<BTreeSet<Digest>, SourceError> {
-        let users = &self.place.settings.users;
-        let filter = users.filter.and(filter);
-        let asked = vec![self.place.settings.id_attribute.clone()];
-        let mut walk = self.walk(&users.bases, &filter, &asked);
-        let mut matched = BTreeSet::new();
-        while let Some(chunk) = walk.next_chunk().await? {
-            for entry in chunk {
-                let id = self.id(&entry)?;
-                matched.insert(digest(id.as_str().as_bytes()));
-            }
-        }
-        Ok(matched)
-    }
-
-    /// A place that does not exist, or is hidden, has no answer: nobody leaves it for that.
-    async fn find_answers(&mut self) -> Result<(), SourceError> {
-        let everything = Filter::constant("(objectClass=*)");
-        for (name, asked) in answers::asked(self.request.attributes.as_ref()) {
-            match asked {
-                Asked::Place(dn) => {
-                    let connection = &self.place.connection;
-                    let none = vec!["1.1".to_owned()];
-                    if lookup(connection, &dn, &everything, none).await?.is_some() {
-                        self.answers.add_place(name, dn);
-                    }
-                }
-                Asked::Filter(filter) => {
-                    let matched = self.find_matched(&filter).await?;
-                    self.answers.add_matched(name, matched);
-                }
-            }
-        }
-        Ok(())
-    }
-
     async fn find_deleted(&self) -> Result<Vec<Record>, SourceError> {
         let place = &self.place;
         let root = &place.connection.root;
         let asked = &self.wanted.of_people;
         let searches = deleted::searches(place.settings, root, asked, place.page_size);
         let found = deleted::read(place.settings, place.connector, &place.connection, searches);
-        let (entries, _) = found.await?;
-        let records = entries.into_iter().map(|entry| {
+        let records = found.await?.into_iter().map(|entry| {
             let mut attributes = entry.attributes(self.wanted.requested.as_ref());
             people::drop_references(&mut attributes, &place.settings.references);
             Ok(Record {
@@ -295,58 +255,6 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Whoever is named and was not met: looks for the few, lists everybody for the many.
-    /// Somebody who was renamed since they were read is known by the new name after that.
-    async fn find_missing(&mut self) -> Result<(), SourceError> {
-        let missing = match self.waiting.missing(&self.index) {
-            Some(missing) if missing.len() <= LOOKUPS => missing,
-            _ => return self.list_names().await,
-        };
-        let everything = Filter::constant("(objectClass=*)");
-        let asked = vec![self.place.settings.id_attribute.clone()];
-        for dn in missing {
-            let connection = &self.place.connection;
-            let found = lookup(connection, &dn, &everything, asked.clone()).await?;
-            let Some(id) = found.and_then(|entry| self.maybe_id(&entry)) else {
-                continue;
-            };
-            for kind in Kind::ALL {
-                if self.index.has(kind, &id) {
-                    let known = self.index.expect(kind, &id, &dn);
-                    known.map_err(|_| self.too_many())?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lists the names and ids of everybody, on a connection of its own: another search may be
-    /// half-way on the first.
-    async fn list_names(&mut self) -> Result<(), SourceError> {
-        self.listed = true;
-        let place = &self.place;
-        let connection = Arc::new(place.connector.connect().await?);
-        let asked = vec![place.settings.id_attribute.clone()];
-        let parts = [Some(&place.settings.users), place.settings.groups.as_ref()];
-        for (kind, part) in Kind::ALL.into_iter().zip(parts) {
-            let Some(part) = part else {
-                continue;
-            };
-            let searches = part.bases.iter().map(|base| {
-                Search::below(base, part.filter.clone(), asked.clone(), place.page_size)
-            });
-            let mut walk = Walk::new(place.connector, &connection, place.referrals, searches);
-            while let Some(chunk) = walk.next_chunk().await? {
-                for entry in chunk {
-                    let id = self.id(&entry)?;
-                    let noted = self.index.expect(kind, &id, &entry.dn);
-                    noted.map_err(|_| self.too_many())?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     async fn send_people(&mut self) -> Result<(), SourceError> {
         for record in self.waiting.people(&self.index) {
             self.outbox.push(Change::Upsert(record)).await?;
@@ -399,14 +307,17 @@ impl Reading<'_> {
     }
 
     fn count(&mut self, name: &str, has: bool) {
-        if has {
-            match self.told.get_mut(name) {
-                Some(count) => *count += 1,
-                None => {
-                    self.told.insert(name.to_owned(), 1);
-                }
-            }
+        if !has {
+            return;
         }
+        if let Some(count) = self.told.get_mut(name) {
+            *count += 1;
+        }
+    }
+
+    fn note(&mut self, name: &str, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.told.insert(name.to_owned(), count);
     }
 
     fn check_told(&self, position: &Position) -> Result<(), SourceError> {
@@ -423,8 +334,9 @@ impl Reading<'_> {
             server: self.place.connection.server.clone(),
             problem: format!(
                 "nothing is to be seen any more of {}: a permission is missing, and nobody is \
-                 taken to be active for that; if it is meant so, leave the attribute out of \
-                 `inactive_by` or of `member_attribute`",
+                 switched on or off for that; if it is meant so, take it out of the \
+                 configuration (`inactive_by`, `inactive_when`, `member_attribute`, a scope's \
+                 `filter`)",
                 vanished.join(", ")
             ),
             source: None,
@@ -469,37 +381,5 @@ impl Reading<'_> {
             problem: format!("the entry `{dn}`: {problem}"),
             source: None,
         }
-    }
-}
-
-/// Gathers changes and hands them on in chunks.
-struct Outbox {
-    changes: Sender<Vec<Change>>,
-    chunk: Vec<Change>,
-}
-
-impl Outbox {
-    fn new(changes: Sender<Vec<Change>>) -> Self {
-        Self {
-            changes,
-            chunk: Vec::with_capacity(CHUNK),
-        }
-    }
-
-    async fn push(&mut self, change: Change) -> Result<(), SourceError> {
-        self.chunk.push(change);
-        if self.chunk.len() < CHUNK {
-            return Ok(());
-        }
-        self.flush().await
-    }
-
-    async fn flush(&mut self) -> Result<(), SourceError> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        let sent = self.changes.send(chunk).await;
-        sent.map_err(|_| SourceError::Abandoned)
     }
 }
