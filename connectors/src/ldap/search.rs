@@ -84,6 +84,8 @@ pub(super) struct Running {
     next: Next,
     empty_pages: usize,
     entries_in_page: usize,
+    /// Whether a page has ended well.
+    has_page: bool,
     pub(super) outcome: Outcome,
     /// Where else the server says that entries are (`ldap://host/base`), in its order.
     pub(super) referrals: Vec<String>,
@@ -104,6 +106,7 @@ impl Running {
             next: Next::Page(Vec::new()),
             empty_pages: 0,
             entries_in_page: 0,
+            has_page: false,
             outcome: Outcome::Read,
             referrals: Vec::new(),
         }
@@ -205,11 +208,25 @@ impl Running {
             return Ok(());
         }
         let Some(cookie) = cookie(&result.ctrls) else {
+            // A 389 Directory Server answers so, with success, where there is no such base or
+            // none for this account to know of.
+            let nothing = !self.has_page && self.entries_in_page == 0;
+            if nothing && self.search.optional {
+                self.outcome = Outcome::Withheld;
+                return Ok(());
+            }
             // Whoever can page says with each page whether another follows.
-            let problem = "the server did not say whether another page follows";
+            let problem = match nothing {
+                true => {
+                    "the server found nothing, and did not say whether another page follows: \
+                     perhaps there is no such entry, or not for this account"
+                }
+                false => "the server did not say whether another page follows",
+            };
             let request = self.search.request();
             return Err(request.failed(&self.connection.server, problem, None));
         };
+        self.has_page = true;
         if cookie.is_empty() {
             return Ok(());
         }

@@ -197,12 +197,7 @@ impl Directory {
                     .line("cn", &common_name);
             }
             Flavor::FreeIpa => {
-                for class in [
-                    "inetOrgPerson",
-                    "krbPrincipalAux",
-                    "ipaSshUser",
-                    "ipaObject",
-                ] {
+                for class in IPA_PERSON {
                     record.line("objectClass", class);
                 }
                 record

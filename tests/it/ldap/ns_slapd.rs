@@ -12,7 +12,7 @@ use super::server::{Login, Server, free_port, program, spawn};
 pub(super) const SUFFIX: &str = "dc=example,dc=com";
 
 /// The suffix that is laid out as FreeIPA's.
-pub(super) const FREEIPA_SUFFIX: &str = "dc=ipa,dc=example,dc=com";
+pub(super) const FREEIPA_SUFFIX: &str = "dc=ipa,dc=example,dc=org";
 
 /// What it needs.
 pub(super) const PROGRAMS: &[&str] = &["ns-slapd", "ldapmodify", "ldapsearch"];

@@ -133,7 +133,8 @@ impl Search {
     ) -> Vec<u8> {
         if self.base.is_empty() && self.scope == 0 {
             let entry = self.entry(id, &root(objects), rules);
-            return [entry, self.refuse(id, 0, "")].concat();
+            let (code, said) = instead.unwrap_or((0, ""));
+            return [entry, self.refuse(id, code, said)].concat();
         }
         if let Some(value) = self.control(DIRSYNC) {
             return self.changes(id, objects, rules, value, instead);
