@@ -33,6 +33,7 @@ use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::source::{
     Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
+    Warning,
 };
 
 /// What counts the groups that have members, beside the attributes of people.
@@ -63,6 +64,7 @@ pub(super) async fn read_all(
         inactive: BTreeSet::new(),
         answers: Answers::default(),
         listed: false,
+        warnings: Vec::new(),
         place,
         request,
         wanted,
@@ -85,6 +87,7 @@ struct Reading<'a> {
     answers: Answers,
     /// Whether all names were listed once already.
     listed: bool,
+    warnings: Vec<Warning>,
 }
 
 impl Reading<'_> {
@@ -123,7 +126,7 @@ impl Reading<'_> {
             coverage,
             tells_lifecycle: self.tells_lifecycle(&position),
             cursor: position.cursor(),
-            warnings: Vec::new(),
+            warnings: self.warnings,
         })
     }
 
