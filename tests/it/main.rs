@@ -7,6 +7,7 @@ mod damage;
 mod documentation;
 mod scenarios;
 mod side_by_side;
+mod simulation;
 mod support;
 mod third_party;
 mod tls;

@@ -35,6 +35,7 @@ use crate::source::{
     Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
     Warning,
 };
+use crate::unchanged::Content;
 
 /// What counts the groups that have members, beside the attributes of people.
 const WITH_MEMBERS: &str = "groups with members";
@@ -65,6 +66,7 @@ pub(super) async fn read_all(
         answers: Answers::default(),
         listed: false,
         warnings: Vec::new(),
+        content: Content::default(),
         place,
         request,
         wanted,
@@ -88,6 +90,8 @@ struct Reading<'a> {
     /// Whether all names were listed once already.
     listed: bool,
     warnings: Vec<Warning>,
+    /// What is asked about the next person.
+    content: Content,
 }
 
 impl Reading<'_> {
@@ -200,7 +204,7 @@ impl Reading<'_> {
             .give(&mut record.attributes, &record.id, &entry.dn);
         let missing = people::resolve_references(&mut record.attributes, settings, &self.index);
         if missing.names.is_empty() {
-            return self.outbox.push(Change::Upsert(record)).await;
+            return self.send_person(record).await;
         }
         self.waiting.add_person(record, missing);
         if self.waiting.is_full() {
@@ -260,9 +264,20 @@ impl Reading<'_> {
 
     async fn send_people(&mut self) -> Result<(), SourceError> {
         for record in self.waiting.people(&self.index) {
-            self.outbox.push(Change::Upsert(record)).await?;
+            self.send_person(record).await?;
         }
         Ok(())
+    }
+
+    /// Nothing more is said of somebody who is as they were.
+    async fn send_person(&mut self, record: Record) -> Result<(), SourceError> {
+        if let Some(unchanged) = &self.request.unchanged {
+            self.content.record(&record.lifecycle, &record.attributes);
+            if unchanged.confirms(record.id.as_str(), &self.content) {
+                return Ok(());
+            }
+        }
+        self.outbox.push(Change::Upsert(record)).await
     }
 
     async fn send_waiting(&mut self) -> Result<(), SourceError> {
