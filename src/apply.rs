@@ -1,10 +1,11 @@
 //! Applying a plan. Makes no choices: everything sent is in the plan, apart from resolving
 //! references to what the same plan created.
 //!
-//! An intent is durable before any create of its group is sent; every acknowledged call is
-//! recorded before the next one on that resource. Killed at any instant, the next cycle finds
-//! either the acknowledgement, or an intent in doubt, or a patch to send again.
+//! What must not be forgotten is durable before any call of its group is sent (see `doubt`); every
+//! acknowledged call is recorded before the next one on that resource. Killed at any instant, the
+//! next cycle finds either the acknowledgement, or what is in doubt, or a patch to send again.
 
+mod doubt;
 mod log;
 mod record;
 pub mod report;
@@ -14,22 +15,29 @@ mod send;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt};
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::plan::action::{Action, Phase, Plan, Release, Request, Write};
-use crate::snapshot::{Intent, TargetChange, TargetStore};
+use crate::plan::action::{Action, Phase, Plan, Release, Request};
+use crate::snapshot::{TargetChange, TargetStore};
 use crate::target::{Client, Profile};
 pub(crate) use record::MANAGER_CHANGED;
 use report::{Failure, FailureKind, Progress};
 pub(crate) use run::Applied;
 use run::{Ending, Run};
 
+/// Tells the time. Handed in, so that what is noted agrees with what a cycle is told.
+pub type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
+
 /// A phase, and a wave within it.
 type Turn = (Phase, u32);
+
+/// The fewest and the most requests that share one flush.
+const MIN_GROUP: usize = 64;
+const MAX_GROUP: usize = 512;
 
 const PHASES: [Phase; 9] = [
     Phase::Leavers,
@@ -50,6 +58,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) profile: &'a Profile,
     pub(crate) audit: &'a tokio::sync::Mutex<Audit>,
     pub(crate) audit_values: bool,
+    /// The clock that the cycle's own time comes from.
+    pub(crate) clock: &'a Clock,
     /// Cancelled when somebody asks to stop: nothing new is started then.
     pub(crate) stop: &'a CancellationToken,
 }
@@ -149,8 +159,13 @@ impl Applier<'_> {
         step: &str,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
+        let mut owed = false;
         for group in work.chunks(self.group_size()) {
-            self.open_intents(plan, group, turn).await?;
+            // One flush makes durable what is noted and what the group before has come to.
+            if self.note_before(plan, group, turn)? || owed {
+                self.make_durable().await?;
+            }
+            owed = true;
             // After a target-wide failure, or when asked to stop, what is under way ends by
             // itself, and nothing new is started.
             let stopped = AtomicBool::new(false);
@@ -179,13 +194,13 @@ impl Applier<'_> {
                 progress.report(step, run.touched, Some(plan.actions.len() as u64));
             }
             drop(endings);
-            self.make_durable().await?;
-            if let Some(failure) = aborted {
+            let stopped = aborted.or(self.go_on().err());
+            if let Some(failure) = stopped {
+                self.make_durable().await?;
                 return Err(failure);
             }
-            self.go_on()?;
         }
-        Ok(())
+        self.make_durable().await
     }
 
     /// Whether the next call may be made, or somebody asked to stop between two calls.
@@ -199,10 +214,11 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// How many requests share one flush: as many as a crash may leave in doubt or to be sent
-    /// again. Small, but enough that no connection waits for the disk.
+    /// How many requests share one flush: as many as a power cut may leave in doubt or to be
+    /// sent again. Few, but enough that the disk takes little of the time: a flush costs as much
+    /// as a dozen requests.
     fn group_size(&self) -> usize {
-        (8 * self.client.concurrency()).max(16)
+        (32 * self.client.concurrency()).clamp(MIN_GROUP, MAX_GROUP)
     }
 
     /// userNames change hands one after another, in the plan's order.
@@ -254,33 +270,6 @@ impl Applier<'_> {
             }
         }
         (acknowledged, Ending::Acknowledged)
-    }
-
-    async fn open_intents(&self, plan: &Plan, group: &[usize], turn: Turn) -> Result<(), Failure> {
-        let at = Utc::now();
-        let mut changes = Vec::new();
-        for action in group.iter().map(|index| &plan.actions[*index]) {
-            for request in action
-                .requests
-                .iter()
-                .filter(|request| request.turn() == turn)
-            {
-                if let (Write::Create { attributes, .. }, Some(record)) =
-                    (&request.write, &action.subject.record)
-                {
-                    let intent = Intent {
-                        at,
-                        attributes: attributes.clone(),
-                    };
-                    changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
-                }
-            }
-        }
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.store.commit(changes).map_err(|error| failed(&error))?;
-        self.make_durable().await
     }
 
     /// Waits for the disk where it holds nobody else up: other targets go on meanwhile.

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 mod chain;
 mod read;
+pub mod remembered;
 #[cfg(test)]
 mod tests;
 
@@ -178,9 +179,9 @@ impl Audit {
         Ok(())
     }
 
-    /// fsync.
+    /// Makes every record durable (fdatasync: the file's times may stay behind).
     pub fn sync(&mut self) -> Result<(), AuditError> {
-        self.file.sync_all().map_err(io_error("sync", &self.path))
+        self.file.sync_data().map_err(io_error("sync", &self.path))
     }
 
     fn append_fields(

@@ -23,6 +23,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
 
+pub use crate::apply::Clock;
 pub use crate::apply::report::Progress;
 use crate::apply::report::{Failure, FailureKind};
 use crate::mapping::Mapping;
@@ -201,7 +202,11 @@ impl Chosen<'_> {
             now,
             progress,
         };
-        let seen = observer.observe(&mut selection).await?;
+        let mut seen = observer.observe(&mut selection).await?;
+        if state.audit_remembers && only.is_none() {
+            let users = &seen.users;
+            seen.users.remembered = tokio::task::block_in_place(|| observer.remembered(users));
+        }
         let doubt = clock::doubt(state, now, client.clock_skew());
         let timed = target.rules.delete_after.or(target.rules.forget_after);
         if let (Some(doubt), Some(_)) = (&doubt, timed) {
@@ -315,6 +320,7 @@ pub fn note_lost_snapshot<'a>(
         let mut progress = target.progress().map_err(failed)?;
         progress.rebuilding = true;
         progress.lost = true;
+        progress.audit_remembers = true;
         let change = TargetChange::PutProgress(Box::new(progress));
         target.commit(vec![change]).map_err(failed)?;
     }

@@ -72,15 +72,17 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
 
     let mut approved = window.approved.clone();
     let none = BTreeMap::new();
-    let mut judged = guard::judge(&actions, input, window, &approved, &none);
-    if let Some(release) = release {
+    // A first sync of everybody is large: it is copied only where it is judged twice.
+    let again = release.map(|release| (release, actions.clone()));
+    let mut judged = guard::judge(actions, input, window, &approved, &none);
+    if let Some((release, actions)) = again {
         let released = release_from(&judged, release);
         if !released.actions.is_empty() {
             approved.actions.extend(released.actions);
             approved.people.extend(released.people);
             // What held the others still holds them: never more than was released.
             let sticky = judged.over.clone();
-            judged = guard::judge(&actions, input, window, &approved, &sticky);
+            judged = guard::judge(actions, input, window, &approved, &sticky);
         }
     }
 

@@ -85,8 +85,8 @@ impl Source for CsvSource {
         request: &'a ReadRequest,
         changes: Sender<Vec<Change>>,
     ) -> BoxFuture<'a, Result<Batch, SourceError>> {
-        let requested = request.attributes.clone();
-        Box::pin(self.run(move |files| files.read(requested.as_ref(), Outbox::new(changes))))
+        let request = request.clone();
+        Box::pin(self.run(move |files| files.read(&request, Outbox::new(changes))))
     }
 }
 
@@ -98,13 +98,10 @@ struct Files {
 }
 
 impl Files {
-    fn read(
-        &self,
-        requested: Option<&BTreeSet<String>>,
-        mut outbox: Outbox,
-    ) -> Result<Batch, SourceError> {
+    fn read(&self, request: &ReadRequest, mut outbox: Outbox) -> Result<Batch, SourceError> {
+        let requested = request.attributes.as_ref();
         let (mut users, groups) = self.open(requested)?;
-        while let Some(change) = users.next_change()? {
+        while let Some(change) = users.next_change(request.unchanged.as_ref())? {
             outbox.push(change)?;
         }
         let mut warnings = Vec::new();
@@ -150,7 +147,7 @@ impl Files {
         let mut people = 0;
         let mut ended = false;
         while people < ROWS_CHECKED && !ended {
-            match users.next_change()? {
+            match users.next_change(None)? {
                 Some(_) => people += 1,
                 None => ended = true,
             }

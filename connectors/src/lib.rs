@@ -11,9 +11,11 @@ pub mod presets;
 pub mod question;
 pub mod secret;
 pub mod source;
+pub mod unchanged;
 
 pub use question::Question;
 pub use source::{
     Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, ReadRequest,
     Record, RecordKey, Source, SourceConfig, SourceError, SourceFacts, SourceId, Value, Warning,
 };
+pub use unchanged::{Content, Unchanged};

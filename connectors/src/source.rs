@@ -15,6 +15,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::question::Question;
 use crate::secret::SecretError;
+use crate::unchanged::Unchanged;
 
 /// Which of SCIM's two core resource types a record becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,6 +186,9 @@ pub struct ReadRequest {
     /// What time it is. Some directories say when somebody's access ends and nothing more: who
     /// is switched off by then is judged by this moment. The default is long ago.
     pub now: DateTime<Utc>,
+    /// Recognises people who are as they were, so that a source need not build them. A source
+    /// that never asks is right, too.
+    pub unchanged: Option<Unchanged>,
 }
 
 /// One fact of a running read.

@@ -1,7 +1,5 @@
 //! What the audit log says of each write.
 
-use chrono::Utc;
-
 use super::report::Failure;
 use super::{Applier, failed};
 use crate::audit::Entry;
@@ -63,7 +61,7 @@ impl Applier<'_> {
             generation: self.store.flushed_generation(),
         };
         audit
-            .append(Utc::now(), entry)
+            .append((self.clock)(), entry)
             .map_err(|error| failed(&error))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
 
 use super::{Applier, failed};
@@ -103,7 +103,7 @@ impl Applier<'_> {
                     if let Some(moved) = &sent.resource {
                         changes.extend(self.follow(record, &mut link, &moved.id)?);
                     }
-                    update(&mut link, &request.acknowledge, action);
+                    update(&mut link, &request.acknowledge, action, (self.clock)());
                     let Acknowledge { put_back, .. } = &request.acknowledge;
                     drift::remember(&mut link, &before, put_back, sent.resource.as_ref());
                     if *active == Some(false) && self.profile.deactivation_drops_memberships {
@@ -172,7 +172,7 @@ impl Applier<'_> {
                 ..
             }
         ) {
-            update(&mut link, &request.acknowledge, action);
+            update(&mut link, &request.acknowledge, action, (self.clock)());
         }
         let mut changes = Vec::new();
         for group in self.store.groups_with(&link.resource)? {
@@ -263,20 +263,10 @@ impl Applier<'_> {
         Ok(changes)
     }
 
-    /// The create was refused: nothing happened, nothing is in doubt.
-    pub(super) fn close_intent(&self, action: &Action) -> Result<(), SnapshotError> {
-        match &action.subject.record {
-            Some(record) => self
-                .store
-                .commit(vec![TargetChange::CloseIntent(record.clone())]),
-            None => Ok(()),
-        }
-    }
-
     /// What this request spends of the guards' limits: the action's costs with its first
     /// request, members removed with each. Approved actions cost nothing.
     fn spending(&self, action: &Action, request: &Request, first: bool) -> Vec<TargetChange> {
-        let now = Utc::now();
+        let now = (self.clock)();
         let removed = request.acknowledge.members_removed.len() as u64;
         action
             .costs
@@ -320,7 +310,7 @@ fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
     }
 }
 
-fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {
+fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action, now: DateTime<Utc>) {
     let Acknowledge {
         attributes,
         active,
@@ -342,7 +332,7 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action) {
             let reason = format!("{:?}", action.reason);
             link.deactivated = Some(Deactivation {
                 reason,
-                at: Utc::now(),
+                at: now,
                 gone_since: None,
             });
         }

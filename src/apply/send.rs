@@ -74,7 +74,7 @@ impl Applier<'_> {
 
     /// Replaces references by ids. Somebody whose creation failed is left out; `None` when
     /// that leaves nothing to send.
-    fn resolve(&self, request: &Request) -> Result<Option<Request>, SnapshotError> {
+    pub(super) fn resolve(&self, request: &Request) -> Result<Option<Request>, SnapshotError> {
         let manager = match &request.manager {
             Some(record) => self.store.link(record)?.filter(|link| !link.missing),
             None => None,
@@ -89,8 +89,8 @@ impl Applier<'_> {
         let mut known: BTreeMap<RecordKey, Option<ResourceId>> = BTreeMap::new();
         for reference in members.iter().chain(&request.acknowledge.members_added) {
             if let Reference::Pending(record) = reference {
-                let resource = self.store.link(record)?.map(|link| link.resource);
-                known.insert(record.clone(), resource);
+                let link = self.store.link(record)?.filter(|link| !link.missing);
+                known.insert(record.clone(), link.map(|link| link.resource));
             }
         }
         let resolve = |reference: Reference| match reference {
@@ -265,7 +265,7 @@ impl Applier<'_> {
         let recorded = if not_there {
             self.note_missing(action, request)
         } else if create {
-            self.close_intent(action)
+            self.note_refused(action, error.status() == Some(409))
         } else {
             Ok(())
         };

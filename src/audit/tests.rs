@@ -315,3 +315,51 @@ fn a_note_is_shown_only_where_nothing_was_asked_for() {
     };
     assert_eq!(shown(&path, &at_demo), [1]);
 }
+
+#[test]
+fn the_log_remembers_who_is_linked_and_switched_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut audit = Audit::open(folder.path()).unwrap();
+    let mut write = |source_id: &str, resource: &str, change: &str, outcome: &str| {
+        let entry = Entry {
+            resource_id: Some(resource.to_owned()),
+            change: change.to_owned(),
+            outcome: outcome.to_owned(),
+            ..entry(source_id, 1)
+        };
+        audit.append(now(), entry).unwrap();
+    };
+    write("stays", "r1", "create", "done");
+    write("left", "r2", "create", "done");
+    write("left", "r2", "deactivate", "in_doubt");
+    write("refused", "r3", "patch", "failed");
+    write("first", "r4", "adopt", "done");
+    write("rehired", "r4", "reactivate", "done");
+    write("chosen", "r5", "link", "done");
+    write("unlinked", "r6", "link", "done");
+    write("unlinked", "r6", "unlink", "done");
+    write("protected", "r7", "protect", "done");
+    audit.sync().unwrap();
+
+    let path = folder.path().join(FILE_NAME);
+    let linked = remembered::linked_people(&path, "demo").unwrap();
+    let linked: Vec<(&str, &str)> = linked
+        .iter()
+        .map(|(resource, record)| (resource.as_str(), record.id.as_str()))
+        .collect();
+    assert_eq!(
+        linked,
+        [("r1", "stays"), ("r4", "rehired"), ("r5", "chosen")]
+    );
+    let other = remembered::linked_people(&path, "another").unwrap();
+    assert!(other.is_empty());
+
+    let changed = fs::read_to_string(&path).unwrap().replace("left", "else");
+    fs::write(&path, changed).unwrap();
+    assert!(remembered::linked_people(&path, "demo").is_err());
+    fs::remove_file(&path).unwrap();
+    assert!(
+        remembered::linked_people(&path, "demo").unwrap().is_empty(),
+        "without a log nobody is remembered"
+    );
+}

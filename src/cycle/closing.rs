@@ -194,7 +194,8 @@ impl Parts {
         if settled && self.full {
             progress.last_full = Some(self.now);
             // A source that could not be read has not had its full cycle.
-            progress.full_owed = !self.complete;
+            // Whoever was found to have left while rebuilding is switched off once that is done.
+            progress.full_owed = !self.complete || plan.actions.iter().any(is_restored_link);
             progress.lost = self.rebuilding
                 || plan
                     .held
@@ -202,6 +203,7 @@ impl Parts {
                     .any(|held| held.reason == HeldReason::ProbableLeaver);
             if self.complete && self.rebuilding {
                 progress.rebuilding = false;
+                progress.audit_remembers = false;
                 progress.halve_limits = true;
             }
         }
@@ -308,6 +310,12 @@ impl Parts {
         approvals.retain(|approval| is_alive(approval, self.now));
         approvals
     }
+}
+
+/// Whether an action only makes the lost link of somebody who has left again.
+fn is_restored_link(action: &Action) -> bool {
+    let entitled = matches!(action.reason, Reason::Matched | Reason::Rehired);
+    action.change == Change::Adopt && !entitled
 }
 
 /// Whether a held item can only be judged again by listing the target.

@@ -5,6 +5,7 @@
 
 mod few;
 mod long_gone;
+mod remembered;
 mod unlisted;
 
 use std::collections::{BTreeMap, BTreeSet};

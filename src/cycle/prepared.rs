@@ -13,15 +13,15 @@ use super::Target;
 use super::known::Known;
 use super::read::{Readings, failed};
 use super::select::Selection;
-use crate::apply::Applier;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
+use crate::apply::{Applier, Clock};
 use crate::audit::Audit;
 use crate::plan::Planned;
 use crate::plan::action::{Change, Held, Limit, Plan, Reason};
 use crate::plan::input::{Candidate, Standing};
 use crate::scim::message::Capabilities;
 use crate::scim::path::AttributePath;
-use crate::snapshot::{Open, SnapshotError, TargetChange, TargetStore};
+use crate::snapshot::{Intent, Open, SnapshotError, TargetChange, TargetStore};
 use crate::target::Client;
 
 /// A target's plan, with what applying it needs.
@@ -192,11 +192,13 @@ impl Prepared {
 
     /// Applies the plan, records every acknowledged call, writes the audit log, and moves
     /// the target's position. A failed call is in the report, not an error. Once `stop` is
-    /// cancelled nothing new is sent; what is under way is waited for.
+    /// cancelled nothing new is sent; what is under way is waited for. `clock` goes on from
+    /// where the cycle's `now` was taken.
     pub async fn apply(
         self,
         audit: &tokio::sync::Mutex<Audit>,
         audit_values: bool,
+        clock: &Clock,
         stop: &CancellationToken,
         progress: &dyn Progress,
     ) -> TargetReport {
@@ -211,6 +213,7 @@ impl Prepared {
             profile: &parts.target.profile,
             audit,
             audit_values,
+            clock,
             stop,
         };
         let applied = applier.apply(&parts.planned.plan, progress).await;
@@ -246,6 +249,24 @@ impl Parts {
         self.partial.clone().or(unresolved).or(unreadable)
     }
 
+    /// An intent of a time that has not come was noted by a clock that was ahead. Its settling
+    /// time begins when that is seen: the joiner does not wait until the clock is there again.
+    fn intents_from_the_future(
+        &self,
+        store: &TargetStore,
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
+        let intents = store.intents()?.into_iter();
+        let changes = intents.filter(|(_, intent)| intent.at > self.now);
+        let changes = changes.map(|(record, intent)| {
+            let seen = Intent {
+                at: self.now,
+                ..intent
+            };
+            TargetChange::PutIntent(record, Box::new(seen))
+        });
+        Ok(changes.collect())
+    }
+
     /// Makes sure, durably, that links made from here on are known to be this target's.
     fn bind(&self, store: &TargetStore) -> Result<(), SnapshotError> {
         if self.known.is_void() {
@@ -256,6 +277,7 @@ impl Parts {
             progress.fingerprint.clone_from(&self.target.fingerprint);
             store.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
         }
+        store.commit(self.intents_from_the_future(store)?)?;
         store.flush()?;
         Ok(())
     }

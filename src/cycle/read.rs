@@ -175,10 +175,11 @@ async fn read_source(
     now: DateTime<Utc>,
     progress: &dyn Progress,
 ) -> Result<(Staged, Batch), Failure> {
-    let request = ReadRequest {
+    let mut request = ReadRequest {
         attributes: Some(in_use.clone()),
         since: store.cursor(name).map_err(failed)?,
         now,
+        unchanged: None,
     };
     let stage = blocking({
         let (store, name) = (store.clone(), name.to_owned());
@@ -186,6 +187,7 @@ async fn read_source(
     })
     .await?
     .map_err(failed)?;
+    request.unchanged = Some(stage.unchanged());
     let (stage, batch) = stream(stage, name, source, &request, progress).await?;
     let staged = blocking({
         let batch = batch.clone();

@@ -275,6 +275,28 @@ pub(super) fn deactivate(subject: Subject, reason: Reason, profile: &Profile) ->
     }
 }
 
+/// Making the lost link of somebody who should not be at the target again. Sends nothing: the
+/// next plan finds them linked, and switches them off for this reason.
+pub(super) fn restore_link(
+    subject: Subject,
+    listed: &Listed,
+    found: AttributeMap,
+    reason: Reason,
+) -> Action {
+    Action {
+        subject,
+        change: Change::Adopt,
+        reason,
+        adoption: Some(Adoption {
+            settled: true,
+            ..adoption(listed, found, None)
+        }),
+        differences: Vec::new(),
+        requests: Vec::new(),
+        costs: Vec::new(),
+    }
+}
+
 /// Deleting somebody who is gone for good.
 pub(super) fn delete(subject: Subject) -> Action {
     Action {

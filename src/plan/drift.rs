@@ -27,16 +27,21 @@ pub struct Noted {
     pub foreign_external_id: Option<String>,
     /// Forms of its own that the target does not show any more.
     pub outgrown: BTreeMap<AttributePath, OwnForm>,
+    /// It is inactive: a deactivation whose answer was lost has happened.
+    pub is_off: bool,
 }
 
 impl Noted {
     /// Whether nothing was learnt.
     pub fn is_empty(&self) -> bool {
-        self.foreign_external_id.is_none() && self.outgrown.is_empty()
+        self.foreign_external_id.is_none() && self.outgrown.is_empty() && !self.is_off
     }
 
     /// Writes it into the link, as far as the cycle's own calls have not overtaken it.
     pub fn apply_to(&self, link: &mut Link) {
+        if self.is_off && link.deactivated.is_some() {
+            link.active = false;
+        }
         if let Some(foreign) = &self.foreign_external_id {
             disown_external_id(link, foreign);
         }

@@ -28,7 +28,7 @@ use super::matching::{Index, Match, Move, keys_for};
 use super::protection;
 use super::rules::WhenGone;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId};
+use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId, read_path};
 use crate::snapshot::link::{Link, Origin};
 
 /// The decisions about groups.
@@ -255,7 +255,21 @@ impl<'a> Table<'a> {
         }
         let take_over = self.input.rules.take_over;
         let wanted = self.wanted(group);
-        let remove = self.foreign(&subject, group, listed, &wanted);
+        // Made by a creation of ours whose answer was lost: the members that it named are ours as
+        // well. Those of a resource that this one replaces are not.
+        let external_id = read_path(&listed.json, &AttributePath::external_id());
+        let is_ours = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
+        let intent = group.group.intent.as_ref().filter(|_| is_ours);
+        let mut group = group.clone();
+        group
+            .owned
+            .retain(|resource, _| intent.is_some_and(|intent| intent.members.contains(resource)));
+        let group = &group;
+        let mut remove = self.removable(&subject, group, &wanted);
+        let shown = listed.members.iter().flatten();
+        let shown: BTreeSet<&ResourceId> = shown.collect();
+        remove.retain(|resource| shown.contains(resource));
+        remove.extend(self.foreign(&subject, group, listed, &wanted));
         let nobody = AttributeMap::new();
         let desired = desired.clone();
         let reason = Reason::Matched;

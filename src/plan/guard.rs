@@ -81,26 +81,24 @@ pub struct Judged {
 
 /// Judges the actions of a plan. `sticky` limits hold whatever the count says.
 pub fn judge(
-    actions: &[Action],
+    mut actions: Vec<Action>,
     input: &Input<'_>,
     window: &Window,
     approved: &Approved,
     sticky: &BTreeMap<Limit, u64>,
 ) -> Judged {
     let mut released = Vec::new();
-    let actions: Vec<Action> = actions
-        .iter()
-        .map(|action| free_drift(action, approved, &mut released))
-        .collect();
-    let actions = actions.as_slice();
-    let ledger = Ledger::new(actions, input, window, approved);
+    for action in &mut actions {
+        free_drift(action, approved, &mut released);
+    }
+    let ledger = Ledger::new(&actions, input, window, approved);
+    let over = ledger.exceeded(&actions);
     let (people, mut groups): (Vec<Action>, Vec<Action>) = actions
-        .iter()
-        .cloned()
+        .into_iter()
         .partition(|action| action.subject.kind == Kind::User);
     let mut guard = Guard {
         judged: Judged {
-            over: ledger.exceeded(actions),
+            over,
             released,
             ..Judged::default()
         },
@@ -140,23 +138,17 @@ pub fn judge(
 
 /// Where a person released what an action puts back besides what the source changed, that
 /// part is not spent.
-fn free_drift(
-    action: &Action,
-    approved: &Approved,
-    released: &mut Vec<(Subject, String)>,
-) -> Action {
-    let mut action = action.clone();
+fn free_drift(action: &mut Action, approved: &Approved, released: &mut Vec<(Subject, String)>) {
     if approved.actions.is_empty() {
-        return action;
+        return;
     }
-    if let Some(Drift { rest, put_back }) = split::split_drift(&action) {
+    if let Some(Drift { rest, put_back }) = split::split_drift(action) {
         let digest = digest_of(&put_back);
         if approved.actions.contains(&digest) {
             released.push((action.subject.clone(), digest));
             action.costs = rest.costs;
         }
     }
-    action
 }
 
 struct Guard<'a> {

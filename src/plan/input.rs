@@ -107,6 +107,8 @@ pub struct GroupCandidate {
 pub struct OwnedEdge {
     /// Whose resource it is, as far as the links know.
     pub record: Option<RecordKey>,
+    /// It was sent, and not acknowledged: it may be there or not.
+    pub sent: bool,
     /// The scope of the person, or what becomes of the group, cannot be told: the edge stays.
     pub unknown: bool,
     /// The member is protected: the edge stays.
@@ -133,6 +135,9 @@ pub struct Observed {
     pub owners: BTreeMap<ResourceId, RecordKey>,
     /// Which living record of the target's sources a seen resource's externalId names.
     pub external_owners: BTreeMap<ResourceId, RecordKey>,
+    /// After a lost snapshot: whose resource a seen one was, by the audit log and by its own
+    /// externalId. Only of sources that were read.
+    pub remembered: BTreeMap<ResourceId, RecordKey>,
 }
 
 /// What the source says about a record: the first that applies.
@@ -224,12 +229,13 @@ impl Input<'_> {
     }
 
     /// Whether a create may still have happened although its answer was lost: it is sent
-    /// again only after the settling time and a conclusive absence.
+    /// again only after the settling time and a conclusive absence. One that was refused because
+    /// its key is taken would be so again.
     pub fn is_in_doubt(&self, kind: Kind, candidate: &Candidate) -> bool {
+        let Some(intent) = candidate.intent.as_ref().filter(|intent| !intent.refused) else {
+            return false;
+        };
         let conclusive = self.observed(kind).complete;
-        candidate
-            .intent
-            .as_ref()
-            .is_some_and(|intent| !conclusive || !self.is_settled(intent))
+        !conclusive || !self.is_settled(intent)
     }
 }

@@ -24,7 +24,7 @@ impl Moments {
     /// Those of a link whose record is gone. They count from when provisor deactivated the
     /// resource, or found the record gone, whichever came later.
     pub fn of(link: &Link, rules: &Rules) -> Self {
-        let deactivated = link.deactivated.as_ref();
+        let deactivated = link.deactivated.as_ref().filter(|_| !link.active);
         let since = deactivated.and_then(|it| it.gone_since.map(|gone| gone.max(it.at)));
         let after = |duration: Option<Duration>| {
             let delta = TimeDelta::from_std(duration?).ok()?;

@@ -223,7 +223,8 @@ fn is_suspended(input: &Input<'_>, candidate: &Candidate, link: &Link) -> bool {
     let observed = input.observed_users.resources.get(&link.resource);
     let inactive = observed.map_or(candidate.suspended, |listed| !listed.active);
     if link.active {
-        inactive
+        // What we may have switched off ourselves is ours to switch on again.
+        inactive && link.is_surely_active()
     } else {
         link.deactivated.is_none()
     }

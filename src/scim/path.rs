@@ -194,10 +194,10 @@ fn split_schema(name: &str) -> Result<(Option<&str>, &str), String> {
              `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department`"
             .to_owned());
     }
-    if let Some(character) = schema
-        .chars()
-        .find(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '[' | ']'))
-    {
+    // Each of these ends a name in a filter (RFC 7644 §3.4.2.2), so nobody could be looked up.
+    let ends_a_name =
+        |c: &char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '[' | ']' | '(' | ')');
+    if let Some(character) = schema.chars().find(ends_a_name) {
         return Err(format!("{character:?} cannot be in a schema URN"));
     }
     // `URN` or, as some identity providers once wrote, `URN.attribute`.

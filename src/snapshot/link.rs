@@ -1,7 +1,7 @@
 //! The values kept per target: links, member edges, intents, open rows. Plain data, which
 //! the planner may use; no I/O here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
@@ -22,7 +22,8 @@ pub struct Link {
     pub acknowledged: AttributeMap,
     /// The `active` that the target last acknowledged. Always true for groups.
     pub active: bool,
-    /// Set while provisor's own deactivation stands.
+    /// Set while provisor's own deactivation stands; and, with `active`, from before the call
+    /// that switches off or on again is sent until it is acknowledged: either may be so.
     pub deactivated: Option<Deactivation>,
     /// The resource's externalId, where it is not ours: kept, and reported.
     pub foreign_external_id: Option<String>,
@@ -36,6 +37,14 @@ pub struct Link {
     /// that, there is nothing to put back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub own_forms: BTreeMap<AttributePath, OwnForm>,
+}
+
+impl Link {
+    /// Whether the target acknowledged it as active, and nothing was sent since that may have
+    /// switched it off.
+    pub fn is_surely_active(&self) -> bool {
+        self.active && self.deactivated.is_none()
+    }
 }
 
 /// What a target shows in place of a value that it acknowledged. At the path `members`, the
@@ -91,6 +100,9 @@ pub enum MemberEdge {
     Added,
     /// It was there, and the source has it too.
     Found,
+    /// About to be added: until that is acknowledged it may be there or not. It is added again
+    /// where the source has it, and removed where it has not.
+    Sent,
 }
 
 /// A create about to be sent. While it is open, the answer may be lost: *in doubt*.
@@ -100,6 +112,13 @@ pub struct Intent {
     pub at: DateTime<Utc>,
     /// The values it sends: what to look for.
     pub attributes: AttributeMap,
+    /// The members that a group is created with: if it happened, they are ours to remove.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub members: BTreeSet<ResourceId>,
+    /// The answer was 409: something has the key. That may be what this very call has made, if
+    /// something on the way repeated it; but only what carries our externalId is.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// A subject that a cycle must look at again.

@@ -134,7 +134,8 @@ impl Database {
             }
             File::open(&blobs)?.sync_all()?;
         }
-        File::open(self.path.join("db"))?.sync_all()?;
+        // Also waits for the length of a file that grew; only its times are left out.
+        File::open(self.path.join("db"))?.sync_data()?;
         Ok(())
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Shared {
     flushes: Mutex<Flushes>,
     /// The generation of the last flush, for whoever must not wait for one under way.
     flushed: AtomicU64,
-    _lock: Lock,
+    lock: Lock,
 }
 
 struct Flushes {
@@ -88,13 +88,18 @@ impl Store {
                     file: ready.generation_file,
                 }),
                 flushed: AtomicU64::new(ready.flushed),
-                _lock: lock,
+                lock,
             }),
         };
         Ok(Opened {
             store,
             condition: ready.condition,
         })
+    }
+
+    /// The state directory, which the audit log is in too.
+    pub(super) fn state_dir(&self) -> &Path {
+        self.shared.lock.state_dir()
     }
 
     /// The published mirror of a source.

@@ -109,10 +109,14 @@ impl Tables {
         }))
     }
 
-    /// A digest that only this store can make, so that a stolen copy of an index cannot be
-    /// searched for known values.
-    pub(super) fn digest(&self, bytes: &[u8]) -> [u8; 16] {
-        let tag = hmac::sign(&self.digests, bytes);
+    /// A digest of the parts, one after another, that only this store can make, so that a
+    /// stolen copy of an index cannot be searched for known values.
+    pub(super) fn digest(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut context = hmac::Context::with_key(&self.digests);
+        for part in parts {
+            context.update(part);
+        }
+        let tag = context.sign();
         let mut digest = [0; 16];
         digest.copy_from_slice(&tag.as_ref()[..16]);
         digest

@@ -4,6 +4,7 @@
 //! link is made or dropped; it keeps the indexes and totals true to the links.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -69,6 +70,9 @@ pub struct Progress {
     pub held_until_full: Vec<serde_json::Value>,
     /// The snapshot was lost, and not everything left over is accounted for yet.
     pub lost: bool,
+    /// While rebuilding: the lost links were to this very target, so what the audit log says of
+    /// them counts.
+    pub audit_remembers: bool,
     /// By kind and match key, whether a filter on it has found somebody who is known to be
     /// there; not yet tried where absent. Every full cycle forgets it.
     pub filters: BTreeMap<Kind, BTreeMap<AttributePath, bool>>,
@@ -189,6 +193,11 @@ impl TargetStore {
         &self.name
     }
 
+    /// The state directory, which the audit log is in too.
+    pub fn state_dir(&self) -> &Path {
+        self.store.state_dir()
+    }
+
     /// Where the target stands; the default before its first cycle.
     pub fn progress(&self) -> Result<Progress, SnapshotError> {
         let progress = self
@@ -262,6 +271,22 @@ impl TargetStore {
         let prefix = place::member(&self.name, member);
         self.ends(Table::GroupsWith, &prefix, key::take_record)
             .collect()
+    }
+
+    /// One member edge of a group that provisor owns.
+    pub fn member(
+        &self,
+        group: &RecordKey,
+        member: &ResourceId,
+    ) -> Result<Option<MemberEdge>, SnapshotError> {
+        let key = place::edge(&self.name, group, member);
+        self.tables().get_json(Table::Members, &key)
+    }
+
+    /// The open intent of a record.
+    pub fn intent(&self, record: &RecordKey) -> Result<Option<Intent>, SnapshotError> {
+        let key = place::record(&self.name, record);
+        self.tables().get_json(Table::Intents, &key)
     }
 
     /// Open intents.

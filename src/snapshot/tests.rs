@@ -223,6 +223,8 @@ fn a_snapshot_that_sled_was_killed_while_writing_is_no_obstacle() {
     let flushed = used(&path);
     fs::write(path.join("db/snap.0000000000000999.generating"), b"half").unwrap();
     assert_eq!(condition(&path, Some(flushed)), Condition::Intact);
+    let aside = path.join("db.damaged-1");
+    assert!(!aside.exists(), "nothing had to be recovered");
 }
 
 #[test]
@@ -248,6 +250,33 @@ fn a_loss_is_reported_until_the_first_flush() {
     assert!(opened.store.flush().unwrap() > flushed);
     drop(opened);
     assert_eq!(condition(&path, Some(flushed)), Condition::Intact);
+}
+
+// Fails without the recording in `open` of a loss's generation: the second opening is a first run.
+#[test]
+fn a_loss_that_nothing_else_remembers_is_reported_until_the_first_flush() {
+    let (_folder, path) = state_dir();
+    used(&path);
+    fs::remove_file(path.join("generation")).unwrap();
+    for file in fs::read_dir(path.join("db")).unwrap() {
+        let file = file.unwrap().path();
+        if file.is_file() {
+            fs::write(file, b"no database").unwrap();
+        }
+    }
+    lost(&path, None);
+    lost(&path, None);
+}
+
+// Fails when a `generation` that cannot be read is taken for none, and when what was set aside
+// for it is recovered: it may be of any age.
+#[test]
+fn a_database_whose_age_cannot_be_told_is_lost() {
+    let (_folder, path) = state_dir();
+    let flushed = used(&path);
+    fs::write(path.join("generation"), [0; 76]).unwrap();
+    let text = lost(&path, Some(flushed));
+    assert!(text.contains("tells its age"), "{text}");
 }
 
 #[test]

@@ -493,6 +493,14 @@ const CHECKS: [fn(&[u8]); 9] = [
     checks::audit_log,
 ];
 
+/// What a fuzz target has found, as it was found.
+#[test]
+fn what_was_found_before() {
+    // A schema that no filter can name: a path to it was taken, and then looked for in vain.
+    checks::path(b"Urn:nkkkknnn)nnnnnnnnnnn:nkkkknnnnnnnnnnnnnnnkkkkkkkkkkkkkknkkkkkkkkkkkkkkk:gA");
+    checks::path(b"urn:example:(x:a.b");
+}
+
 /// A sample that a check would pass over proves nothing.
 #[test]
 fn the_samples_are_what_they_are_meant_to_be() {

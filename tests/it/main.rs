@@ -8,6 +8,7 @@ mod documentation;
 mod ldap;
 mod scenarios;
 mod side_by_side;
+mod simulation;
 mod support;
 mod third_party;
 mod tls;

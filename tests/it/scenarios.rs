@@ -65,6 +65,7 @@ scenarios! {
     deviation_html_errors
     deviation_ids_are_names
     deviation_ignores_filters
+    deviation_ignores_filters_in_doubt
     deviation_ignores_paging
     deviation_ignores_patch
     deviation_no_external_id
@@ -72,6 +73,7 @@ scenarios! {
     deviation_no_id
     deviation_no_member_filter
     deviation_no_patch
+    deviation_no_patch_accounts
     deviation_no_patch_path
     deviation_ref_required
     deviation_soft_deletes
@@ -164,6 +166,7 @@ scenarios! {
     stale_deactivated
     stale_is_no_probable_leaver
     state_lost
+    state_lost_leaver_remembered
     suspended_at_target
     switch_and_lookup
     sync_one_person

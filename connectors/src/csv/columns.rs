@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::table::{Row, Table};
 use crate::source::{Attributes, Value};
+use crate::unchanged::Content;
 
 /// The columns kept, in the order of their names, which is the order of [`Attributes`].
 pub(super) struct AttributeColumns {
@@ -68,6 +69,26 @@ impl AttributeColumns {
             (!values.is_empty()).then(|| (column.name.clone(), values))
         });
         Attributes(present.collect())
+    }
+
+    /// Writes down what [`AttributeColumns::attributes`] would give, without building it.
+    pub(super) fn write(&self, row: &Row<'_>, content: &mut Content) {
+        for column in &self.kept {
+            let cell = row.cell(column.position);
+            if !column.several {
+                if !cell.is_empty() {
+                    content.attribute(&column.name);
+                    content.text(cell);
+                }
+                continue;
+            }
+            for (position, value) in split(cell, self.separator).enumerate() {
+                if position == 0 {
+                    content.attribute(&column.name);
+                }
+                content.text(value);
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::config::CsvConfig;
 use super::ids::{Ids, IdsSeen};
 use super::table::{Row, Table};
 use crate::source::{Change, Kind, Lifecycle, Members, Record, SourceError, SourceId};
+use crate::unchanged::{Content, Unchanged};
 
 /// The users file while it is read.
 pub(super) struct Users<'c> {
@@ -21,6 +22,7 @@ pub(super) struct Users<'c> {
     attributes: AttributeColumns,
     seen: IdsSeen,
     grouped: Grouped,
+    content: Content,
 }
 
 /// The users file after its last row.
@@ -70,6 +72,7 @@ impl<'c> Users<'c> {
             attributes,
             seen: IdsSeen::default(),
             grouped: Grouped::new(),
+            content: Content::default(),
         })
     }
 
@@ -88,38 +91,50 @@ impl<'c> Users<'c> {
         self.active.is_some()
     }
 
-    /// The next person, or `None` after the last one.
-    pub(super) fn next_change(&mut self) -> Result<Option<Change>, SourceError> {
-        let Some(row) = self.table.next_row()? else {
-            return Ok(None);
-        };
-        let id = row.cell(self.id);
-        if id.is_empty() {
-            return Err(row.malformed(format!("the column `{}` is empty", self.config.id_column)));
-        }
-        let lifecycle = match self.active {
-            Some(column) => lifecycle(&row, column, &self.config.active_column)?,
-            None => Lifecycle::Active,
-        };
-        self.seen.insert(id, row.line);
-        let id = SourceId::new(id);
-        if let Some(column) = self.group {
-            for name in split(row.cell(column), self.config.separator) {
-                match self.grouped.get_mut(name) {
-                    Some(members) => members.push(id.clone()),
-                    None => {
-                        self.grouped.insert(name.to_owned(), vec![id.clone()]);
+    /// The next person who is not known to be unchanged, or `None` after the last row. Every
+    /// row is checked all the same.
+    pub(super) fn next_change(
+        &mut self,
+        unchanged: Option<&Unchanged>,
+    ) -> Result<Option<Change>, SourceError> {
+        while let Some(row) = self.table.next_row()? {
+            let id = row.cell(self.id);
+            if id.is_empty() {
+                let problem = format!("the column `{}` is empty", self.config.id_column);
+                return Err(row.malformed(problem));
+            }
+            let lifecycle = match self.active {
+                Some(column) => lifecycle(&row, column, &self.config.active_column)?,
+                None => Lifecycle::Active,
+            };
+            self.seen.insert(id, row.line);
+            if let Some(column) = self.group {
+                for name in split(row.cell(column), self.config.separator) {
+                    let id = SourceId::new(id);
+                    match self.grouped.get_mut(name) {
+                        Some(members) => members.push(id),
+                        None => {
+                            self.grouped.insert(name.to_owned(), vec![id]);
+                        }
                     }
                 }
             }
+            if let Some(unchanged) = unchanged {
+                self.content.start(&lifecycle);
+                self.attributes.write(&row, &mut self.content);
+                if unchanged.confirms(id, &self.content) {
+                    continue;
+                }
+            }
+            return Ok(Some(Change::Upsert(Record {
+                kind: Kind::User,
+                id: SourceId::new(id),
+                lifecycle,
+                attributes: self.attributes.attributes(&row),
+                members: Members::Complete(BTreeSet::new()),
+            })));
         }
-        Ok(Some(Change::Upsert(Record {
-            kind: Kind::User,
-            id,
-            lifecycle,
-            attributes: self.attributes.attributes(&row),
-            members: Members::Complete(BTreeSet::new()),
-        })))
+        Ok(None)
     }
 
     /// After the last row: no two people share an id.

@@ -33,7 +33,9 @@ use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::source::{
     Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
+    Warning,
 };
+use crate::unchanged::Content;
 
 /// What counts the groups that have members, beside the attributes of people.
 const WITH_MEMBERS: &str = "groups with members";
@@ -63,6 +65,8 @@ pub(super) async fn read_all(
         inactive: BTreeSet::new(),
         answers: Answers::default(),
         listed: false,
+        warnings: Vec::new(),
+        content: Content::default(),
         place,
         request,
         wanted,
@@ -85,6 +89,9 @@ struct Reading<'a> {
     answers: Answers,
     /// Whether all names were listed once already.
     listed: bool,
+    warnings: Vec<Warning>,
+    /// What is asked about the next person.
+    content: Content,
 }
 
 impl Reading<'_> {
@@ -123,7 +130,7 @@ impl Reading<'_> {
             coverage,
             tells_lifecycle: self.tells_lifecycle(&position),
             cursor: position.cursor(),
-            warnings: Vec::new(),
+            warnings: self.warnings,
         })
     }
 
@@ -197,7 +204,7 @@ impl Reading<'_> {
             .give(&mut record.attributes, &record.id, &entry.dn);
         let missing = people::resolve_references(&mut record.attributes, settings, &self.index);
         if missing.names.is_empty() {
-            return self.outbox.push(Change::Upsert(record)).await;
+            return self.send_person(record).await;
         }
         self.waiting.add_person(record, missing);
         if self.waiting.is_full() {
@@ -257,9 +264,20 @@ impl Reading<'_> {
 
     async fn send_people(&mut self) -> Result<(), SourceError> {
         for record in self.waiting.people(&self.index) {
-            self.outbox.push(Change::Upsert(record)).await?;
+            self.send_person(record).await?;
         }
         Ok(())
+    }
+
+    /// Nothing more is said of somebody who is as they were.
+    async fn send_person(&mut self, record: Record) -> Result<(), SourceError> {
+        if let Some(unchanged) = &self.request.unchanged {
+            self.content.record(&record.lifecycle, &record.attributes);
+            if unchanged.confirms(record.id.as_str(), &self.content) {
+                return Ok(());
+            }
+        }
+        self.outbox.push(Change::Upsert(record)).await
     }
 
     async fn send_waiting(&mut self) -> Result<(), SourceError> {

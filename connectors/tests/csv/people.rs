@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::{Arc, Mutex};
 
-use provisor_connectors::{Coverage, Kind, Lifecycle, ReadRequest};
+use provisor_connectors::{Content, Coverage, Kind, Lifecycle, ReadRequest, Unchanged};
 
 use super::folder::{Folder, PEOPLE, members, values};
 
@@ -181,4 +182,65 @@ fn the_example_files_are_read_without_a_warning() {
     for person in read.of(Kind::User) {
         assert!(values(person, "mail")[0].ends_with("@example.com"));
     }
+}
+
+/// Whom a source asked about, with what they hold.
+type Asked = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// Answers every question about a person alike, and keeps what was asked.
+fn answering(answer: bool) -> (ReadRequest, Asked) {
+    let asked = Asked::default();
+    let noted = Arc::clone(&asked);
+    let unchanged = Unchanged::new(move |person, content| {
+        noted
+            .lock()
+            .unwrap()
+            .insert(person.to_owned(), content.to_vec());
+        answer
+    });
+    let request = ReadRequest {
+        unchanged: Some(unchanged),
+        ..ReadRequest::default()
+    };
+    (request, asked)
+}
+
+// Fails when `AttributeColumns::write` and `AttributeColumns::attributes` part ways.
+#[test]
+fn what_is_asked_about_a_person_is_what_would_be_given() {
+    let folder = Folder::with_users(
+        "id,active,mail,tags,none\n1,true, ana@example.com ,a; ;b;,\n2,no,,; ;,x\n3,1,c@example.com,d,\n",
+    )
+    .set("multi_valued = [\"tags\"]");
+    let (request, asked) = answering(false);
+    let read = folder.read_only(request).unwrap();
+    let mut content = Content::default();
+    let given: BTreeMap<String, Vec<u8>> = read
+        .records
+        .iter()
+        .map(|record| {
+            content.record(&record.lifecycle, &record.attributes);
+            (record.id.to_string(), content.bytes().to_vec())
+        })
+        .collect();
+    assert_eq!(given.len(), 3);
+    assert_eq!(*asked.lock().unwrap(), given);
+}
+
+#[test]
+fn who_is_unchanged_is_not_given_and_still_counts_as_read() {
+    let (request, _) = answering(true);
+    let folder = Folder::with_groups(PEOPLE, "id,displayName,members\ng,G,1;2\n");
+    let read = folder.read_only(request.clone()).unwrap();
+    assert_eq!(read.ids(Kind::User), Vec::<String>::new());
+    assert_eq!(
+        read.records[0].members,
+        members(&[(Kind::User, "1"), (Kind::User, "2")]),
+        "members are known"
+    );
+    assert_eq!(read.batch.coverage[&Kind::User], Coverage::Complete);
+
+    let twice = Folder::with_users("id,mail\n1,a@example.com\n1,a@example.com\n");
+    let error = twice.read_only(request).unwrap_err().to_string();
+    assert!(error.contains("already on line 2"), "{error}");
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use anyhow::anyhow;
+use chrono::Utc;
 
 use super::super::exit::Exit;
 use super::super::progress::Bars;
@@ -156,6 +157,7 @@ async fn one_target(
             .apply(
                 &desk.session.audit,
                 config.audit_values,
+                &Utc::now,
                 &CancellationToken::new(),
                 &bars,
             )

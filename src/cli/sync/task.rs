@@ -112,6 +112,7 @@ impl Task {
                     .apply(
                         &common.audit,
                         common.audit_values,
+                        &Utc::now,
                         &common.stop,
                         &self.progress,
                     )

@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{Survey, not_ready};
-use crate::apply::Applier;
 use crate::apply::report::{Failure, Outcome, Progress};
+use crate::apply::{Applier, Clock};
 use crate::audit::{Audit, Entry};
 use crate::cycle::read::failed;
 use crate::cycle::window;
@@ -190,7 +190,7 @@ impl Survey {
             self.now,
         )?;
         let none = Approved::default();
-        let judged = guard::judge(actions, &input, &window, &none, &BTreeMap::new());
+        let judged = guard::judge(actions.to_vec(), &input, &window, &none, &BTreeMap::new());
         Ok((judged.actions, judged.held))
     }
 }
@@ -201,6 +201,7 @@ impl Chosen {
         self,
         audit: &Mutex<Audit>,
         audit_values: bool,
+        clock: &Clock,
         stop: &CancellationToken,
         progress: &dyn Progress,
     ) -> Result<Vec<Outcome>, Failure> {
@@ -232,6 +233,7 @@ impl Chosen {
             profile: &survey.target.profile,
             audit,
             audit_values,
+            clock,
             stop,
         };
         let applied = applier.apply(&plan, progress).await;

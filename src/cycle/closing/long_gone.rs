@@ -54,7 +54,7 @@ impl Parts {
     /// When time decides about a link next; `None`: never.
     fn next_look(&self, link: &Link) -> Option<Due> {
         let rules = &self.target.rules;
-        let deactivated = link.deactivated.as_ref()?;
+        let deactivated = link.deactivated.as_ref().filter(|_| !link.active)?;
         if deactivated.gone_since.is_none() {
             // The clock was in doubt. Without these settings nothing depends on it.
             let timed = rules.delete_after.or(rules.forget_after);

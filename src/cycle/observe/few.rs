@@ -109,7 +109,7 @@ impl Observer<'_> {
         for linked in self.known.store().links() {
             let (record, link) = linked?;
             // Some servers hide the inactive.
-            if record.kind != kind || link.missing || !link.active {
+            if record.kind != kind || link.missing || !link.is_surely_active() {
                 continue;
             }
             if let Some(value) = key_values(&link.acknowledged, path).first() {

@@ -36,7 +36,7 @@ impl Observer<'_> {
             let link = candidate.link.as_ref().filter(|link| !link.missing)?;
             let matters = candidate.standing.is_entitled() || link.active;
             let known = listing.resources.contains_key(&link.resource);
-            let may_be_hidden = !link.active && !shows_inactive;
+            let may_be_hidden = !link.is_surely_active() && !shows_inactive;
             (matters && !known).then(|| (record.clone(), link.resource.clone(), may_be_hidden))
         })
         .collect();

@@ -12,7 +12,7 @@ use crate::plan::rules::Nested;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::scope::Verdict;
-use crate::snapshot::{Link, SnapshotError};
+use crate::snapshot::{Link, MemberEdge, SnapshotError};
 
 impl Selector<'_> {
     /// Groups whose membership at the target may change because a person's place there does.
@@ -231,12 +231,21 @@ impl Selector<'_> {
         Ok(!said.gone && self.judge_said(person, &said) == Verdict::In)
     }
 
+    /// The members that provisor owns, and those of a creation that may have happened.
     pub(super) fn owned_edges(
         &self,
         group: &RecordKey,
     ) -> Result<BTreeMap<ResourceId, OwnedEdge>, SnapshotError> {
         let mut owned = BTreeMap::new();
-        for resource in self.known.members(group)?.into_keys() {
+        let mut resources = self.known.members(group)?;
+        if let Some(intent) = self.intents.get(group) {
+            for resource in &intent.members {
+                resources
+                    .entry(resource.clone())
+                    .or_insert(MemberEdge::Sent);
+            }
+        }
+        for (resource, edge) in resources {
             // An id is unique among all resources of a target (RFC 7643 §3.1).
             let record = match self.known.owner(Kind::User, &resource)? {
                 None => self.known.owner(Kind::Group, &resource)?,
@@ -244,6 +253,7 @@ impl Selector<'_> {
             };
             let mut edge = OwnedEdge {
                 record: record.clone(),
+                sent: edge == MemberEdge::Sent,
                 unknown: false,
                 protected: None,
             };

@@ -26,8 +26,12 @@ impl Table<'_> {
         let mut present = self.shown.present(&own_part, &desired, false);
         let wanted = self.wanted(group);
         let owned = |reference: &Reference| match reference {
-            Reference::Linked(id) if group.owned.contains_key(id) => Some(id.clone()),
-            Reference::Linked(_) | Reference::Pending(_) => None,
+            Reference::Linked(id) => group
+                .owned
+                .get(id)
+                .filter(|edge| !edge.sent)
+                .map(|_| id.clone()),
+            Reference::Pending(_) => None,
         };
         let kept = wanted.iter().filter_map(owned);
         let again = self.shown.vanished(link, kept, &mut present);

@@ -42,7 +42,13 @@ impl Table<'_> {
     /// Owned edges that went with a resource that is known to be gone: nothing to remove.
     pub(super) fn lost(&self, group: &GroupCandidate) -> Vec<ResourceId> {
         let observed = &self.input.observed_users;
+        let link = group.group.standing_link();
+        let listed = link.and_then(|link| self.input.observed_groups.resources.get(&link.resource));
+        let shown = listed.and_then(|listed| listed.members.as_ref());
+        let came = |resource: &ResourceId| shown.is_none_or(|shown| shown.contains(resource));
         let is_lost = |resource: &ResourceId, edge: &OwnedEdge| match &edge.record {
+            // Sent, and not there: it has not happened.
+            _ if edge.sent && !came(resource) => true,
             Some(record) => {
                 let person = self.input.people.get(record);
                 person.is_some_and(|person| person.standing_link().is_none())

@@ -27,19 +27,21 @@ impl<'a> Table<'a> {
         if !candidate.due || (!link.active && self.is_elsewhere(candidate)) {
             return;
         }
-        let change = if link.active {
+        let change = if link.is_surely_active() {
             Change::Patch
         } else {
             Change::Reactivate
         };
-        let Some(desired) = self.desired(record, candidate, change) else {
-            return;
-        };
         let subject = self.subject(record, candidate);
+        // Before anything could be held of them: what is left alone waits for nobody, and the
+        // note of it is what keeps cycles without a listing from writing.
         if is_suspended(self.input, candidate, link) {
             let detail = "switched off at the target by somebody else; left alone";
             return self.list(subject, ListedReason::SuspendedAtTarget, detail);
         }
+        let Some(desired) = self.desired(record, candidate, change) else {
+            return;
+        };
         let own_part = self.shown.own_part(link);
         let link = &own_part.link;
         let before = link.acknowledged.get(&AttributePath::manager()).cloned();
@@ -48,7 +50,7 @@ impl<'a> Table<'a> {
         let sure = references::is_settled(candidate, &self.people, self.input);
         let present = self.shown.present(&own_part, &wanted.values, sure);
         self.note_drift(record, &subject, &present);
-        let action = if link.active {
+        let action = if link.is_surely_active() {
             build::patch(subject, link, present, wanted)
         } else {
             Some(build::reactivate(subject, present, wanted))
@@ -220,16 +222,20 @@ impl<'a> Table<'a> {
     ) -> Result<Option<RecordKey>, (Change, HeldReason, String)> {
         let resource = &listed.id;
         let rivals = self.suitors.get(resource).map_or(0, BTreeSet::len);
-        if rivals > 1 {
+        let observed = &self.input.observed_users;
+        let named = observed.external_owners.get(resource);
+        // Our own creation, whose answer was lost, is its record's, whatever its name is now. Who
+        // finds it by that name waits until it is given away.
+        let is_made = candidate.intent.is_some() && named == Some(record);
+        if rivals > 1 && !is_made {
             let detail = format!("{rivals} records match the same resource");
             return Err((Change::Adopt, HeldReason::DuplicateKey, detail));
         }
-        let observed = &self.input.observed_users;
         let other = |owner: &&RecordKey| *owner != record;
         let owner = observed.owners.get(resource).filter(other);
         if let Some(owner) = owner {
             self.may_succeed(candidate, owner)?;
-        } else if let Some(named) = observed.external_owners.get(resource).filter(other) {
+        } else if let Some(named) = named.filter(other) {
             let detail = format!(
                 "the matching resource carries the externalId of {} {}",
                 named.source, named.id

@@ -1,15 +1,18 @@
 //! People who should not be at the target, or not any more.
 
-use provisor_connectors::RecordKey;
+use std::collections::BTreeSet;
+
+use provisor_connectors::{Kind, RecordKey};
 
 use super::Table;
 use crate::plan::action::{Change, HeldReason, ListedReason, Reason, Reference, Subject};
 use crate::plan::build;
 use crate::plan::input::Candidate;
-use crate::plan::matching::Match;
+use crate::plan::matching::{Match, key_values, keys_for};
 use crate::plan::protection;
 use crate::plan::rules::Stale;
-use crate::scim::resource::{Listed, ResourceId};
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{AttributeMap, Listed, ResourceId, fold, read_path};
 use crate::snapshot::link::Link;
 
 impl<'a> Table<'a> {
@@ -22,7 +25,15 @@ impl<'a> Table<'a> {
             return;
         }
         if !active {
+            if link.active && !link.is_surely_active() {
+                let noted = self.people.noted.entry(record.clone()).or_default();
+                noted.is_off = true;
+            }
             return self.inactive_leaver(record, candidate, link);
+        }
+        // Nor is it switched off while nobody can look whose it is.
+        if observed.is_none() && self.may_be_a_rehire(candidate, link) {
+            return;
         }
         let reason = if link.active {
             build::leaving(&candidate.standing)
@@ -45,6 +56,33 @@ impl<'a> Table<'a> {
         debug_assert!(!candidate.standing.is_entitled() && !candidate.standing.is_unknown());
         let action = build::deactivate(subject, reason, self.input.profile);
         self.people.actions.push(action);
+    }
+
+    /// Whether somebody entitled may be the same person, who takes the resource over with the
+    /// next look at the target: `rehire_key` says so, and so does a key of what is linked. This
+    /// cycle could not look, or else they would have it.
+    fn may_be_a_rehire(&self, former: &Candidate, link: &Link) -> bool {
+        if former.rehire_key.is_none() || self.input.observed_users.complete {
+            return false;
+        }
+        let keys = keys_for(Kind::User, &self.input.rules.match_on);
+        let shares_a_key = |sought: &AttributeMap| {
+            keys.iter().any(|path| {
+                let of = |values| {
+                    let values = key_values(values, path).into_iter();
+                    values
+                        .map(|value| fold(path, value))
+                        .collect::<BTreeSet<_>>()
+                };
+                !of(sought).is_disjoint(&of(&link.acknowledged))
+            })
+        };
+        self.input.people.values().any(|person| {
+            person.standing.is_entitled()
+                && person.standing_link().is_none()
+                && person.rehire_key == former.rehire_key
+                && person.sought().is_some_and(shares_a_key)
+        })
     }
 
     /// Not entitled and never linked: the pre-assignment gap, and creates whose answer was
@@ -93,11 +131,18 @@ impl<'a> Table<'a> {
         if candidate.contested.is_some() {
             return self.list_stale(subject);
         }
+        let remembered = self.input.observed_users.remembered.get(&listed.id);
+        if remembered == Some(record) {
+            let found = build::found(listed, candidate);
+            let reason = build::leaving(&candidate.standing);
+            let action = build::restore_link(subject, listed, found, reason);
+            return self.people.actions.push(action);
+        }
         // What a create of our own made is ours to switch off, whatever `stale` says.
-        let reason = match (&candidate.intent, self.input.rules.stale) {
-            (Some(_), _) => build::leaving(&candidate.standing),
-            (None, Stale::Deactivate) => Reason::Stale,
-            (None, Stale::List) => return self.list_stale(subject),
+        let reason = match self.input.rules.stale {
+            _ if is_made(candidate, listed) => build::leaving(&candidate.standing),
+            Stale::Deactivate => Reason::Stale,
+            Stale::List => return self.list_stale(subject),
         };
         let found = build::found(listed, candidate);
         let protect = &self.input.rules.protect;
@@ -149,6 +194,20 @@ impl<'a> Table<'a> {
     pub(super) fn list_protected(&mut self, subject: Subject, spared: &str, key: &str) {
         let detail = format!("not {spared}: `protect` names {key}");
         self.list(subject, ListedReason::Protected, detail);
+    }
+}
+
+/// Whether what was found may well be what a create of our own has made. Another externalId than
+/// was sent is somebody else's; and where the create was refused because its key is taken, only
+/// ours tells it from what was there before.
+fn is_made(candidate: &Candidate, listed: &Listed) -> bool {
+    let Some(intent) = &candidate.intent else {
+        return false;
+    };
+    let path = AttributePath::external_id();
+    match (read_path(&listed.json, &path), intent.attributes.get(&path)) {
+        (Some(found), Some(sent)) => found == sent,
+        (None, _) | (_, None) => !intent.refused,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Resources at the target that are nobody's: shown, and after a lost snapshot suspected.
 
-use provisor_connectors::Kind;
+use provisor_connectors::{Kind, RecordKey};
 
 use super::Table;
 use crate::plan::action::{ListedReason, Reason, Subject};
@@ -31,6 +31,8 @@ impl Table<'_> {
                     record.source, record.id
                 );
                 self.list(subject, ListedReason::Unlinked, detail);
+            } else if let Some(record) = observed.remembered.get(id).filter(|_| listed.active) {
+                self.restore_link(record, subject, listed);
             } else if listed.active && self.input.snapshot_lost && self.looks_like_ours(listed) {
                 self.probable_leaver(subject, listed);
             } else if listed.active {
@@ -39,6 +41,22 @@ impl Table<'_> {
                 self.list(subject, ListedReason::Unlinked, "in no source; inactive");
             }
         }
+    }
+
+    /// After a lost snapshot, somebody who is known to have been ours and whom no source has.
+    fn restore_link(&mut self, record: &RecordKey, unclaimed: Subject, listed: &Listed) {
+        let keys = [AttributePath::user_name(), AttributePath::external_id()];
+        let found = keys.into_iter().filter_map(|path| {
+            let value = read_path(&listed.json, &path)?.clone();
+            Some((path, value))
+        });
+        let subject = Subject {
+            record: Some(record.clone()),
+            ..unclaimed
+        };
+        let reason = Reason::GoneFromSource;
+        let action = build::restore_link(subject, listed, found.collect(), reason);
+        self.people.actions.push(action);
     }
 
     /// After a lost snapshot, somebody at the target whom no source has and whose externalId

@@ -126,6 +126,7 @@ impl Directory {
         for each in owned {
             let edge = OwnedEdge {
                 record: None,
+                sent: false,
                 unknown: false,
                 protected: None,
             };

@@ -198,12 +198,14 @@ fn check_claims(world: &World, plan: &Plan) {
 }
 
 /// No two people who should be at the target have one key there. Who was refused another key
-/// still has the one that the plan had given away.
+/// still has the one that the plan had given away, and of whom nobody knows which key they
+/// should have keeps the one they have.
 fn check_keys(world: &World, refused: &BTreeSet<RecordKey>) {
     let name = path("externalId");
     let mut seen = BTreeSet::new();
     for (id, person) in &world.people {
-        let counts = person.standing.is_entitled() && !refused.contains(&key(Kind::User, id));
+        let entitled = person.standing.is_entitled() && person.desired.is_ok();
+        let counts = entitled && !refused.contains(&key(Kind::User, id));
         let link = person.link.as_ref().filter(|_| counts);
         // What was there before us may repeat itself.
         let link = link.filter(|link| link.foreign_external_id.is_none());
@@ -438,6 +440,13 @@ fn run_once(
         check_forgotten(world, &world.people[record.id.as_str()]);
     }
     let mut foreign = foreign_edges(world);
+    // Who is deleted is in no group any more.
+    let deleted = |action: &&Action| action.change == Change::Delete;
+    let deleted = plan.actions.iter().filter(deleted);
+    let deleted: BTreeSet<&ResourceId> = deleted
+        .filter_map(|action| action.subject.resource.as_ref())
+        .collect();
+    foreign.retain(|(_, member)| !deleted.contains(member));
     if world.rules.groups.authoritative {
         foreign.retain(|(_, member)| must_stay(world, member));
     }

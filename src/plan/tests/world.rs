@@ -67,6 +67,8 @@ pub(super) struct Group {
     /// The groups directly in it.
     pub(super) inner: BTreeSet<String>,
     pub(super) owned: BTreeSet<ResourceId>,
+    /// Those of them that were sent, and not acknowledged.
+    pub(super) sent: BTreeSet<ResourceId>,
 }
 
 #[derive(Clone)]
@@ -178,6 +180,7 @@ impl World {
                 members: BTreeSet::new(),
                 inner: BTreeSet::new(),
                 owned: BTreeSet::new(),
+                sent: BTreeSet::new(),
             }
         };
         self.groups.entry(id.to_owned()).or_insert_with(fresh);
@@ -331,7 +334,11 @@ impl World {
             owned: group
                 .owned
                 .iter()
-                .map(|id| (id.clone(), self.owned_edge(id)))
+                .map(|id| {
+                    let sent = group.sent.contains(id);
+                    let edge = self.owned_edge(id);
+                    (id.clone(), OwnedEdge { sent, ..edge })
+                })
                 .collect(),
         }
     }
@@ -353,12 +360,14 @@ impl World {
         if let Some((id, group)) = self.group_at(resource) {
             return OwnedEdge {
                 record: Some(key(Kind::Group, id)),
+                sent: false,
                 unknown: group.person.standing.is_unknown(),
                 protected: None,
             };
         }
         OwnedEdge {
             record: owner.map(|(id, _)| key(Kind::User, id)),
+            sent: false,
             unknown: matches!(standing, Some(Standing::Unknown(_))),
             protected,
         }

@@ -88,6 +88,14 @@ fn errors_say_what_would_be_right() {
 }
 
 #[test]
+fn what_ends_a_name_in_a_filter_is_in_no_schema() {
+    for character in ['(', ')', '"', ' ', '\n'] {
+        let error = problem(&format!("urn:example:a{character}b:C:d"));
+        assert!(error.contains("cannot be in a schema URN"), "{error}");
+    }
+}
+
+#[test]
 fn a_path_is_a_string_in_json() {
     let path: AttributePath = serde_json::from_str("\"NAME.familyname\"").unwrap();
     assert_eq!(serde_json::to_string(&path).unwrap(), "\"name.familyName\"");

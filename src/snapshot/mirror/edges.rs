@@ -121,7 +121,7 @@ impl Stage {
 
     fn member_digest(&self, member: &MemberKey) -> u64 {
         let bytes = [b"member\0".as_slice(), &key::member_bytes(member)].concat();
-        members_part(self.tables().digest(&bytes))
+        members_part(self.tables().digest(&[&bytes]))
     }
 }
 

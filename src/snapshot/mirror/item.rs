@@ -161,7 +161,12 @@ pub(super) fn member_prefix(source: &str, kind: Kind, member: &Hash) -> Vec<u8> 
 
 /// The digest that stands for a source id in keys.
 pub(super) fn hash_id(tables: &Tables, id: &SourceId) -> Hash {
-    tables.digest(&[b"id\0", id.as_str().as_bytes()].concat())
+    hash_id_text(tables, id.as_str())
+}
+
+/// The digest that stands for a source id that is not one yet.
+pub(super) fn hash_id_text(tables: &Tables, id: &str) -> Hash {
+    tables.digest(&[b"id\0", id.as_bytes()])
 }
 
 /// A version's key.

@@ -5,11 +5,11 @@
 //! stage's own view looks. Nothing here publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{
-    Attributes, Batch, Change, Coverage, Kind, Lifecycle, MemberKey, Record,
+    Attributes, Batch, Change, Content, Coverage, Kind, MemberKey, Record, Unchanged,
 };
 
 use super::collect::{self, Published, TRANSACTION_KEYS};
@@ -29,7 +29,8 @@ pub struct Stage {
     pub(super) staging: Staging,
     published: Published,
     in_use: Option<BTreeSet<String>>,
-    digests: BTreeMap<Kind, DigestTable>,
+    digests: Arc<Mutex<BTreeMap<Kind, DigestTable>>>,
+    content: Content,
     counts: BTreeMap<Kind, BTreeMap<String, u64>>,
     writes: Writes,
 }
@@ -56,8 +57,21 @@ impl Stage {
             counts: published.attributes.clone(),
             published,
             in_use,
-            digests,
+            digests: Arc::new(Mutex::new(digests)),
+            content: Content::default(),
             writes: Writes::new(),
+        })
+    }
+
+    /// Recognises people who are as the published mirror has them, for a source that would
+    /// rather not build them. A yes counts as having been offered. Good for this read only.
+    pub fn unchanged(&self) -> Unchanged {
+        let shared = Arc::clone(&self.staging.shared);
+        let digests = Arc::clone(&self.digests);
+        Unchanged::new(move |person, content| {
+            let hash = item::hash_id_text(&shared.tables, person);
+            let digest = content_digest(&shared.tables, content);
+            table(&mut lock(&digests), Kind::User).confirm(&hash, &digest)
         })
     }
 
@@ -68,7 +82,7 @@ impl Stage {
                 Change::Upsert(record) => self.upsert(record)?,
                 Change::Present(kind, id) => {
                     let hash = item::hash_id(self.tables(), &id);
-                    if self.digests(kind).get(&hash).is_none() {
+                    if self.digest_of(kind, &hash).is_none() {
                         return Err(SnapshotError::Value {
                             what: Table::Rows.what(),
                             problem: format!(
@@ -77,11 +91,11 @@ impl Stage {
                             ),
                         });
                     }
-                    self.digests(kind).mark(&hash, Said::There);
+                    self.mark(kind, &hash, Said::There);
                 }
                 Change::Removal(kind, id) => {
                     let hash = item::hash_id(self.tables(), &id);
-                    self.digests(kind).mark(&hash, Said::Gone);
+                    self.mark(kind, &hash, Said::Gone);
                 }
             }
         }
@@ -95,10 +109,13 @@ impl Stage {
         self.apply()?;
         for kind in Kind::ALL {
             let complete = batch.coverage.get(&kind) == Some(&Coverage::Complete);
-            for hash in self.digests(kind).take_gone(complete) {
+            let gone = table(&mut lock(&self.digests), kind).take_gone(complete);
+            for hash in gone {
                 self.bury(kind, hash, now)?;
             }
-            let pages: Vec<_> = self.digests(kind).changed_pages().collect();
+            let pages: Vec<_> = table(&mut lock(&self.digests), kind)
+                .changed_pages()
+                .collect();
             for (bucket, page) in pages {
                 self.put_version(Item::Page(kind, bucket), What::Page, page, &[], None)?;
             }
@@ -123,8 +140,7 @@ impl Stage {
         let next = Published {
             generation: self.published.generation + u64::from(changed),
             cursor: None,
-            living: self
-                .digests
+            living: lock(&self.digests)
                 .iter()
                 .map(|(kind, table)| (*kind, table.len()))
                 .collect(),
@@ -144,8 +160,12 @@ impl Stage {
         &self.staging.shared.tables
     }
 
-    fn digests(&mut self, kind: Kind) -> &mut DigestTable {
-        self.digests.entry(kind).or_default()
+    fn digest_of(&self, kind: Kind, hash: &Hash) -> Option<(Digest, Said)> {
+        table(&mut lock(&self.digests), kind).get(hash)
+    }
+
+    fn mark(&self, kind: Kind, hash: &Hash, said: Said) {
+        table(&mut lock(&self.digests), kind).mark(hash, said);
     }
 
     fn upsert(&mut self, record: Record) -> Result<(), SnapshotError> {
@@ -161,13 +181,14 @@ impl Stage {
             !values.is_empty() && in_use.is_none_or(|names| names.contains(name))
         });
         let hash = item::hash_id(self.tables(), &id);
-        let before = self.digests(kind).get(&hash);
+        let before = self.digest_of(kind, &hash);
         if before.is_some_and(|(_, said)| said == Said::There) {
             // Offered twice in one read: the comparison must see what the first one staged.
             self.apply()?;
         }
         let before = before.map(|(digest, _)| digest);
-        let content = self.content_digest(&lifecycle, &attributes)?;
+        self.content.record(&lifecycle, &attributes);
+        let content = content_digest(self.tables(), self.content.bytes());
         let members_before = before.map_or(UNKNOWN_MEMBERS, members_part);
         let digest = match kind {
             Kind::User => content,
@@ -177,7 +198,7 @@ impl Stage {
             }
         };
         if before == Some(digest) {
-            self.digests(kind).mark(&hash, Said::There);
+            self.mark(kind, &hash, Said::There);
             return Ok(());
         }
         let members_known = kind == Kind::User || members_part(digest) != UNKNOWN_MEMBERS;
@@ -206,7 +227,7 @@ impl Stage {
             };
             self.put_row(kind, hash, &row, before.is_some())?;
         }
-        self.digests(kind).put(hash, digest);
+        table(&mut lock(&self.digests), kind).put(hash, digest);
         Ok(())
     }
 
@@ -326,18 +347,21 @@ impl Stage {
             .map(|(name, _)| name.clone())
             .collect()
     }
+}
 
-    fn content_digest(
-        &self,
-        lifecycle: &Lifecycle,
-        attributes: &Attributes,
-    ) -> Result<Digest, SnapshotError> {
-        // JSON of an ordered map: one text for one content.
-        let mut bytes = b"row\0".to_vec();
-        bytes.extend(codec::to_json(
-            Table::Rows.what(),
-            &(lifecycle, attributes),
-        )?);
-        Ok(self.tables().digest(&bytes))
-    }
+/// The digest of a person's content, or of a group's without its members.
+fn content_digest(tables: &Tables, content: &[u8]) -> Digest {
+    // A digest of a row is never one of an id, whatever an id may look like.
+    tables.digest(&[b"row\0", content])
+}
+
+/// Nothing in here panics half-way, so what a poisoned lock holds is whole.
+fn lock(
+    digests: &Mutex<BTreeMap<Kind, DigestTable>>,
+) -> MutexGuard<'_, BTreeMap<Kind, DigestTable>> {
+    digests.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn table(digests: &mut BTreeMap<Kind, DigestTable>, kind: Kind) -> &mut DigestTable {
+    digests.entry(kind).or_default()
 }

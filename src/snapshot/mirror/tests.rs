@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeZone, Utc};
 use provisor_connectors::{
-    Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, Record,
-    RecordKey, SourceId, Value,
+    Attributes, Batch, Change, Content, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members,
+    Record, RecordKey, SourceId, Value,
 };
 use tempfile::TempDir;
 
@@ -609,4 +609,58 @@ fn sources_do_not_see_each_other() {
     assert_eq!(view.rows(Kind::User).count(), 1);
     assert_eq!(row(&view, "u1").gone_since, None);
     assert_eq!(store.names().unwrap().0, ["staff", "staff2"]);
+}
+
+/// A person with a title, written down by somebody who would rather not build them.
+fn content(title: &str) -> Content {
+    let mut content = Content::default();
+    content.start(&Lifecycle::Active);
+    content.attribute("title");
+    content.text(title);
+    content
+}
+
+#[test]
+fn who_is_recognised_as_unchanged_is_there_and_nothing_is_written() {
+    let (_folder, store) = new_store();
+    let first = vec![user("1", "A"), user("2", "B"), user("3", "C")];
+    read(&store, first);
+    let stage = store.stage(SOURCE, None).unwrap();
+    let unchanged = stage.unchanged();
+    assert!(unchanged.confirms("1", &content("A")));
+    assert!(unchanged.confirms("2", &content("B")));
+    assert!(unchanged.confirms("3", &content("C")));
+    let staged = stage.finish(&batch(Coverage::Complete), at(2)).unwrap();
+    assert_eq!(staged.generation(), 1, "nothing changed");
+    assert_eq!(staged.living(Kind::User), 3);
+}
+
+// Fails without the comparison of digests in `DigestTable::confirm`.
+#[test]
+fn only_who_is_there_with_this_very_content_is_recognised() {
+    let (_folder, store) = new_store();
+    read(&store, vec![user("1", "A"), user("2", "B")]);
+    read(&store, vec![user("1", "A")]);
+    let stage = store.stage(SOURCE, None).unwrap();
+    let unchanged = stage.unchanged();
+    assert!(!unchanged.confirms("1", &content("B")), "another title");
+    assert!(!unchanged.confirms("2", &content("B")), "gone");
+    assert!(!unchanged.confirms("3", &content("A")), "never there");
+    // Not recognised and not offered either: whoever is left out of a complete read is gone.
+    let staged = stage.finish(&batch(Coverage::Complete), at(3)).unwrap();
+    assert_eq!(staged.living(Kind::User), 0);
+}
+
+#[test]
+fn a_change_offered_beside_unchanged_people_touches_nobody_else() {
+    let (_folder, store) = new_store();
+    read(&store, vec![user("1", "A"), user("2", "B")]);
+    let mut stage = store.stage(SOURCE, None).unwrap();
+    assert!(stage.unchanged().confirms("1", &content("A")));
+    stage.offer(vec![user("2", "C")]).unwrap();
+    let staged = stage.finish(&batch(Coverage::Complete), at(2)).unwrap();
+    assert_eq!(staged.generation(), 2);
+    let changed = staged.view().changed_since(1).unwrap();
+    let changed: Vec<&str> = changed.iter().map(|record| record.id.as_str()).collect();
+    assert_eq!(changed, ["2"]);
 }

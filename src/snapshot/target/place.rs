@@ -50,7 +50,7 @@ pub(super) fn value(
     let mut bytes = key::text(target);
     bytes.push(key::kind_byte(kind));
     key::push_text(&mut bytes, &path.to_string());
-    bytes.extend_from_slice(&tables.digest(&[b"value\0", folded.as_bytes()].concat()));
+    bytes.extend_from_slice(&tables.digest(&[b"value\0", folded.as_bytes()]));
     bytes
 }
 

@@ -251,6 +251,8 @@ fn intents_and_open_rows_are_closed_by_record() {
     let intent = Intent {
         at: at(0),
         attributes: BTreeMap::from([(AttributePath::user_name(), json!("ana@example.com"))]),
+        members: BTreeSet::new(),
+        refused: false,
     };
     let open = Open {
         why: "OverLimit".to_owned(),

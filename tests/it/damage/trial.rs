@@ -11,12 +11,15 @@ use tempfile::TempDir;
 use super::disk::run_on;
 use super::kind::{self, Kind};
 use super::organisation::{self, AtTarget, Day, IN_DOUBT, LEAVES_TEAM, Organisation, RETURNED};
+use super::records;
 use super::server::wrongs;
 use crate::support::run::{Ran, finish, program};
 use crate::support::sandbox::Sandbox;
 
 /// A run takes some tenths of a second; what takes this long hangs.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How many calls are under way at once.
+const CONCURRENCY: usize = 4;
 /// Runs until something must have come of it.
 const PATIENCE: usize = 8;
 
@@ -58,7 +61,7 @@ impl Bench {
              [targets.demo]\nsource = \"staff\"\nbase_url = \"{}\"\n\
              auth = {{ bearer = {{ file = \"at/token\" }} }}\nsettle = \"10ms\"\n\n\
              [targets.demo.groups]\npush = [\"*\"]\n\n\
-             [targets.demo.pace]\nrequests_per_second = 1000\nconcurrency = 4\n",
+             [targets.demo.pace]\nrequests_per_second = 1000\nconcurrency = {CONCURRENCY}\n",
             sandbox.http.base_url
         );
         std::fs::write(origin.join("provisor.toml"), config).expect("written");
@@ -131,9 +134,18 @@ impl Bench {
         let mut looked = Outcome::Harmless;
         let first = match disk {
             Some(disk) => {
-                let command = sync(&trial.folder, &[]);
-                let ran = run_on(disk, &trial.folder.join("state"), &command, LIMIT);
-                trial.note("sync on such a disk", ran)
+                let state = trial.folder.join("state");
+                let recorded = records::recorded(&state);
+                let ran = run_on(disk, &state, &sync(&trial.folder, &[]), LIMIT);
+                let ran = trial.note("sync on such a disk", ran);
+                let log = trial.sandbox.log();
+                let sent = log[trial.log_before..].iter();
+                let writes = sent.filter(|it| it.is_write()).count();
+                let recorded = records::recorded(&state) - recorded;
+                if let Some(wrong) = records::missing(writes, recorded, CONCURRENCY) {
+                    trial.fail(&wrong);
+                }
+                ran
             }
             None => {
                 looked = trial.look(&mut random);

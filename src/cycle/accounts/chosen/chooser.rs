@@ -266,16 +266,22 @@ fn link_to(listed: &Listed, desired: &AttributeMap) -> Link {
     let external_id = AttributePath::external_id();
     let present = read_path(&listed.json, &external_id).and_then(|value| value.as_str());
     let wanted = desired.get(&external_id).and_then(|value| value.as_str());
+    let acknowledged = found(listed, desired);
+    let kept = present.is_some_and(|present| Some(present) != wanted);
+    let unsettled = desired.iter().any(|(path, value)| {
+        let is_kept = kept && *path == external_id;
+        !is_kept && acknowledged.get(path) != Some(value)
+    });
     Link {
         resource: listed.id.clone(),
         origin: Origin::Adopted,
-        acknowledged: found(listed, desired),
+        acknowledged,
         active: listed.active,
         deactivated: None,
         foreign_external_id: present
             .filter(|present| Some(*present) != wanted)
             .map(str::to_owned),
-        unsettled: true,
+        unsettled,
         missing: false,
         own_forms: BTreeMap::new(),
     }

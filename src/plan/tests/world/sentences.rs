@@ -1,5 +1,7 @@
 //! What can be said of people and groups in a world, a sentence a step.
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
 use serde_json::json;
 
@@ -113,7 +115,27 @@ impl PersonOf<'_> {
     pub(in crate::plan) fn in_doubt(mut self, seconds: i64) -> Self {
         let attributes = self.the().mapped();
         let at = now() - Duration::seconds(seconds);
-        self.the().intent = Some(Intent { at, attributes });
+        self.the().intent = Some(Intent {
+            at,
+            attributes,
+            members: BTreeSet::new(),
+            refused: false,
+        });
+        self
+    }
+
+    /// The create was refused because something has a key of it.
+    pub(in crate::plan) fn refused(mut self) -> Self {
+        let intent = self.the().intent.as_mut().expect("in doubt");
+        intent.refused = true;
+        self
+    }
+
+    /// A call that switches them off or on was sent, and its answer was lost.
+    pub(in crate::plan) fn perhaps_switched(mut self) -> Self {
+        let link = self.the().link.as_mut().expect("linked");
+        link.active = true;
+        link.deactivated = Some(deactivation());
         self
     }
 
@@ -281,6 +303,30 @@ impl GroupOf<'_> {
             .map(|&id| ResourceId(id.to_owned()))
             .collect();
         group
+    }
+
+    /// These were to be put in, and the answer was lost.
+    pub(in crate::plan) fn sent(mut self, members: &[&str]) -> Self {
+        let members = members.iter().map(|&id| ResourceId(id.to_owned()));
+        let members: BTreeSet<ResourceId> = members.collect();
+        self.the().owned.extend(members.iter().cloned());
+        self.the().sent = members;
+        self
+    }
+
+    /// It was created with these, and the answer was lost.
+    pub(in crate::plan) fn in_doubt_with(mut self, members: &[&str]) -> Self {
+        let members = members.iter().map(|&id| ResourceId(id.to_owned()));
+        let intent = Intent {
+            at: now(),
+            attributes: self.the().person.mapped(),
+            members: members.collect(),
+            refused: false,
+        };
+        let members: Vec<String> = intent.members.iter().map(|id| id.0.clone()).collect();
+        self.the().person.intent = Some(intent);
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        self.sent(&members)
     }
 
     pub(in crate::plan) fn adopted(mut self) -> Self {

@@ -1,0 +1,246 @@
+//! An unchanged cycle, and one with 1,000 changes, over a CSV file of 1,000,000 people, beside
+//! what the `csv` crate takes to read that file into owned `String` records.
+//!
+//! `cargo bench --bench cycle`; `-- N` takes N people instead. What is linked beforehand stays in
+//! `target/tmp` for the next run. The target is a server in this process that says yes to
+//! everything; an unchanged cycle asks it nothing.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "figures are for whoever ran the benchmark"
+)]
+
+mod common;
+
+use std::path::Path;
+use std::time::Instant;
+
+use axum::Router;
+use axum::http::StatusCode;
+use chrono::Utc;
+use common::{Agent, Outcome, Silent, judge, tell};
+use futures_util::{StreamExt, stream};
+use provisor::cycle;
+use provisor::scim::resource::ResourceId;
+use provisor::snapshot::{Link, Origin, Store, TargetChange};
+use provisor::target::Pace;
+use provisor_connectors::{Kind, RecordKey};
+use serde_json::json;
+use url::Url;
+
+/// How often each figure is taken; the least disturbed one counts.
+const ROUNDS: usize = 5;
+const CHANGES: usize = 1_000;
+const PACE: Pace = Pace {
+    requests_per_second: None,
+    concurrency: 4,
+};
+
+fn main() -> Outcome<()> {
+    let argument = std::env::args().skip(1).find_map(|it| it.parse().ok());
+    let people: usize = argument.unwrap_or(1_000_000);
+    let folder = common::folder(&format!("cycle-{people}"));
+    let file = folder.join("people.csv");
+    common::runtime()?.block_on(async {
+        let server = serve().await?;
+        if !folder.join("ready").exists() {
+            prepare(&folder, people, &server).await?;
+        }
+        common::write_people(&file, people, |_| None)?;
+        measure(&folder, people, &server).await
+    })
+}
+
+/// Reads everybody and links them, as a first sync would have left it.
+async fn prepare(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
+    println!("linking {people} people first; this takes minutes, once");
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder)?;
+    common::write_config(folder, "")?;
+    common::write_people(&folder.join("people.csv"), people, |_| None)?;
+    let agent = Agent::open(folder, server, PACE)?;
+    let start = Instant::now();
+    let target = &agent.target().target;
+    let targets = [target.clone()];
+    let now = Utc::now();
+    let mut readings = cycle::read_sources(&agent.store, &agent.sources, &targets, now, &Silent)
+        .await
+        .map_err(|failure| failure.chain.join(": "))?;
+    readings
+        .publish()
+        .await
+        .map_err(|failure| failure.chain.join(": "))?;
+    tell(
+        "first read of the file into the mirror",
+        format!("{:.1} s", start.elapsed().as_secs_f64()),
+    );
+    tokio::task::block_in_place(|| link_everybody(&agent))?;
+    std::fs::write(folder.join("ready"), "")?;
+    Ok(())
+}
+
+fn link_everybody(agent: &Agent) -> Outcome<()> {
+    let target = &agent.target().target;
+    let store = agent.store.target(&target.name);
+    let view = agent.store.view(common::SOURCE)?;
+    let mut changes = Vec::new();
+    for (number, row) in view.rows(Kind::User).enumerate() {
+        let row = row?;
+        let link = Link {
+            resource: ResourceId(format!("00000000-0000-4000-8000-{number:012x}")),
+            origin: Origin::Created,
+            acknowledged: target.mapping.apply(Kind::User, &row.id, &row.attributes)?,
+            active: true,
+            deactivated: None,
+            foreign_external_id: None,
+            unsettled: false,
+            missing: false,
+            own_forms: Default::default(),
+        };
+        let record = RecordKey {
+            source: common::SOURCE.to_owned(),
+            kind: Kind::User,
+            id: row.id,
+        };
+        changes.push(TargetChange::PutLink(record, Box::new(link)));
+        if changes.len() == 1_000 {
+            store.commit(std::mem::take(&mut changes))?;
+        }
+    }
+    store.commit(changes)?;
+    let mut progress = store.progress()?;
+    progress.fingerprint.clone_from(&target.fingerprint);
+    progress.settings_digest.clone_from(&target.settings_digest);
+    progress
+        .seen
+        .insert(common::SOURCE.to_owned(), view.generation());
+    store.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
+    store.flush()?;
+    Ok(())
+}
+
+async fn measure(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
+    let file = folder.join("people.csv");
+    let start = Instant::now();
+    let agent = Agent::open(folder, server, PACE)?;
+    tell(
+        "opening the store",
+        format!("{:.2} s", start.elapsed().as_secs_f64()),
+    );
+    listed_just_now(&agent.store)?;
+    // Whatever the last run of this benchmark changed is changed back, and not measured.
+    agent.cycle(Utc::now()).await?;
+
+    let (mut plain, mut unchanged, mut resident) = (f64::MAX, f64::MAX, 0_f64);
+    for _ in 0..ROUNDS {
+        plain = plain.min(read_plainly(&file)?);
+        common::forget_peak()?;
+        let start = Instant::now();
+        let report = agent.cycle(Utc::now()).await?;
+        unchanged = unchanged.min(start.elapsed().as_secs_f64());
+        resident = resident.max(common::peak_resident()?);
+        if !report.outcomes.is_empty() || agent.client.requests() > CHANGES as u64 {
+            return Err("an unchanged cycle did something".into());
+        }
+    }
+    tell("the csv crate, into owned Strings", format!("{plain:.2} s"));
+    tell("(a) an unchanged cycle", format!("{unchanged:.2} s"));
+    let ratio = unchanged / plain;
+    judge(
+        "(a) in times of the csv crate",
+        format!("{ratio:.2}"),
+        "3",
+        ratio <= 3.0,
+    );
+    judge(
+        "(a) resident at most",
+        format!("{resident:.0} MB"),
+        "400 MB",
+        resident < 400.0,
+    );
+
+    let (mut changed, mut bare) = (f64::MAX, f64::MAX);
+    for round in 1..=ROUNDS {
+        let step = (people / CHANGES).max(1);
+        let title = |number: usize| {
+            number
+                .is_multiple_of(step)
+                .then(|| format!("Title {round}"))
+        };
+        common::write_people(&file, people, title)?;
+        let start = Instant::now();
+        let report = agent.cycle(Utc::now()).await?;
+        let whole = start.elapsed().as_secs_f64();
+        if report.outcomes.len() != people.min(CHANGES) {
+            return Err(format!("{} changes were sent", report.outcomes.len()).into());
+        }
+        let network = send_plainly(server, report.outcomes.len()).await?;
+        bare = bare.min(network);
+        changed = changed.min(whole - network);
+    }
+    tell("1,000 bare PATCH requests", format!("{bare:.2} s"));
+    tell(
+        "(b) a cycle of 1,000 changes, network apart",
+        format!("{changed:.2} s"),
+    );
+    let ratio = changed / unchanged;
+    judge(
+        "(b) in times of (a)",
+        format!("{ratio:.2}"),
+        "1.3",
+        ratio <= 1.3,
+    );
+    Ok(())
+}
+
+/// The next full cycle is a day off.
+fn listed_just_now(store: &Store) -> Outcome<()> {
+    let target = store.target(common::TARGET);
+    let mut progress = target.progress()?;
+    progress.last_full = Some(Utc::now());
+    target.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
+    Ok(())
+}
+
+/// What anybody has to do who wants to have every cell.
+fn read_plainly(file: &Path) -> Outcome<f64> {
+    let start = Instant::now();
+    let mut rows = 0;
+    for record in csv::Reader::from_path(file)?.into_deserialize::<Vec<String>>() {
+        rows += std::hint::black_box(record?).len();
+    }
+    std::hint::black_box(rows);
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// As many requests of the same size, with nothing around them.
+async fn send_plainly(server: &Url, count: usize) -> Outcome<f64> {
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "title", "value": "Title 1"}],
+    });
+    let client = reqwest::Client::new();
+    let start = Instant::now();
+    let mut answers = stream::iter(0..count)
+        .map(|number| {
+            let request = client.patch(format!("{server}/Users/bare-{number}"));
+            let request = request.bearer_auth(common::TOKEN).json(&body);
+            async move { request.send().await?.error_for_status()?.bytes().await }
+        })
+        .buffer_unordered(PACE.concurrency);
+    while let Some(answer) = answers.next().await {
+        std::hint::black_box(answer?);
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// A server that says yes to everything, on a thread of its own.
+async fn serve() -> Outcome<Url> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let service = Router::new().fallback(|| async { StatusCode::NO_CONTENT });
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    Ok(Url::parse(&format!("http://{address}/scim/v2"))?)
+}

@@ -1,0 +1,158 @@
+//! What is noted before it is sent, so that a lost answer, or a death before the answer is
+//! recorded, leaves nothing unexplained: creations, who is switched off or on, and who is put
+//! into a group.
+//!
+//! Durable before the first call of a group is made. What becomes of it, the next plan decides.
+
+use chrono::{DateTime, Utc};
+use provisor_connectors::RecordKey;
+
+use super::report::Failure;
+use super::{Applier, Turn, failed};
+use crate::plan::action::{Action, Plan, Reference, Request, Write};
+use crate::scim::resource::{AttributeMap, ResourceId};
+use crate::snapshot::{Deactivation, Intent, MemberEdge, SnapshotError, TargetChange};
+
+impl Applier<'_> {
+    /// Notes what this turn's requests of a group of actions are about to do; tells whether there
+    /// is anything to note. It is durable with the next flush, before which nothing of the group
+    /// may be sent.
+    pub(super) fn note_before(
+        &self,
+        plan: &Plan,
+        group: &[usize],
+        turn: Turn,
+    ) -> Result<bool, Failure> {
+        let at = (self.clock)();
+        let mut changes = Vec::new();
+        for action in group.iter().map(|index| &plan.actions[*index]) {
+            let Some(record) = &action.subject.record else {
+                continue;
+            };
+            let requests = action.requests.iter();
+            for request in requests.filter(|request| request.turn() == turn) {
+                let doubts = self.doubts(action, record, request, at);
+                changes.extend(doubts.map_err(|error| failed(&error))?);
+            }
+        }
+        let any = !changes.is_empty();
+        if any {
+            self.store.commit(changes).map_err(|error| failed(&error))?;
+        }
+        Ok(any)
+    }
+
+    fn doubts(
+        &self,
+        action: &Action,
+        record: &RecordKey,
+        request: &Request,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
+        let Some(resolved) = self.resolve(request)? else {
+            return Ok(Vec::new());
+        };
+        let mut changes = Vec::new();
+        match resolved.write {
+            Write::Create { members, .. } => {
+                let intent = Intent {
+                    at,
+                    attributes: attributes_of(request),
+                    members: members.into_iter().filter_map(linked).collect(),
+                    refused: false,
+                };
+                changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
+                changes.extend(self.missing_before(record)?);
+            }
+            Write::Patch { active, add, .. } => {
+                if active.is_some() {
+                    changes.extend(self.switched_before(action, record, at)?);
+                }
+                for resource in add.into_iter().filter_map(linked) {
+                    if self.store.member(record, &resource)?.is_none() {
+                        let edge = MemberEdge::Sent;
+                        changes.push(TargetChange::PutMember(record.clone(), resource, edge));
+                    }
+                }
+            }
+            Write::Delete => {}
+        }
+        Ok(changes)
+    }
+
+    /// Somebody about to be switched off or on. Until that is acknowledged either may be so, by
+    /// provisor's doing: who is entitled then is switched on, whoever else switched them off,
+    /// and who is not is switched off.
+    fn switched_before(
+        &self,
+        action: &Action,
+        record: &RecordKey,
+        at: DateTime<Utc>,
+    ) -> Result<Option<TargetChange>, SnapshotError> {
+        let about = |resource: &ResourceId| {
+            let adoption = action.adoption.as_ref();
+            adoption.is_none_or(|adoption| adoption.resource == *resource)
+        };
+        let link = self.store.link(record)?;
+        let link = link.filter(|link| about(&link.resource) && !link.missing);
+        let Some(mut link) = link.filter(|link| link.is_surely_active() || !link.active) else {
+            return Ok(None);
+        };
+        link.active = true;
+        link.deactivated.get_or_insert_with(|| Deactivation {
+            reason: format!("{:?}", action.reason),
+            at,
+            gone_since: None,
+        });
+        Ok(Some(TargetChange::PutLink(record.clone(), Box::new(link))))
+    }
+
+    /// A resource that is created in place of another: that one is not there any more, and
+    /// must not be referred to, should the new one not come.
+    fn missing_before(&self, record: &RecordKey) -> Result<Option<TargetChange>, SnapshotError> {
+        let link = self.store.link(record)?.filter(|link| !link.missing);
+        Ok(link.map(|mut link| {
+            link.missing = true;
+            TargetChange::PutLink(record.clone(), Box::new(link))
+        }))
+    }
+
+    /// A create was refused. Nothing happened, and nothing is in doubt; unless something has the
+    /// key (409), which may be what a first delivery of this very call has made.
+    pub(super) fn note_refused(&self, action: &Action, taken: bool) -> Result<(), SnapshotError> {
+        let Some(record) = action.subject.record.as_ref().filter(|_| taken) else {
+            return self.close_intent(action);
+        };
+        let Some(mut intent) = self.store.intent(record)? else {
+            return Ok(());
+        };
+        intent.refused = true;
+        let change = TargetChange::PutIntent(record.clone(), Box::new(intent));
+        self.store.commit(vec![change])
+    }
+
+    /// Nothing was sent, or nothing happened: nothing is in doubt.
+    pub(super) fn close_intent(&self, action: &Action) -> Result<(), SnapshotError> {
+        match &action.subject.record {
+            Some(record) => self
+                .store
+                .commit(vec![TargetChange::CloseIntent(record.clone())]),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a creation looks for when it is in doubt: its values, without references.
+fn attributes_of(request: &Request) -> AttributeMap {
+    match &request.write {
+        Write::Create { attributes, .. } => attributes.clone(),
+        Write::Patch { .. } | Write::Delete => AttributeMap::new(),
+    }
+}
+
+fn linked(reference: Reference) -> Option<ResourceId> {
+    match reference {
+        Reference::Linked(id) => Some(id),
+        Reference::Pending(_) => None,
+    }
+}

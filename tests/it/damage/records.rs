@@ -1,0 +1,27 @@
+//! What the audit log has of the requests that were sent while the disk filled up. Reads
+//! files; what is wrong is told in words.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// How many requests the audit log in a state directory names.
+pub(crate) fn recorded(state: &Path) -> usize {
+    let log = std::fs::read_to_string(state.join("audit.jsonl"));
+    let log = log.expect("the audit log is there, and text");
+    let whole = log
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    let names_one = |line: &&str| {
+        let line: Value = serde_json::from_str(line).expect("a record");
+        line["method"].is_string()
+    };
+    whole.filter(names_one).count()
+}
+
+/// What was sent is on record, apart from the calls that were under way when the disk was
+/// full: what is wrong with that. Found when an error of the audit log does not end the run.
+pub(crate) fn missing(writes: usize, recorded: usize, under_way: usize) -> Option<String> {
+    let wrong = writes > recorded + under_way;
+    wrong.then(|| format!("{writes} writes, and {recorded} of them on record"))
+}
