@@ -429,7 +429,7 @@ fn mistakes_in_a_directory_are_pointed_at() {
         (
             format!("url = [\"ldaps://x\", \"ldaps://x/dc=x\"]\n{signed}"),
             2,
-            21,
+            7,
             &["goes on after the server"],
         ),
         (
