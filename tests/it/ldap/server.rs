@@ -118,7 +118,7 @@ impl Server {
 
     /// Ends its processes at once, as a machine that loses power.
     pub(super) fn kill(&mut self) {
-        for child in self.children.iter_mut().rev() {
+        for mut child in self.children.drain(..).rev() {
             let _ = child.kill();
             let _ = child.wait();
         }

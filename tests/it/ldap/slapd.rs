@@ -68,8 +68,9 @@ impl Slapd<'_> {
         let mut command = Command::new(program("slapd").expect("slapd"));
         // With `-d` it stays in the foreground, and is the process that is ended.
         command.args(["-d", "0", "-f", "slapd.conf", "-h"]);
+        let socket = local_url(at);
         command.arg(format!(
-            "ldap://127.0.0.1:{ldap}/ ldaps://127.0.0.1:{ldaps}/"
+            "ldap://127.0.0.1:{ldap}/ ldaps://127.0.0.1:{ldaps}/ {socket}"
         ));
         let child = spawn(&mut command, at);
         let admin = Login::new("cn=admin,dc=example,dc=com", "admin-secret");
@@ -95,7 +96,9 @@ moduleload syncprov
 TLSCACertificateFile {at}/ca.crt
 TLSCertificateFile {at}/server.crt
 TLSCertificateKeyFile {at}/server.key
-TLSVerifyClient never
+TLSVerifyClient try
+authz-regexp \"cn=leaf\" {agent}
+authz-regexp \"gidNumber=[^,]*,cn=peercred,cn=external,cn=auth\" {agent}
 database config
 rootdn cn=config
 rootpw config-secret
@@ -120,6 +123,13 @@ syncprov-sessionlog 1000
 "
         )
     }
+}
+
+/// The URL of the socket in a server's folder. Whoever runs the tests is the agent there, as
+/// is who has a certificate of ours.
+pub(super) fn local_url(folder: &Path) -> String {
+    let path = folder.join("ldapi").display().to_string();
+    format!("ldapi://{}", path.replace('/', "%2F"))
 }
 
 /// Who may change who may read.

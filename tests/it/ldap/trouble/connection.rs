@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::begin;
-use crate::ldap::directory::{Directory, Flavor};
+use crate::ldap::directory::{Directory, Flavor, Person};
 use crate::ldap::server::{Server, first_missing};
 use crate::ldap::slapd::{self, LIMITS, PROGRAMS, Slapd};
 use crate::support::certificates::{Authority, Pair};
 use crate::support::left_out::leave_out;
 use crate::support::private;
+use crate::support::run::run;
 
 const ANA: &str = "dn: uid=ana,ou=people,dc=example,dc=com
 objectClass: inetOrgPerson
@@ -118,7 +119,7 @@ fn a_wrong_password() {
         let Some(directory) = Directory::start(flavor) else {
             continue;
         };
-        directory.join(&crate::ldap::directory::Person {
+        directory.join(&Person {
             key: "ana",
             given_name: "Ana",
             surname: "Alba",
@@ -138,10 +139,77 @@ fn a_wrong_password() {
         assert!(!ran.stderr.contains("another-secret"), "{ran:#?}");
         // An empty password would be taken for no sign-in at all, and succeed.
         private::write(&secret, "\n").expect("a file in the temporary folder");
-        let ran = crate::support::run::run(story.folder(), &["sync".to_owned()]);
+        let ran = run(story.folder(), &["sync".to_owned()]);
         assert!([1, 2].contains(&ran.exit), "{ran:#?}");
         let password = directory.agent().password;
         private::write(&secret, &password).expect("a file in the temporary folder");
         story.check_settled();
     }
+}
+
+/// The other ways: by certificate, by being who one is, and at the first server that answers.
+#[test]
+fn every_way_to_sign_in() {
+    if let Some(missing) = first_missing(PROGRAMS) {
+        return leave_out("signing in to directories", missing);
+    }
+    let ours = Authority::new("ours");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let secret = folder.path().join("bind-password");
+    private::write(&secret, &slapd::agent().password).expect("a file in the temporary folder");
+    let certificate = folder.path().join("client.pem");
+    ours.issue(&["client.example.com"]).write(&certificate);
+    let server = serve(&ours, None, ANA);
+    let ca_file = server.ca_file().display().to_string();
+    let right = source(&ldaps(&server), folder.path(), &ca_file);
+    let mut story = begin(&right, "However one signs in, it is the same directory.");
+    story.tell("name = \"one person\"\nwrites = 1\n");
+
+    let people = "[sources.corp.ldap.users]\nbase = \"ou=people,dc=example,dc=com\"\n";
+    let by_certificate = format!(
+        "sasl = \"external\"\nclient_certificate = \"{}\"\nca_file = \"{ca_file}\"",
+        certificate.display()
+    );
+    let local = slapd::local_url(server.folder());
+    let several = ldaps(&server).replace("url = ", "url = [\"ldap://127.0.0.1:1\", ") + "]";
+    for tables in [
+        format!(
+            "[sources.corp.ldap]\n{}\n{by_certificate}\n{people}",
+            ldaps(&server)
+        ),
+        format!(
+            "[sources.corp.ldap]\n{}\n{by_certificate}\n{people}",
+            start_tls(&server)
+        ),
+        format!("[sources.corp.ldap]\nurl = \"{local}\"\nsasl = \"external\"\n{people}"),
+        source(&several, folder.path(), &ca_file),
+    ] {
+        story.set_config(&super::config(&tables, ""));
+        story.check_settled();
+        let ran = run(story.folder(), &["sync".to_owned()]);
+        assert_eq!(ran.exit, 0, "{tables}: {ran:#?}");
+    }
+    // Nothing reaches a machine elsewhere in the clear, and nobody is asked without a name.
+    for tables in [
+        source("url = \"ldap://ldap.example.com\"", folder.path(), &ca_file),
+        format!("[sources.corp.ldap]\n{}\n{people}", ldaps(&server)),
+    ] {
+        story.set_config(&super::config(&tables, ""));
+        let ran = run(story.folder(), &["sync".to_owned()]);
+        assert_eq!(ran.exit, 2, "{tables}: {ran:#?}");
+    }
+}
+
+/// Active Directory says in a number why it lets somebody not in, and we in words.
+#[test]
+fn an_account_that_is_switched_off() {
+    let Some(directory) = Directory::start(Flavor::ActiveDirectory) else {
+        return;
+    };
+    let source = directory.source("");
+    let mut story = begin(&source, "Whoever is not let in has read nothing.");
+    story.set_config(&super::config(&source, ""));
+    directory.set(&directory.agent().dn, "userAccountControl", &["514"]);
+    let ran = story.sync_in_vain();
+    assert!(ran.stderr.contains("disabled"), "{ran:#?}");
 }
