@@ -285,6 +285,11 @@ impl Directory {
         dn
     }
 
+    /// A unit gets another name.
+    pub(super) fn rename_unit(&self, dn: &str, new: &str) {
+        self.rename(dn, &format!("ou={}", escape(new)), None);
+    }
+
     /// Moves somebody from one place to another.
     pub(super) fn move_person(&self, key: &str, from: &str, to: &str) {
         let rdn = self.person_rdn(key);

@@ -121,7 +121,25 @@ PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
 '''
 "#,
     );
+    if directory.flavor == Flavor::ActiveDirectory {
+        the_place_itself_moves(directory, &mut story, &unit);
+    }
     story.check_settled();
+}
+
+/// Everybody in it gets another DN, and what the configuration names is not there.
+fn the_place_itself_moves(directory: &Directory, story: &mut Story, unit: &str) {
+    directory.rename_unit(unit, "Field");
+    story.tell(
+        r#"
+name = "the place gets another name: nobody is switched off for that"
+stderr_contains = ["there is no"]
+requests = ""
+"#,
+    );
+    let renamed = format!("ou=Field,{}", directory.users_base());
+    directory.rename_unit(&renamed, "Sales, +1");
+    story.tell("name = \"and its old one again\"\nrequests = \"\"\n");
 }
 
 fn by_filter(directory: &Directory) {
