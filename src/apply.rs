@@ -2,10 +2,11 @@
 //! references to what the same plan created.
 //!
 //! What must not be forgotten is durable before any call of its group is sent (see `doubt`); every
-//! acknowledged call is recorded before the next one on that resource. Killed at any instant, the
-//! next cycle finds either the acknowledgement, or what is in doubt, or a patch to send again.
+//! acknowledged call is written down before the next one on that resource. Killed at any instant,
+//! the next cycle finds either the acknowledgement, or what is in doubt, or a patch to send again.
 
 mod doubt;
+mod ledger;
 mod log;
 mod record;
 pub mod report;
@@ -14,16 +15,19 @@ mod send;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt};
-use tokio::task::block_in_place;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::plan::action::{Action, Phase, Plan, Release, Request};
 use crate::snapshot::{TargetChange, TargetStore};
 use crate::target::{Client, Profile};
+pub(crate) use ledger::Ledger;
+use ledger::TOGETHER;
 pub(crate) use record::MANAGER_CHANGED;
 use report::{Failure, FailureKind, Progress};
 pub(crate) use run::Applied;
@@ -35,9 +39,10 @@ pub type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 /// A phase, and a wave within it.
 type Turn = (Phase, u32);
 
-/// The fewest and the most requests that share one flush.
-const MIN_GROUP: usize = 64;
-const MAX_GROUP: usize = 512;
+/// How long a group of requests between two flushes may take.
+const GROUP_TIME: Duration = Duration::from_secs(2);
+/// The most requests that share one flush.
+const MOST_TOGETHER: usize = 256;
 
 const PHASES: [Phase; 9] = [
     Phase::Leavers,
@@ -62,6 +67,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) clock: &'a Clock,
     /// Cancelled when somebody asks to stop: nothing new is started then.
     pub(crate) stop: &'a CancellationToken,
+    /// What is not written down yet.
+    pub(crate) ledger: Ledger,
 }
 
 impl Applier<'_> {
@@ -149,7 +156,8 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Requests of one turn, side by side, a group of them between two flushes.
+    /// Requests of one turn, side by side, in groups: while one is sent, what is noted of the next
+    /// becomes durable, together with what the one before has come to.
     async fn run_turn(
         &self,
         plan: &Plan,
@@ -159,48 +167,87 @@ impl Applier<'_> {
         step: &str,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
-        let mut owed = false;
-        for group in work.chunks(self.group_size()) {
-            // One flush makes durable what is noted and what the group before has come to.
-            if self.note_before(plan, group, turn)? || owed {
-                self.make_durable().await?;
-            }
-            owed = true;
-            // After a target-wide failure, or when asked to stop, what is under way ends by
-            // itself, and nothing new is started.
-            let stopped = AtomicBool::new(false);
-            let mut endings = stream::iter(group.iter().copied())
-                .map(|index| {
-                    let stopped = &stopped;
-                    async move {
-                        if stopped.load(Ordering::Relaxed) || self.stop.is_cancelled() {
-                            return (index, None);
-                        }
-                        let ending = self.run_requests(&plan.actions[index], turn).await;
-                        (index, Some(ending))
-                    }
-                })
-                .buffer_unordered(self.client.concurrency());
-            let mut aborted = None;
-            while let Some((index, ending)) = endings.next().await {
-                let Some((acknowledged, ending)) = ending else {
-                    // Never sent: there is nothing to be in doubt about.
-                    self.close_intent(&plan.actions[index])
-                        .map_err(|error| failed(&error))?;
-                    continue;
-                };
-                aborted = aborted.or(run.note(index, acknowledged, ending));
-                stopped.store(aborted.is_some(), Ordering::Relaxed);
-                progress.report(step, run.touched, Some(plan.actions.len() as u64));
-            }
-            drop(endings);
-            let stopped = aborted.or(self.go_on().err());
-            if let Some(failure) = stopped {
+        let mut size = 2 * self.client.concurrency();
+        let (mut group, mut rest) = work.split_at(size.min(work.len()));
+        if self.note_before(plan, group, turn)? {
+            self.make_durable().await?;
+        }
+        while !group.is_empty() {
+            let (next, later) = rest.split_at(size.min(rest.len()));
+            let prepare = async {
+                if !next.is_empty() {
+                    self.note_before(plan, next, turn)?;
+                    self.flush().await?;
+                }
+                Ok(())
+            };
+            let start = Instant::now();
+            let send = self.send_group(plan, turn, group, run, step, progress);
+            let (sent, prepared) = tokio::join!(send, prepare);
+            if let Err(failure) = sent.and(prepared).and_then(|()| self.go_on()) {
+                // Never sent: there is nothing to be in doubt about.
+                for index in next {
+                    self.close_intent(&plan.actions[*index]);
+                }
                 self.make_durable().await?;
                 return Err(failure);
             }
+            size = self.group_size(group.len(), start.elapsed());
+            (group, rest) = (next, later);
         }
         self.make_durable().await
+    }
+
+    /// Sends a group, of which everything is noted durably, and writes down what it comes to.
+    async fn send_group(
+        &self,
+        plan: &Plan,
+        turn: Turn,
+        group: &[usize],
+        run: &mut Run<'_>,
+        step: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        // After a target-wide failure, or when asked to stop, what is under way ends by itself,
+        // and nothing new is started.
+        let stopped = AtomicBool::new(false);
+        let mut endings = stream::iter(group.iter().copied())
+            .map(|index| {
+                let stopped = &stopped;
+                async move {
+                    if stopped.load(Ordering::Relaxed) || self.stop.is_cancelled() {
+                        return (index, None);
+                    }
+                    let ending = self.run_requests(&plan.actions[index], turn).await;
+                    (index, Some(ending))
+                }
+            })
+            .buffer_unordered(self.client.concurrency())
+            // All that have ended by now, without waiting for another one.
+            .ready_chunks(TOGETHER);
+        let mut aborted = None;
+        while let Some(ended) = endings.next().await {
+            for (index, ending) in &ended {
+                if ending.is_none() {
+                    self.close_intent(&plan.actions[*index]);
+                }
+            }
+            let lost = self.write_down().await.err();
+            for (index, ending) in ended {
+                let Some((acknowledged, ending)) = ending else {
+                    continue;
+                };
+                let ending = match &lost {
+                    Some(failure) => Ending::Aborted(failure.clone()),
+                    None => ending,
+                };
+                aborted = aborted.or(run.note(index, acknowledged, ending));
+            }
+            aborted = aborted.or(lost);
+            stopped.store(aborted.is_some(), Ordering::Relaxed);
+            progress.report(step, run.touched, Some(plan.actions.len() as u64));
+        }
+        aborted.map_or(Ok(()), Err)
     }
 
     /// Whether the next call may be made, or somebody asked to stop between two calls.
@@ -214,11 +261,14 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// How many requests share one flush: as many as a power cut may leave in doubt or to be
-    /// sent again. Few, but enough that the disk takes little of the time: a flush costs as much
-    /// as a dozen requests.
-    fn group_size(&self) -> usize {
-        (32 * self.client.concurrency()).clamp(MIN_GROUP, MAX_GROUP)
+    /// How many requests share one flush: as many as the last group's pace sends in
+    /// [`GROUP_TIME`]. So the disk holds nobody up, and an intent is never much older than the
+    /// request that it is about, from which `settle` is meant to count. A power cut may leave two
+    /// groups in doubt, or to be sent again: the one that is sent, and the one that is ready.
+    fn group_size(&self, sent: usize, took: Duration) -> usize {
+        let pace = sent as f64 / took.max(Duration::from_millis(1)).as_secs_f64();
+        let size = (pace * GROUP_TIME.as_secs_f64()) as usize;
+        size.min(MOST_TOGETHER).max(self.client.concurrency())
     }
 
     /// userNames change hands one after another, in the plan's order.
@@ -245,6 +295,10 @@ impl Applier<'_> {
             let Some(request) = request else { continue };
             self.go_on()?;
             let ending = self.run_request(action, request).await;
+            let ending = match self.write_down().await {
+                Ok(()) => ending,
+                Err(failure) => Ending::Aborted(failure),
+            };
             let acknowledged = usize::from(matches!(ending, Ending::Acknowledged));
             let aborted = run.note(index, acknowledged, ending);
             self.make_durable().await?;
@@ -264,6 +318,11 @@ impl Applier<'_> {
             .iter()
             .filter(|request| request.turn() == turn)
         {
+            if acknowledged > 0
+                && let Err(failure) = self.write_down().await
+            {
+                return (acknowledged, Ending::Aborted(failure));
+            }
             match self.run_request(action, request).await {
                 Ending::Acknowledged => acknowledged += 1,
                 other => return (acknowledged, other),
@@ -272,11 +331,22 @@ impl Applier<'_> {
         (acknowledged, Ending::Acknowledged)
     }
 
-    /// Waits for the disk where it holds nobody else up: other targets go on meanwhile.
+    /// Makes everything durable that has been acknowledged until now.
     async fn make_durable(&self) -> Result<(), Failure> {
-        block_in_place(|| self.store.flush()).map_err(|error| failed(&error))?;
-        let mut audit = self.audit.lock().await;
-        block_in_place(|| audit.sync()).map_err(|error| failed(&error))
+        self.write_down().await?;
+        self.flush().await
+    }
+
+    /// Waits for the disk, on a thread of its own: neither other targets nor this one's calls
+    /// are held up.
+    async fn flush(&self) -> Result<(), Failure> {
+        let store = self.store.clone();
+        let sync_audit = self.audit.lock().await.syncing();
+        let flushed = spawn_blocking(move || {
+            store.flush().map_err(|error| failed(&error))?;
+            sync_audit().map_err(|error| failed(&error))
+        });
+        flushed.await.unwrap_or_else(|error| Err(failed(&error)))
     }
 }
 

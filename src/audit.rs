@@ -13,10 +13,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 mod chain;
 mod read;
@@ -70,9 +71,31 @@ pub struct Entry {
     pub generation: u64,
 }
 
+/// A line without its hash.
+#[derive(Serialize)]
+struct Fields<'a> {
+    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    prev: &'a str,
+    #[serde(flatten)]
+    said: Said<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said<'a> {
+    Entry(&'a Entry),
+    Note {
+        note: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        generation: Option<u64>,
+    },
+}
+
 /// The open log.
 pub struct Audit {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     /// The number of the last line.
     seq: u64,
@@ -131,7 +154,7 @@ impl Audit {
         let end = last_line_end(&file, length).map_err(io_error("read", &path))?;
         let last = last_line(&file, end).map_err(io_error("read", &path))?;
         let mut audit = Self {
-            file,
+            file: Arc::new(file),
             path,
             seq: 0,
             hash: BEGINNING.to_owned(),
@@ -166,42 +189,57 @@ impl Audit {
     /// Appends a record. Not durable before [`Audit::sync`]. After an error nothing counts as
     /// appended: the next record takes its place.
     pub fn append(&mut self, now: DateTime<Utc>, entry: Entry) -> Result<(), AuditError> {
-        let generation = entry.generation;
-        let fields = match serde_json::to_value(entry) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(_) | Err(_) => {
-                let shape = io::Error::new(io::ErrorKind::InvalidInput, "not a record");
-                return Err(io_error("append to", &self.path)(shape));
-            }
-        };
-        self.append_fields(Some(now), fields)?;
-        self.last_generation = Some(generation);
+        self.append_all(&[(now, entry)])
+    }
+
+    /// Appends records, each with its time, in one write: all of them or, after an error, none.
+    pub fn append_all(&mut self, entries: &[(DateTime<Utc>, Entry)]) -> Result<(), AuditError> {
+        let lines = entries
+            .iter()
+            .map(|(time, entry)| (Some(*time), Said::Entry(entry)));
+        self.append_lines(lines)?;
+        if let Some((_, entry)) = entries.last() {
+            self.last_generation = Some(entry.generation);
+        }
         Ok(())
     }
 
     /// Makes every record durable (fdatasync: the file's times may stay behind).
     pub fn sync(&mut self) -> Result<(), AuditError> {
-        self.file.sync_data().map_err(io_error("sync", &self.path))
+        self.syncing()()
     }
 
-    fn append_fields(
+    /// As [`Audit::sync`], of the records until now, to be done while others are appended.
+    pub fn syncing(&self) -> impl FnOnce() -> Result<(), AuditError> + Send + use<> {
+        let (file, path) = (Arc::clone(&self.file), self.path.clone());
+        move || file.sync_data().map_err(io_error("sync", &path))
+    }
+
+    fn append_lines<'e>(
         &mut self,
-        time: Option<DateTime<Utc>>,
-        mut fields: Map<String, Value>,
+        lines: impl Iterator<Item = (Option<DateTime<Utc>>, Said<'e>)>,
     ) -> Result<(), AuditError> {
-        let seq = self.seq + 1;
-        fields.insert("seq".to_owned(), seq.into());
-        if let Some(time) = time {
-            let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
-            fields.insert("time".to_owned(), time.into());
+        let (mut seq, mut hash) = (self.seq, self.hash.clone());
+        let mut text = String::new();
+        for (time, said) in lines {
+            seq += 1;
+            let fields = Fields {
+                seq,
+                time: time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+                prev: &hash,
+                said,
+            };
+            let (line, own) = chain::seal(&fields, &hash)
+                .map_err(|error| io_error("append to", &self.path)(error.into()))?;
+            hash = own;
+            text.push_str(&line);
         }
-        let (line, hash) = chain::seal(fields, &self.hash);
         // At a position of our own, not "at the end": what a failed write left is overwritten.
         self.file
             .set_len(self.end)
-            .and_then(|()| self.file.write_all_at(line.as_bytes(), self.end))
+            .and_then(|()| self.file.write_all_at(text.as_bytes(), self.end))
             .map_err(io_error("append to", &self.path))?;
-        self.end += line.len() as u64;
+        self.end += text.len() as u64;
         self.seq = seq;
         self.hash = hash;
         Ok(())
@@ -226,12 +264,11 @@ impl Audit {
                 file.sync_all()
             })
             .map_err(io_error("set aside the end of", &torn))?;
-        let mut fields = Map::new();
-        fields.insert("note".to_owned(), TORN.into());
-        if let Some(generation) = self.last_generation {
-            fields.insert("generation".to_owned(), generation.into());
-        }
-        self.append_fields(None, fields)?;
+        let said = Said::Note {
+            note: TORN,
+            generation: self.last_generation,
+        };
+        self.append_lines(std::iter::once((None, said)))?;
         self.sync()
     }
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::mpsc::Sender;
 
 use crate::question::Question;
@@ -95,7 +96,7 @@ pub enum Lifecycle {
 }
 
 /// One typed value of a source attribute.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// A boolean.
@@ -104,6 +105,47 @@ pub enum Value {
     Integer(i64),
     /// Anything else, as text.
     Text(String),
+}
+
+// By hand: what serde derives for an untagged value copies it and tries one form after another,
+// and a large organisation has many millions of them.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyForm;
+
+        impl Visitor<'_> for AnyForm {
+            type Value = Value;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a boolean, a whole number or text")
+            }
+
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+                Ok(Value::Boolean(value))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+                Ok(Value::Integer(value))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+                let value = i64::try_from(value);
+                value
+                    .map(Value::Integer)
+                    .map_err(|_| E::custom("a whole number does not fit into 64 bits with a sign"))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+                Ok(Value::Text(value.to_owned()))
+            }
+
+            fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+                Ok(Value::Text(value))
+            }
+        }
+
+        deserializer.deserialize_any(AnyForm)
+    }
 }
 
 impl fmt::Display for Value {

@@ -2,7 +2,7 @@
 //! recorded, leaves nothing unexplained: creations, who is switched off or on, and who is put
 //! into a group.
 //!
-//! Durable before the first call of a group is made. What becomes of it, the next plan decides.
+//! Made durable before the first call of a group is sent. What becomes of it, the next plan decides.
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
@@ -15,8 +15,7 @@ use crate::snapshot::{Deactivation, Intent, MemberEdge, SnapshotError, TargetCha
 
 impl Applier<'_> {
     /// Notes what this turn's requests of a group of actions are about to do; tells whether there
-    /// is anything to note. It is durable with the next flush, before which nothing of the group
-    /// may be sent.
+    /// is anything. It is durable with the next flush, before which nothing of it may be sent.
     pub(super) fn note_before(
         &self,
         plan: &Plan,
@@ -53,12 +52,12 @@ impl Applier<'_> {
             return Ok(Vec::new());
         };
         let mut changes = Vec::new();
-        match resolved.write {
+        match &resolved.write {
             Write::Create { members, .. } => {
                 let intent = Intent {
                     at,
                     attributes: attributes_of(request),
-                    members: members.into_iter().filter_map(linked).collect(),
+                    members: members.iter().filter_map(linked).cloned().collect(),
                     refused: false,
                 };
                 changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
@@ -68,9 +67,10 @@ impl Applier<'_> {
                 if active.is_some() {
                     changes.extend(self.switched_before(action, record, at)?);
                 }
-                for resource in add.into_iter().filter_map(linked) {
-                    if self.store.member(record, &resource)?.is_none() {
+                for resource in add.iter().filter_map(linked) {
+                    if self.store.member(record, resource)?.is_none() {
                         let edge = MemberEdge::Sent;
+                        let resource = resource.clone();
                         changes.push(TargetChange::PutMember(record.clone(), resource, edge));
                     }
                 }
@@ -121,24 +121,23 @@ impl Applier<'_> {
     /// key (409), which may be what a first delivery of this very call has made.
     pub(super) fn note_refused(&self, action: &Action, taken: bool) -> Result<(), SnapshotError> {
         let Some(record) = action.subject.record.as_ref().filter(|_| taken) else {
-            return self.close_intent(action);
+            self.close_intent(action);
+            return Ok(());
         };
         let Some(mut intent) = self.store.intent(record)? else {
             return Ok(());
         };
         intent.refused = true;
         let change = TargetChange::PutIntent(record.clone(), Box::new(intent));
-        self.store.commit(vec![change])
+        self.ledger.add_changes(vec![change]);
+        Ok(())
     }
 
     /// Nothing was sent, or nothing happened: nothing is in doubt.
-    pub(super) fn close_intent(&self, action: &Action) -> Result<(), SnapshotError> {
-        match &action.subject.record {
-            Some(record) => self
-                .store
-                .commit(vec![TargetChange::CloseIntent(record.clone())]),
-            None => Ok(()),
-        }
+    pub(super) fn close_intent(&self, action: &Action) {
+        let record = action.subject.record.clone().into_iter();
+        self.ledger
+            .add_changes(record.map(TargetChange::CloseIntent).collect());
     }
 }
 
@@ -150,7 +149,7 @@ fn attributes_of(request: &Request) -> AttributeMap {
     }
 }
 
-fn linked(reference: Reference) -> Option<ResourceId> {
+fn linked(reference: &Reference) -> Option<&ResourceId> {
     match reference {
         Reference::Linked(id) => Some(id),
         Reference::Pending(_) => None,

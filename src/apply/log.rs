@@ -1,23 +1,23 @@
 //! What the audit log says of each write.
 
-use super::report::Failure;
-use super::{Applier, failed};
+use super::Applier;
 use crate::audit::Entry;
 use crate::plan::action::{Action, Change, Request, Write};
 use crate::scim::path::AttributePath;
+use crate::scim::resource::ResourceId;
 
 impl Applier<'_> {
-    /// Appends one record; durable with the next flush. Values only where the configuration
-    /// says so.
-    pub(super) async fn log(
+    /// Notes one record about an action, and about the resource as far as it is known. Values
+    /// only where the configuration says so.
+    pub(super) fn log(
         &self,
         action: &Action,
+        resource: Option<ResourceId>,
         call: Option<(&'static str, &Request)>,
         answer: Option<(u16, String)>,
         outcome: &str,
-    ) -> Result<(), Failure> {
+    ) {
         let record = action.subject.record.as_ref();
-        let resource = self.resource_of(action).ok().flatten();
         // A manager whom the plan created has an id by now, or was left out.
         let manager = AttributePath::manager();
         let sent = |path: &AttributePath| {
@@ -41,9 +41,6 @@ impl Applier<'_> {
             Some((status, id)) => (Some(status), Some(id).filter(|id| !id.is_empty())),
             None => (None, None),
         };
-        // Another target may flush meanwhile: whoever has the log names the generation, so that
-        // generations never go back along the chain.
-        let mut audit = self.audit.lock().await;
         let entry = Entry {
             target: self.store.name().to_owned(),
             kind: action.subject.kind,
@@ -58,11 +55,9 @@ impl Applier<'_> {
             request_id,
             outcome: outcome.to_owned(),
             status,
-            generation: self.store.flushed_generation(),
+            generation: 0,
         };
-        audit
-            .append((self.clock)(), entry)
-            .map_err(|error| failed(&error))
+        self.ledger.add_entry((self.clock)(), entry);
     }
 }
 

@@ -1,13 +1,14 @@
 //! Recording what a target acknowledged: links, member edges, intents, guards' spending.
 //!
-//! One commit per acknowledged call, before the next call on that resource. Not durable
-//! until the group is flushed; what is lost with a crash is in doubt or sent again.
+//! Noted in the ledger, which writes it down before the next call on that resource. Not
+//! durable until the group is flushed; what is lost with a crash is in doubt or sent again.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
 
+use super::send::resource_of;
 use super::{Applier, failed};
 use crate::apply::report::Failure;
 use crate::plan::action::{Acknowledge, Action, Limit, Plan, Reference, Request, Write};
@@ -36,7 +37,10 @@ impl Applier<'_> {
             let changes = self
                 .adoption_changes(action)
                 .map_err(|error| failed(&error))?;
-            self.store.commit(changes).map_err(|error| failed(&error))?;
+            self.ledger.add_changes(changes);
+            if self.ledger.is_full() {
+                self.write_down().await?;
+            }
             linked = true;
         }
         if linked {
@@ -47,44 +51,53 @@ impl Applier<'_> {
             .iter()
             .filter(|action| action.requests.is_empty())
         {
-            self.log(action, None, None, "done").await?;
+            let link = self.own_link(action).map_err(|error| failed(&error))?;
+            let resource = resource_of(action, link.as_ref());
+            self.log(action, resource, None, None, "done");
+            if self.ledger.is_full() {
+                self.write_down().await?;
+            }
         }
-        Ok(())
+        self.write_down().await
     }
 
-    /// Records an acknowledged request; `first` of its action or a later one.
+    /// Notes what an acknowledged request came to; `link` is what the record had before it,
+    /// and `first` whether it is the first of its action. Gives the resource.
     pub(super) fn acknowledge(
         &self,
         action: &Action,
         request: &Request,
+        link: Option<Link>,
         sent: &Sent,
         first: bool,
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<Option<ResourceId>, SnapshotError> {
         let mut changes = self.spending(action, request, first);
         let Some(record) = &action.subject.record else {
-            return self.store.commit(changes);
+            self.ledger.add_changes(changes);
+            return Ok(action.subject.resource.clone());
         };
+        let mut now = link.as_ref().map(|link| link.resource.clone());
         match &request.write {
             Write::Create { .. } => {
                 let Some(resource) = &sent.resource else {
-                    return self.store.commit(changes);
+                    self.ledger.add_changes(changes);
+                    return Ok(now);
                 };
                 // Created in place of one that is missing: nobody is in a group under the old id.
-                if let Some(old) = self.store.link(record)? {
-                    for group in self.store.groups_with(&old.resource)? {
-                        changes.push(TargetChange::DropMember(group, old.resource.clone()));
-                    }
+                if let Some(old) = link {
+                    changes.extend(self.leave_groups(&old.resource)?);
+                    changes.extend(self.look_at_reports(record, &old, &resource.id)?);
                 }
-                changes.extend(self.look_at_reports(record, &resource.id)?);
                 let mut link = new_link(resource.id.clone(), &request.acknowledge);
                 let nothing = AttributeMap::new();
                 let Acknowledge { put_back, .. } = &request.acknowledge;
                 drift::remember(&mut link, &nothing, put_back, Some(resource));
+                now = Some(resource.id.clone());
                 changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
                 changes.push(TargetChange::CloseIntent(record.clone()));
             }
             Write::Patch { active, .. } => {
-                let mut link = self.store.link(record)?;
+                let mut link = link;
                 let adopts = action.adoption.as_ref().is_some_and(|adoption| {
                     // A link to a resource that is missing gives way to what was found.
                     let of_another = |link: &Link| link.resource != adoption.resource;
@@ -107,25 +120,30 @@ impl Applier<'_> {
                     let Acknowledge { put_back, .. } = &request.acknowledge;
                     drift::remember(&mut link, &before, put_back, sent.resource.as_ref());
                     if *active == Some(false) && self.profile.deactivation_drops_memberships {
-                        for group in self.store.groups_with(&link.resource)? {
-                            changes.push(TargetChange::DropMember(group, link.resource.clone()));
-                        }
+                        changes.extend(self.leave_groups(&link.resource)?);
                     }
+                    now = Some(link.resource.clone());
                     changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
                 }
             }
             Write::Delete => {
-                if let Some(link) = self.store.link(record)? {
-                    for group in self.store.groups_with(&link.resource)? {
-                        changes.push(TargetChange::DropMember(group, link.resource.clone()));
-                    }
+                if let Some(link) = link {
+                    changes.extend(self.leave_groups(&link.resource)?);
                     changes.extend(self.look_at_reports_of(record, &link.resource)?);
                 }
                 changes.push(TargetChange::DropLink(record.clone()));
             }
         }
         changes.extend(edges(record, &request.acknowledge));
-        self.store.commit(changes)
+        self.ledger.add_changes(changes);
+        Ok(now.or_else(|| action.subject.resource.clone()))
+    }
+
+    /// Forgets the edges of a resource that is in no group any more.
+    fn leave_groups(&self, resource: &ResourceId) -> Result<Vec<TargetChange>, SnapshotError> {
+        let groups = self.settled_store()?.groups_with(resource)?;
+        let dropped = |group| TargetChange::DropMember(group, resource.clone());
+        Ok(groups.into_iter().map(dropped).collect())
     }
 
     /// A resource whose id is its name has got another id with another name. What was noted
@@ -140,9 +158,10 @@ impl Applier<'_> {
         if old.0.eq_ignore_ascii_case(&now.0) {
             return Ok(Vec::new());
         }
-        let mut changes = self.look_at_reports(record, now)?;
-        for group in self.store.groups_with(&old)? {
-            if let Some(edge) = self.store.members(&group)?.get(&old) {
+        let mut changes = self.look_at_reports(record, link, now)?;
+        let store = self.settled_store()?;
+        for group in store.groups_with(&old)? {
+            if let Some(edge) = store.members(&group)?.get(&old) {
                 changes.push(TargetChange::DropMember(group.clone(), old.clone()));
                 changes.push(TargetChange::PutMember(group, now.clone(), *edge));
             }
@@ -161,7 +180,8 @@ impl Applier<'_> {
         let Some(record) = &action.subject.record else {
             return Ok(());
         };
-        let Some(mut link) = self.store.link(record)? else {
+        let store = self.settled_store()?;
+        let Some(mut link) = store.link(record)? else {
             return Ok(());
         };
         link.missing = true;
@@ -174,12 +194,9 @@ impl Applier<'_> {
         ) {
             update(&mut link, &request.acknowledge, action, (self.clock)());
         }
-        let mut changes = Vec::new();
-        for group in self.store.groups_with(&link.resource)? {
-            changes.push(TargetChange::DropMember(group, link.resource.clone()));
-        }
+        let mut changes = self.leave_groups(&link.resource)?;
         if record.kind == Kind::Group {
-            for member in self.store.members(record)?.into_keys() {
+            for member in store.members(record)?.into_keys() {
                 changes.push(TargetChange::DropMember(record.clone(), member));
             }
         }
@@ -188,7 +205,8 @@ impl Applier<'_> {
         } else {
             TargetChange::PutLink(record.clone(), Box::new(link))
         });
-        self.store.commit(changes)
+        self.ledger.add_changes(changes);
+        Ok(())
     }
 
     /// Who refers to somebody that gets another id is looked at again, also by a run that finds
@@ -196,11 +214,12 @@ impl Applier<'_> {
     fn look_at_reports(
         &self,
         record: &RecordKey,
+        old: &Link,
         now: &ResourceId,
     ) -> Result<Vec<TargetChange>, SnapshotError> {
-        let Some(old) = self.store.link(record)?.filter(|old| old.resource != *now) else {
+        if old.resource == *now {
             return Ok(Vec::new());
-        };
+        }
         self.look_at_reports_of(record, &old.resource)
     }
 
@@ -212,11 +231,12 @@ impl Applier<'_> {
     ) -> Result<Vec<TargetChange>, SnapshotError> {
         let path = AttributePath::manager();
         let folded = fold(&path, &references::to(&old.0));
-        let reports = self.store.owners_of(record.kind, &path, &folded)?;
+        let store = self.settled_store()?;
+        let reports = store.owners_of(record.kind, &path, &folded)?;
         if reports.is_empty() {
             return Ok(Vec::new());
         }
-        let waiting = self.store.open()?;
+        let waiting = store.open()?;
         let settled = reports
             .into_iter()
             .filter(|each| !waiting.contains_key(each));
@@ -248,7 +268,10 @@ impl Applier<'_> {
             missing: false,
             own_forms: BTreeMap::new(),
         };
-        let mut changes = self.look_at_reports(record, &adoption.resource)?;
+        let mut changes = match self.store.link(record)? {
+            Some(old) => self.look_at_reports(record, &old, &adoption.resource)?,
+            None => Vec::new(),
+        };
         changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
         changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
         // A create in doubt is settled by finding what it made.

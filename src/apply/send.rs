@@ -2,6 +2,7 @@
 //!
 //! Says what an answer means, never what to do instead: that is the next plan's business.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey};
@@ -13,7 +14,7 @@ use crate::plan::long_gone::is_the_same;
 use crate::plan::references;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold, read_path};
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{Link, SnapshotError};
 use crate::target::dialect::Change;
 use crate::target::error::{Scope, TargetError};
 use crate::target::lookup::Lookup;
@@ -26,14 +27,19 @@ impl Applier<'_> {
             .requests
             .first()
             .is_some_and(|first| std::ptr::eq(first, request));
-        let request = match self.resolve(request) {
-            Ok(request) => request,
+        let known = self.resolve(request).and_then(|request| {
+            let link = self.own_link(action)?;
+            Ok((request, link))
+        });
+        let (request, link) = match known {
+            Ok((Some(request), link)) => (request, link),
+            Ok((None, _)) => {
+                return Ending::Pending("waits for the people it would refer to".to_owned());
+            }
             Err(error) => return Ending::Aborted(failed(&error)),
         };
-        let Some(request) = request else {
-            return Ending::Pending("waits for the people it would refer to".to_owned());
-        };
-        let sent = match self.send(action, &request).await {
+        let mut resource = resource_of(action, link.as_ref());
+        let sent = match self.send(action, &request, link.as_ref()).await {
             Ok(answer) => answer,
             Err(failure) => return failure,
         };
@@ -45,16 +51,20 @@ impl Applier<'_> {
         };
         let (ending, answer) = match sent {
             Ok(sent) => {
-                let recorded = self.acknowledge(action, &request, &sent, first);
-                let ending = match recorded {
-                    Ok(()) => Ending::Acknowledged,
+                let ending = match self.acknowledge(action, &request, link, &sent, first) {
+                    Ok(now) => {
+                        resource = now;
+                        Ending::Acknowledged
+                    }
                     Err(error) => Ending::Aborted(failed(&error)),
                 };
                 (ending, Some((sent.status, sent.request_id)))
             }
             Err(error) => {
                 let status = error.status();
-                let ending = self.judge(action, &request, error, first).await;
+                let ending = self
+                    .judge(action, &request, link, error, first, &mut resource)
+                    .await;
                 (ending, status.map(|status| (status, String::new())))
             }
         };
@@ -63,18 +73,27 @@ impl Applier<'_> {
             Ending::Failed(_) | Ending::Conflict(_) | Ending::Aborted(_) => "failed",
             Ending::Pending(_) => "in_doubt",
         };
-        match self
-            .log(action, Some((method, &request)), answer, outcome)
-            .await
-        {
-            Ok(()) => ending,
-            Err(failure) => Ending::Aborted(failure),
+        self.log(action, resource, Some((method, &request)), answer, outcome);
+        ending
+    }
+
+    /// The link of an action's record.
+    pub(super) fn own_link(&self, action: &Action) -> Result<Option<Link>, SnapshotError> {
+        match &action.subject.record {
+            Some(record) => self.store.link(record),
+            None => Ok(None),
         }
     }
 
     /// Replaces references by ids. Somebody whose creation failed is left out; `None` when
     /// that leaves nothing to send.
-    pub(super) fn resolve(&self, request: &Request) -> Result<Option<Request>, SnapshotError> {
+    pub(super) fn resolve<'r>(
+        &self,
+        request: &'r Request,
+    ) -> Result<Option<Cow<'r, Request>>, SnapshotError> {
+        if !references::are_pending(request) {
+            return Ok((!references::is_empty(request)).then_some(Cow::Borrowed(request)));
+        }
         let manager = match &request.manager {
             Some(record) => self.store.link(record)?.filter(|link| !link.missing),
             None => None,
@@ -84,7 +103,7 @@ impl Applier<'_> {
         let members = match &mut request.write {
             Write::Create { members, .. } => members,
             Write::Patch { add, .. } => add,
-            Write::Delete => return Ok(Some(request)),
+            Write::Delete => return Ok(Some(Cow::Owned(request))),
         };
         let mut known: BTreeMap<RecordKey, Option<ResourceId>> = BTreeMap::new();
         for reference in members.iter().chain(&request.acknowledge.members_added) {
@@ -107,21 +126,18 @@ impl Applier<'_> {
             .into_iter()
             .filter_map(resolve)
             .collect();
-        Ok((!references::is_empty(&request)).then_some(request))
+        Ok((!references::is_empty(&request)).then_some(Cow::Owned(request)))
     }
 
     async fn send(
         &self,
         action: &Action,
         request: &Request,
+        link: Option<&Link>,
     ) -> Result<Result<Sent, TargetError>, Ending> {
         let kind = action.subject.kind;
         let aborted = |error: SnapshotError| Ending::Aborted(failed(&error));
-        let record = action.subject.record.as_ref();
-        let before = match record.map(|record| self.store.link(record)).transpose() {
-            Ok(link) => link.flatten().map(|link| link.acknowledged),
-            Err(error) => return Err(aborted(error)),
-        };
+        let before = link.map(|link| &link.acknowledged);
         let no_values = AttributeMap::new();
         let adopted = action.adoption.as_ref().map(|adoption| &adoption.found);
         let added = match &request.write {
@@ -134,7 +150,7 @@ impl Applier<'_> {
         let subject = target::Subject {
             profile: self.profile,
             kind,
-            before: before.as_ref().or(adopted).unwrap_or(&no_values),
+            before: before.or(adopted).unwrap_or(&no_values),
             nested: &nested,
             owned: &owned,
         };
@@ -142,10 +158,8 @@ impl Applier<'_> {
             let sent = self.client.create_resource(&subject, attributes, &added);
             return Ok(sent.await);
         }
-        let resource = match self.resource_of(action) {
-            Ok(Some(resource)) => resource,
-            Ok(None) => return Err(Ending::Pending("its resource is not known yet".to_owned())),
-            Err(error) => return Err(aborted(error)),
+        let Some(resource) = resource_of(action, link) else {
+            return Err(Ending::Pending("its resource is not known yet".to_owned()));
         };
         let switches_off = matches!(
             request.write,
@@ -157,7 +171,7 @@ impl Applier<'_> {
         let doubtful = self.profile.ids_doubtful || self.client.doubts_ids(kind);
         let doubtful = doubtful && switches_off;
         if doubtful || matches!(request.write, Write::Delete) {
-            self.verify(action, &request.write, &resource).await?;
+            self.verify(action, &request.write, &resource, link).await?;
         }
         Ok(match &request.write {
             Write::Patch {
@@ -206,16 +220,12 @@ impl Applier<'_> {
         action: &Action,
         write: &Write,
         resource: &ResourceId,
+        link: Option<&Link>,
     ) -> Result<(), Ending> {
         let kind = action.subject.kind;
         let path = match kind {
             Kind::User => AttributePath::user_name(),
             Kind::Group => AttributePath::display_name(),
-        };
-        let record = action.subject.record.as_ref();
-        let link = match record.map(|record| self.store.link(record)).transpose() {
-            Ok(link) => link.flatten(),
-            Err(error) => return Err(Ending::Aborted(failed(&error))),
         };
         let Some((link, expected)) = link.and_then(|link| {
             let expected = link.acknowledged.get(&path).cloned()?;
@@ -230,7 +240,7 @@ impl Applier<'_> {
                 "it was switched on at the target meanwhile; nothing was sent".to_owned(),
             )),
             // A userName alone would not tell where it is the id as well.
-            Ok(Some(listed)) if kind == Kind::User => is_the_same(&listed, &link)
+            Ok(Some(listed)) if kind == Kind::User => is_the_same(&listed, link)
                 .map_err(|why| Ending::Failed(format!("{why}; nothing was sent"))),
             Ok(Some(listed)) => match read_path(&listed.json, &path) {
                 Some(found) if fold(&path, found) == fold(&path, &expected) => Ok(()),
@@ -243,22 +253,27 @@ impl Applier<'_> {
         }
     }
 
-    /// What a refused or lost call means.
+    /// What a refused or lost call means. `resource` becomes what a lost create has made.
     async fn judge(
         &self,
         action: &Action,
         request: &Request,
+        link: Option<Link>,
         error: TargetError,
         first: bool,
+        resource: &mut Option<ResourceId>,
     ) -> Ending {
         let create = matches!(request.write, Write::Create { .. });
         if create && error.in_doubt() {
-            return match self.confirm_create(action, request, first).await {
-                Ok(true) => Ending::Acknowledged,
-                Ok(false) | Err(_) if error.scope() == Scope::Target => {
+            return match self.confirm_create(action, request, link, first).await {
+                Ok(Some(found)) => {
+                    *resource = Some(found);
+                    Ending::Acknowledged
+                }
+                Ok(None) | Err(_) if error.scope() == Scope::Target => {
                     Ending::Aborted(failed(&error))
                 }
-                Ok(false) | Err(_) => Ending::Pending(format!("in doubt: {}", in_words(&error))),
+                Ok(None) | Err(_) => Ending::Pending(format!("in doubt: {}", in_words(&error))),
             };
         }
         let not_there = matches!(error.status(), Some(404 | 410)) && !create;
@@ -293,27 +308,28 @@ impl Applier<'_> {
         }
     }
 
-    /// Looks whether a create whose answer was lost has happened. Only a resource that
+    /// Looks whether a create whose answer was lost has happened, and what it made. Only a resource that
     /// carries our own key, compared here, is proof; not finding one proves nothing.
     async fn confirm_create(
         &self,
         action: &Action,
         request: &Request,
+        link: Option<Link>,
         first: bool,
-    ) -> Result<bool, TargetError> {
+    ) -> Result<Option<ResourceId>, TargetError> {
         let Write::Create { attributes, .. } = &request.write else {
-            return Ok(false);
+            return Ok(None);
         };
         let path = AttributePath::external_id();
         let Some(external_id) = attributes.get(&path) else {
-            return Ok(false);
+            return Ok(None);
         };
         let kind = action.subject.kind;
         let Lookup::Found(hits) = self.client.look_up(kind, &path, external_id).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let [hit] = hits.as_slice() else {
-            return Ok(false);
+            return Ok(None);
         };
         let sent = Sent {
             method: "POST",
@@ -321,22 +337,18 @@ impl Applier<'_> {
             resource: Some(hit.clone()),
             request_id: String::new(),
         };
-        Ok(self.acknowledge(action, request, &sent, first).is_ok())
+        let noted = self.acknowledge(action, request, link, &sent, first);
+        Ok(noted.ok().flatten())
     }
+}
 
-    /// The resource an action is about, as far as it is known.
-    pub(super) fn resource_of(&self, action: &Action) -> Result<Option<ResourceId>, SnapshotError> {
-        if let Some(adoption) = &action.adoption {
-            return Ok(Some(adoption.resource.clone()));
-        }
-        match &action.subject.record {
-            Some(record) => {
-                let linked = self.store.link(record)?.map(|link| link.resource);
-                Ok(linked.or_else(|| action.subject.resource.clone()))
-            }
-            None => Ok(action.subject.resource.clone()),
-        }
-    }
+/// The resource an action is about, as far as it is known.
+pub(super) fn resource_of(action: &Action, link: Option<&Link>) -> Option<ResourceId> {
+    let adopted = action.adoption.as_ref().map(|adoption| &adoption.resource);
+    adopted
+        .or(link.map(|link| &link.resource))
+        .or(action.subject.resource.as_ref())
+        .cloned()
 }
 
 fn ids(references: &[Reference]) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::BEGINNING;
@@ -115,15 +116,14 @@ pub(super) fn parse(text: &[u8]) -> Result<Line, &'static str> {
     })
 }
 
-/// Makes the line that follows the one with the hash `prev`, and its own hash. The hash is
-/// taken over the text as it is written, so that checking needs no second opinion on how
-/// JSON is spelled.
-pub(super) fn seal(mut fields: Map<String, Value>, prev: &str) -> (String, String) {
-    fields.insert("prev".to_owned(), prev.into());
-    let rest = Value::Object(fields).to_string();
+/// Makes the line that follows the one with the hash `prev`, which `fields` names, and its own
+/// hash. The hash is taken over the text as it is written, so that checking needs no second
+/// opinion on how JSON is spelled.
+pub(super) fn seal(fields: &impl Serialize, prev: &str) -> serde_json::Result<(String, String)> {
+    let rest = serde_json::to_string(fields)?;
     let hash = hash_of(prev, &rest);
-    let open = &rest[..rest.len() - 1];
-    (format!("{open}{HASH_NAME}{hash}\"}}\n"), hash)
+    let open = rest.strip_suffix('}').unwrap_or(&rest);
+    Ok((format!("{open}{HASH_NAME}{hash}\"}}\n"), hash))
 }
 
 /// SHA-256 in hexadecimal digits.
@@ -132,9 +132,9 @@ fn hash_of(prev: &str, rest: &str) -> String {
     context.update(prev.as_bytes());
     context.update(rest.as_bytes());
     let digest = context.finish();
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
+    let digits = digest.as_ref().iter();
+    let digits = digits.flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
         .collect()
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use chrono::TimeZone;
 use provisor_connectors::Kind;
+use serde_json::Map;
 use tempfile::TempDir;
 
 use super::*;
@@ -95,7 +96,7 @@ fn a_changed_line_with_a_fitting_hash_breaks_the_next_one() {
     fields.remove("hash");
     fields.insert("source_id".to_owned(), "u9".into());
     let prev = fields["prev"].as_str().unwrap().to_owned();
-    lines[1] = chain::seal(fields, &prev).0;
+    lines[1] = chain::seal(&fields, &prev).unwrap().0;
     fs::write(&path, lines.concat()).unwrap();
     assert_eq!(broken_line(&path), 3);
 }

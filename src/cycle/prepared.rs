@@ -14,7 +14,7 @@ use super::known::Known;
 use super::read::{Readings, failed};
 use super::select::Selection;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
-use crate::apply::{Applier, Clock};
+use crate::apply::{Applier, Clock, Ledger};
 use crate::audit::Audit;
 use crate::plan::Planned;
 use crate::plan::action::{Change, Held, Limit, Plan, Reason};
@@ -215,6 +215,7 @@ impl Prepared {
             audit_values,
             clock,
             stop,
+            ledger: Ledger::default(),
         };
         let applied = applier.apply(&parts.planned.plan, progress).await;
         let audited = audit.lock().await.last_number();

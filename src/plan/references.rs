@@ -174,6 +174,18 @@ pub(super) fn drop_absent(actions: &mut Vec<Action>) {
     });
 }
 
+/// Whether a request refers to anybody whom the same plan creates.
+pub fn are_pending(request: &Request) -> bool {
+    let members = match &request.write {
+        Write::Create { members, .. } => members.as_slice(),
+        Write::Patch { add, .. } => add,
+        Write::Delete => &[],
+    };
+    let added = &request.acknowledge.members_added;
+    let pending = |reference: &Reference| matches!(reference, Reference::Pending(_));
+    request.manager.is_some() || members.iter().chain(added).any(pending)
+}
+
 /// Whether nothing would be sent.
 pub fn is_empty(request: &Request) -> bool {
     let nothing = match &request.write {

@@ -312,9 +312,17 @@ impl TargetStore {
     /// changes; callers keep what belongs together small). Not durable before
     /// [`TargetStore::flush`].
     pub fn commit(&self, changes: Vec<TargetChange>) -> Result<(), SnapshotError> {
+        self.commit_all(vec![changes])
+    }
+
+    /// As [`TargetStore::commit`] of each, one after another, in fewer transactions.
+    pub fn commit_all(&self, all: Vec<Vec<TargetChange>>) -> Result<(), SnapshotError> {
         let mut commit = Commit::begin(self.tables(), &self.name)?;
-        for change in changes {
-            commit.make(change)?;
+        for changes in all {
+            commit.make_room()?;
+            for change in changes {
+                commit.make(change)?;
+            }
         }
         commit.end()
     }

@@ -169,12 +169,12 @@ mod tests {
         while now < Duration::from_secs(300) {
             let wait = match limiter.check_n(CELLS).unwrap() {
                 Ok(()) => {
-                    arrivals.push(now + Duration::from_secs_f64(JITTER * random.f64()));
+                    arrivals.push(now + Duration::from_secs_f64(0.01 * random.f64()));
                     continue;
                 }
                 Err(not_yet) => not_yet.wait_time_from(clock.now()),
             };
-            let late = Duration::from_secs_f64(0.99 * LATENESS * random.f64());
+            let late = Duration::from_secs_f64(0.0099 * random.f64());
             clock.advance(wait + late);
             now += wait + late;
         }

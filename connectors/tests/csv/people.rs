@@ -184,7 +184,7 @@ fn the_example_files_are_read_without_a_warning() {
     }
 }
 
-/// Whom a source asked about, with what they hold.
+/// The content of everybody who was asked about, by id.
 type Asked = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
 /// Answers every question about a person alike, and keeps what was asked.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Survey, not_ready};
 use crate::apply::report::{Failure, Outcome, Progress};
-use crate::apply::{Applier, Clock};
+use crate::apply::{Applier, Clock, Ledger};
 use crate::audit::{Audit, Entry};
 use crate::cycle::read::failed;
 use crate::cycle::window;
@@ -235,6 +235,7 @@ impl Chosen {
             audit_values,
             clock,
             stop,
+            ledger: Ledger::default(),
         };
         let applied = applier.apply(&plan, progress).await;
         store.flush().map_err(failed)?;

@@ -103,6 +103,9 @@ impl Selector<'_> {
         touched: &mut BTreeSet<RecordKey>,
     ) -> Result<BTreeMap<RecordKey, Gathering>, SnapshotError> {
         let mut gathered = BTreeMap::new();
+        if self.target.rules.groups.group_by.is_none() {
+            return Ok(gathered);
+        }
         for (record, person) in &self.selection.people {
             let said = self.said_of(record)?;
             let belongs = self.gather(&mut gathered, record, &said);

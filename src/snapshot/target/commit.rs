@@ -91,6 +91,15 @@ impl<'a> Commit<'a> {
         self.apply_if_full()
     }
 
+    /// Before changes that belong together: they are in one transaction then, unless they are
+    /// more than half of one by themselves.
+    pub(super) fn make_room(&mut self) -> Result<(), SnapshotError> {
+        if self.writes.len() >= TRANSACTION_KEYS / 2 {
+            self.apply()?;
+        }
+        Ok(())
+    }
+
     /// Writes what is left.
     pub(super) fn end(mut self) -> Result<(), SnapshotError> {
         self.apply()
@@ -118,23 +127,31 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
+    /// Writes of the indexes only what is another than before: most changes leave them alone.
     fn put_link(&mut self, record: &RecordKey, link: &Link) -> Result<(), SnapshotError> {
-        if let Some(old) = self.link(record)? {
+        let old = self.link(record)?;
+        let mut found = BTreeSet::new();
+        if let Some(old) = &old {
             if old.resource != link.resource {
                 self.free(record, &old.resource)?;
                 self.drop_members_of(record)?;
             }
-            self.count(record.kind, &old, false);
-            for bytes in self.indexed(record, &old) {
-                self.remove(Table::Values, bytes);
-            }
+            self.count(record.kind, old, false);
+            found = self.indexed(record, old);
         }
         self.count(record.kind, link, true);
-        for bytes in self.indexed(record, link) {
-            self.put(Table::Values, bytes, &())?;
+        let wanted = self.indexed(record, link);
+        for bytes in found.difference(&wanted) {
+            self.remove(Table::Values, bytes.clone());
         }
+        for bytes in wanted.difference(&found) {
+            self.put(Table::Values, bytes.clone(), &())?;
+        }
+        // Also where the resource is the same: another record may have owned it meanwhile.
         let owner = place::owner(self.target, record.kind, &link.resource);
-        self.put(Table::Owners, owner, record)?;
+        if self.get::<RecordKey>(Table::Owners, &owner)?.as_ref() != Some(record) {
+            self.put(Table::Owners, owner, record)?;
+        }
         self.put(Table::Links, place::record(self.target, record), link)
     }
 
