@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::run::end;
-
 /// Somebody who may bind.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
@@ -172,9 +170,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for child in self.children.iter_mut().rev() {
-            end(child);
-        }
+        // At once: what they would still put in order goes with the folder.
+        self.kill();
     }
 }
 
