@@ -1,10 +1,10 @@
 //! The configuration: TOML in, built parts out. Errors point at line and column and say
 //! what would be right. Does no network and opens no store.
 
+mod auth;
 mod digest;
 mod document;
 mod drift;
-mod duration;
 mod endpoint;
 mod explain;
 mod file;
@@ -14,7 +14,6 @@ mod mapping;
 mod preset;
 mod schedule;
 mod scope;
-mod secret;
 mod sources;
 mod target;
 

@@ -10,7 +10,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use provisor_connectors::{Attributes, RecordKey};
+use provisor_connectors::{Attributes, RecordKey, Value};
 
 pub use condition::Condition;
 
@@ -22,6 +22,10 @@ pub struct Scope {
     pub groups: Vec<String>,
     /// What must be true of a record's attributes.
     pub when: Option<Condition>,
+    /// Questions for the source, by the names of their answers. One of them must be true.
+    pub below: Vec<String>,
+    /// One more question, which must be true.
+    pub matches: Option<String>,
 }
 
 /// Whether a target should have a record.
@@ -56,17 +60,34 @@ impl Scope {
         attributes: Option<&Attributes>,
     ) -> Verdict {
         let by_groups = self.judge_groups(groups, memberships);
-        match (&self.when, attributes) {
-            (Some(when), Some(attributes)) if by_groups != Verdict::Out => {
-                and(by_groups, when.judge(attributes))
-            }
-            _ => by_groups,
+        let Some(attributes) = attributes else {
+            return by_groups;
+        };
+        let answered = and(by_groups, self.judge_answers(attributes));
+        match &self.when {
+            Some(when) if answered != Verdict::Out => and(answered, when.judge(attributes)),
+            _ => answered,
         }
     }
 
-    /// Source attribute names that the condition looks at.
+    /// What the source answered. Without an answer it cannot be told.
+    fn judge_answers(&self, attributes: &Attributes) -> Verdict {
+        let answer = |name: &String| match attributes.values(name) {
+            [Value::Boolean(true)] => Verdict::In,
+            [Value::Boolean(false)] => Verdict::Out,
+            _ => Verdict::Unknown(format!("the source cannot tell `{name}`")),
+        };
+        let below = self.below.iter().map(answer).reduce(or);
+        let matches = self.matches.as_ref().map(answer);
+        let judged = below.into_iter().chain(matches);
+        judged.fold(Verdict::In, and)
+    }
+
+    /// Source attribute names that the condition looks at, and the names of the questions.
     pub fn attributes(&self) -> BTreeSet<String> {
-        self.when.iter().flat_map(Condition::attributes).collect()
+        let condition = self.when.iter().flat_map(Condition::attributes);
+        let answers = self.below.iter().chain(&self.matches).cloned();
+        condition.chain(answers).collect()
     }
 
     fn judge_groups(&self, groups: &[ScopeGroup], memberships: &BTreeSet<RecordKey>) -> Verdict {
@@ -82,6 +103,15 @@ impl Scope {
             }
         }
         unknown.map_or(Verdict::Out, Verdict::Unknown)
+    }
+}
+
+/// Either: who is in by one of them is in.
+fn or(left: Verdict, right: Verdict) -> Verdict {
+    match (left, right) {
+        (Verdict::In, _) | (_, Verdict::In) => Verdict::In,
+        (Verdict::Unknown(why), _) | (_, Verdict::Unknown(why)) => Verdict::Unknown(why),
+        (Verdict::Out, Verdict::Out) => Verdict::Out,
     }
 }
 

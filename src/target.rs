@@ -22,9 +22,10 @@ mod test_server;
 mod verify;
 mod write;
 
-pub use auth::{Auth, GeneratedSecret, Secret, SecretError};
+pub use auth::Auth;
 pub use client::{Client, Connection, Pace, Sent};
 pub use error::TargetError;
 pub use listing::{Listing, Paging};
 pub use profile::Profile;
+pub use provisor_connectors::secret::{GeneratedSecret, Secret, SecretError};
 pub use write::Subject;

@@ -16,10 +16,12 @@ pub const FILTER_VARIABLE: &str = "PROVISOR_LOG";
 
 /// Libraries that write headers, bodies or stored values, and so secrets, below `info`. Whatever the
 /// variable says, that is never shown.
-const TELL_TOO_MUCH: [&str; 7] = [
+const TELL_TOO_MUCH: [&str; 9] = [
     "h2",
     "hyper",
     "hyper_util",
+    "lber",
+    "ldap3",
     "reqwest",
     "rustls",
     "sled",
@@ -77,6 +79,8 @@ fn choose(variable: Option<&str>, verbosity: Verbosity) -> Result<EnvFilter, Tel
         Some(text) => EnvFilter::builder().parse(text).map_err(refuse),
         None => Ok(EnvFilter::default()
             .add_directive(LevelFilter::WARN.into())
+            // What goes wrong with a connection is an error of ours, and said once.
+            .add_directive(ours("ldap3", Verbosity(LevelFilter::OFF))?)
             .add_directive(ours("provisor", verbosity)?)
             .add_directive(ours("provisor_connectors", verbosity)?)),
     }

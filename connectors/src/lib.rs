@@ -4,10 +4,16 @@
 //! whom. The contract is in [`source`] and, in prose, in this crate's `README.md`.
 
 pub mod csv;
+mod digest;
+pub mod keys;
+pub mod ldap;
 pub mod presets;
+pub mod question;
+pub mod secret;
 pub mod source;
 pub mod unchanged;
 
+pub use question::Question;
 pub use source::{
     Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, ReadRequest,
     Record, RecordKey, Source, SourceConfig, SourceError, SourceFacts, SourceId, Value, Warning,

@@ -14,6 +14,8 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::mpsc::Sender;
 
+use crate::question::Question;
+use crate::secret::SecretError;
 use crate::unchanged::Unchanged;
 
 /// Which of SCIM's two core resource types a record becomes.
@@ -218,11 +220,14 @@ pub struct Cursor(pub String);
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct ReadRequest {
-    /// The attribute names in use. A source may give more; the engine drops what is not in
-    /// use. `None`: everything the source has (the default mapping takes what is there).
+    /// The attribute names in use, and the names of questions ([`Question`]). A source may give
+    /// more; the engine drops what is not in use. `None`: everything the source has (the default mapping takes what is there).
     pub attributes: Option<BTreeSet<String>>,
     /// Where the last published read ended; `None` asks for everything.
     pub since: Option<Cursor>,
+    /// What time it is. Some directories say when somebody's access ends and nothing more: who
+    /// is switched off by then is judged by this moment. The default is long ago.
+    pub now: DateTime<Utc>,
     /// Recognises people who are as they were, so that a source need not build them. A source
     /// that never asks is right, too.
     pub unchanged: Option<Unchanged>,
@@ -303,6 +308,8 @@ pub trait Source: Send + Sync {
 pub enum SourceConfig {
     /// CSV files.
     Csv(crate::csv::CsvConfig),
+    /// A directory that speaks LDAP.
+    Ldap(Box<crate::ldap::LdapConfig>),
 }
 
 impl SourceConfig {
@@ -315,6 +322,22 @@ impl SourceConfig {
     pub fn validate(&self) -> Result<(), SourceError> {
         match self {
             SourceConfig::Csv(config) => config.validate(),
+            SourceConfig::Ldap(config) => config.validate(),
+        }
+    }
+
+    /// Refuses a question that this source cannot answer, or that is not written as it writes
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Configuration`], saying what would be right.
+    pub fn check_question(&self, question: &Question) -> Result<(), SourceError> {
+        match self {
+            SourceConfig::Csv(_) => Err(SourceError::Configuration {
+                problem: "a CSV file cannot answer that; use `when`".to_owned(),
+            }),
+            SourceConfig::Ldap(_) => crate::ldap::check_question(question),
         }
     }
 
@@ -323,6 +346,7 @@ impl SourceConfig {
     pub fn build(&self, base: &Path) -> Box<dyn Source> {
         match self {
             SourceConfig::Csv(config) => Box::new(crate::csv::CsvSource::new(config, base)),
+            SourceConfig::Ldap(config) => Box::new(crate::ldap::LdapSource::new(config, base)),
         }
     }
 }
@@ -365,6 +389,20 @@ pub enum SourceError {
         /// The keys, and what would be right.
         problem: String,
     },
+    /// A server could not be reached, broke off, or refused.
+    #[error("{server}: {problem}")]
+    Server {
+        /// Its URL.
+        server: String,
+        /// What was asked, what came of it in words, and what to do.
+        problem: String,
+        /// What the system or a library said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A secret cannot be read.
+    #[error("the credential cannot be used")]
+    Secret(#[from] SecretError),
     /// The receiver went away: the engine gave up on this read.
     #[error("the read was abandoned")]
     Abandoned,

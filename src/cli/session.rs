@@ -22,8 +22,7 @@ use crate::config::{self, Config, Endpoint, TargetConfig};
 use crate::cycle;
 use crate::sandbox::{self, Sandbox, SandboxError, SandboxOptions};
 use crate::snapshot::{Condition, SnapshotError, Store};
-use crate::target::auth::GeneratedSecret;
-use crate::target::{Auth, Client, Connection, Secret};
+use crate::target::{Auth, Client, Connection, GeneratedSecret, Secret};
 
 /// The open state directory.
 pub(super) struct Session {

@@ -63,6 +63,8 @@ pub(super) fn settings_digest(
         sources,
         scope.groups,
         scope.when.as_ref().map(|when| template(when.template())),
+        scope.below,
+        scope.matches,
         entries,
         mapping.keep_when_empty,
         match_on,

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use provisor_connectors::keys::HumanDuration;
 use serde::Deserialize;
 use toml::Spanned;
 use url::{Host, Url};
 
 use super::ConfigError;
+use super::auth::RawAuth;
 use super::document::Document;
-use super::duration::HumanDuration;
-use super::secret::RawAuth;
 use crate::target::{Connection, Pace};
 
 /// One request's time-out where none is configured.

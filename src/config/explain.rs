@@ -21,11 +21,6 @@ pub(super) fn suggest<'a>(
     }
 }
 
-/// Joins a problem and its help into the one text that a serde error can carry.
-pub(super) fn with_help<E: serde::de::Error>(problem: &str, help: &str) -> E {
-    E::custom(format!("{problem}\n{help}"))
-}
-
 /// Problem and help of a deserialiser's message. With `hidden`, values are left out: the
 /// place could hold a secret.
 pub(super) fn explain(message: &str, hidden: bool) -> (String, String) {

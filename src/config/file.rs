@@ -1,7 +1,7 @@
 //! The whole file: its top level, and what only shows when sources and targets are seen
 //! together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,12 +97,11 @@ pub(super) fn build(
     }
     let language = Language::new(lookups);
 
-    let names: BTreeSet<String> = sources.keys().cloned().collect();
     let around = Surroundings {
         document: &document,
         base: &base,
         state_dir: &state_dir,
-        sources: &names,
+        sources: &sources,
         language: &language,
     };
     let mut warnings = Vec::new();
@@ -132,7 +131,7 @@ pub(super) fn build(
         targets.insert(name.into_inner(), checked.config);
     }
 
-    for source in &names {
+    for source in sources.keys() {
         let used = targets
             .values()
             .any(|target| target.target.sources.contains(source));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use provisor_connectors::keys::with_help;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -10,7 +11,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
-use super::explain::{suggest, with_help};
+use super::explain::suggest;
 use crate::plan::rules::{Allowance, Limits};
 
 /// `[targets.NAME.limits]`.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use provisor_connectors::keys::with_help;
 use provisor_connectors::{Kind, SourceFacts};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -15,7 +16,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
-use super::explain::{suggest, with_help};
+use super::explain::suggest;
 use crate::mapping::{Entry, Expression, Mapping, expand_key};
 use crate::template::{Language, Template, Use};
 

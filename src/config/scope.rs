@@ -1,7 +1,9 @@
 //! `[targets.NAME.scope]`: who should be at the target.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use provisor_connectors::{Question, SourceConfig};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
@@ -9,6 +11,7 @@ use toml::Spanned;
 use super::ConfigError;
 use super::document::Document;
 use super::mapping::{Written, refuse};
+use super::sources::OneOrMany;
 use crate::scope::{Condition, Scope};
 use crate::template::Language;
 
@@ -19,27 +22,50 @@ pub(super) struct RawScope {
     groups: Option<Spanned<Vec<Spanned<String>>>>,
     assigned_to: Option<Spanned<IgnoredAny>>,
     when: Option<Spanned<String>>,
-    ou: Option<Spanned<IgnoredAny>>,
-    filter: Option<Spanned<IgnoredAny>>,
+    ou: Option<Spanned<OneOrMany>>,
+    filter: Option<Spanned<String>>,
 }
 
 impl RawScope {
-    /// Checks and builds; also gives the attributes that the condition names.
+    /// Checks and builds; also gives the attributes that the condition names. `sources` are
+    /// those of the target: all of them must be able to answer what is asked.
     pub(super) fn check(
         self,
+        sources: &[&SourceConfig],
         language: &Language,
         document: &Arc<Document>,
     ) -> Result<(Scope, Vec<Written>), ConfigError> {
         let instead = "use `groups` or `when` to say who is in scope";
-        let later = [
-            ("assigned_to", &self.assigned_to, instead),
-            ("ou", &self.ou, instead),
-            ("filter", &self.filter, instead),
-        ];
+        let later = [("assigned_to", &self.assigned_to, instead)];
         refuse_first(&later, document)?;
         let groups = check_groups(self.groups, document)?;
+        let places = self.ou.map(|ou| {
+            let span = ou.span();
+            match ou.into_inner() {
+                OneOrMany::One(place) => vec![Spanned::new(span, place)],
+                OneOrMany::Many(places) => places,
+            }
+        });
+        let ask = |place: Range<usize>, question: Question| {
+            check_question(&question, place, sources, document)?;
+            Ok(question.name())
+        };
+        let places = places.into_iter().flatten();
+        let below: Vec<String> = places
+            .map(|place| ask(place.span(), Question::Below(place.into_inner())))
+            .collect::<Result<_, ConfigError>>()?;
+        let matches = match self.filter {
+            Some(filter) => Some(ask(filter.span(), Question::Matches(filter.into_inner()))?),
+            None => None,
+        };
         let Some(when) = self.when else {
-            return Ok((Scope { groups, when: None }, Vec::new()));
+            let scope = Scope {
+                groups,
+                when: None,
+                below,
+                matches,
+            };
+            return Ok((scope, Vec::new()));
         };
         let condition = Condition::compile(when.get_ref(), language).map_err(|error| {
             let span = match error.place {
@@ -52,6 +78,8 @@ impl RawScope {
         let scope = Scope {
             groups,
             when: Some(condition),
+            below,
+            matches,
         };
         Ok((scope, written))
     }
@@ -66,6 +94,25 @@ fn refuse_first(
         if let Some(setting) = setting {
             return Err(document.later(setting.span(), name, instead));
         }
+    }
+    Ok(())
+}
+
+/// Every source of the target must be able to answer.
+fn check_question(
+    question: &Question,
+    place: Range<usize>,
+    sources: &[&SourceConfig],
+    document: &Document,
+) -> Result<(), ConfigError> {
+    for source in sources {
+        source.check_question(question).map_err(|error| {
+            document.error(
+                place.clone(),
+                "a source of this target cannot answer this",
+                &error.to_string(),
+            )
+        })?;
     }
     Ok(())
 }

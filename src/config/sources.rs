@@ -1,9 +1,10 @@
 //! `source = "…"` or `source = ["…", …]`: where a target's people come from.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use provisor_connectors::SourceConfig;
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -25,9 +26,9 @@ pub(super) fn check(
     source: Option<Spanned<OneOrMany>>,
     table: Range<usize>,
     document: &Document,
-    configured: &BTreeSet<String>,
+    configured: &BTreeMap<String, SourceConfig>,
 ) -> Result<Vec<String>, ConfigError> {
-    let known = || configured.iter().map(String::as_str);
+    let known = || configured.keys().map(String::as_str);
     let Some(source) = source else {
         return Err(document.error(
             table,
@@ -45,7 +46,7 @@ pub(super) fn check(
     };
     let mut sources = Vec::new();
     for name in names {
-        if !configured.contains(name.get_ref()) {
+        if !configured.contains_key(name.get_ref()) {
             let names: Vec<&str> = known().collect();
             return Err(document.error(
                 name.span(),

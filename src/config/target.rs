@@ -1,24 +1,25 @@
 //! `[targets.NAME]`: one target's settings, checked and built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use provisor_connectors::SourceConfig;
+use provisor_connectors::keys::HumanDuration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::auth::RawAuth;
 use super::document::Document;
 use super::drift::{self, RawDrift};
-use super::duration::HumanDuration;
 use super::endpoint::{RawPace, RawRemote, check_timeout};
 use super::groups::RawGroups;
 use super::limits::{self, RawLimits};
 use super::mapping::{self, RawMapping, Written};
 use super::preset::{self, SANDBOX};
 use super::scope::RawScope;
-use super::secret::RawAuth;
 use super::sources::{self, OneOrMany};
 use super::{ConfigError, Endpoint, TargetConfig, digest, schedule};
 use crate::cycle::{Target, sandbox_folder};
@@ -96,7 +97,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) document: &'a Arc<Document>,
     pub(super) base: &'a Path,
     pub(super) state_dir: &'a Path,
-    pub(super) sources: &'a BTreeSet<String>,
+    pub(super) sources: &'a BTreeMap<String, SourceConfig>,
     pub(super) language: &'a Language,
 }
 
@@ -120,7 +121,11 @@ impl RawTarget {
         let document = around.document;
         let mut preset = preset::find(self.preset.as_ref(), document)?;
         let sources = sources::check(self.source, table.clone(), document, around.sources)?;
-        let (scope, in_scope) = self.scope.check(around.language, document)?;
+        let answering: Vec<&SourceConfig> = sources
+            .iter()
+            .filter_map(|name| around.sources.get(name))
+            .collect();
+        let (scope, in_scope) = self.scope.check(&answering, around.language, document)?;
         let (mapping, mut written) = mapping::check(
             &preset.mapping,
             self.mapping,

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
-use provisor_connectors::{Batch, Change, Cursor, Kind, ReadRequest, Source};
+use provisor_connectors::{Batch, Change, Cursor, Kind, ReadRequest, Source, SourceError};
 
 use super::{Progress, Target};
 use crate::apply::report::{Failure, FailureKind};
@@ -178,6 +178,7 @@ async fn read_source(
     let mut request = ReadRequest {
         attributes: Some(in_use.clone()),
         since: store.cursor(name).map_err(failed)?,
+        now,
         unchanged: None,
     };
     let stage = blocking({
@@ -256,7 +257,13 @@ async fn stream(
     let stage = consumer.await.map_err(panicked)?;
     // The store's own error says more than "abandoned", which follows from it.
     let stage = stage.map_err(failed)?;
-    let batch = batch.map_err(|error| Failure::new(FailureKind::Failed, &error))?;
+    let batch = batch.map_err(|error| {
+        let kind = match error {
+            SourceError::Secret(_) => FailureKind::Configuration,
+            _ => FailureKind::Failed,
+        };
+        Failure::new(kind, &error)
+    })?;
     Ok((stage, batch))
 }
 

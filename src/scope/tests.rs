@@ -30,7 +30,7 @@ fn members_of_any_group_are_in_and_a_missing_group_makes_the_rest_unknown() {
     ];
     let scope = Scope {
         groups: vec!["a".to_owned(), "b".to_owned()],
-        when: None,
+        ..Scope::default()
     };
     for (groups, memberships, verdict) in table {
         let memberships: BTreeSet<_> = memberships.into_iter().map(key).collect();
@@ -54,7 +54,7 @@ fn a_scope_without_groups_is_everyone() {
 fn a_group_is_its_source_and_its_id() {
     let scope = Scope {
         groups: vec!["a".to_owned()],
-        when: None,
+        ..Scope::default()
     };
     let elsewhere = RecordKey {
         source: "contractors".to_owned(),
@@ -114,6 +114,7 @@ fn groups_and_condition_are_joined_by_and() {
     let scope = Scope {
         groups: vec!["a".to_owned()],
         when: Some(when("level | int > 3")),
+        ..Scope::default()
     };
     let level = |text: &str| record(&[("level", Value::Text(text.to_owned()))]);
     let found = ScopeGroup::Resolved(key("a"));
@@ -150,10 +151,48 @@ fn of_who_is_gone_the_condition_is_not_asked() {
     let scope = Scope {
         groups: Vec::new(),
         when: Some(when("level | int > 3")),
+        ..Scope::default()
     };
     assert_eq!(scope.judge(&[], &BTreeSet::new(), None), Verdict::In);
     let nobody = Attributes(BTreeMap::new());
     let verdict = scope.judge(&[], &BTreeSet::new(), Some(&nobody));
     assert!(unknown_because(&verdict, "whole number"), "{verdict:?}");
     assert_eq!(scope.attributes(), BTreeSet::from(["level".to_owned()]));
+}
+
+#[test]
+fn what_the_source_answered_is_true_false_or_unknown() {
+    let scope = Scope {
+        below: vec!["below:a".to_owned(), "below:b".to_owned()],
+        matches: Some("matches:f".to_owned()),
+        ..Scope::default()
+    };
+    // Below the one, below the other, matched; `?` is no answer.
+    let table = [
+        ("yny", "in"),
+        ("nyy", "in"),
+        ("nny", "out"),
+        ("yyn", "out"),
+        ("?yy", "in"),
+        ("?ny", "?"),
+        ("??n", "out"),
+        ("yy?", "?"),
+        ("nn?", "out"),
+    ];
+    for (answers, expected) in table {
+        let names = ["below:a", "below:b", "matches:f"];
+        let given = names.into_iter().zip(answers.chars());
+        let given: Vec<(&str, Value)> = given
+            .filter(|(_, answer)| *answer != '?')
+            .map(|(name, answer)| (name, Value::Boolean(answer == 'y')))
+            .collect();
+        let verdict = scope.judge(&[], &BTreeSet::new(), Some(&record(&given)));
+        let shown = match verdict {
+            Verdict::In => "in",
+            Verdict::Out => "out",
+            Verdict::Unknown(_) => "?",
+        };
+        assert_eq!(shown, expected, "{answers}");
+    }
+    assert_eq!(scope.attributes().len(), 3);
 }

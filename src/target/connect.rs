@@ -6,9 +6,9 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
+use provisor_connectors::secret::read_private_file;
 use reqwest::{Certificate, Identity, Proxy, redirect, retry};
 
-use super::auth::read_private_file;
 use super::client::Connection;
 use super::endpoint::is_loopback;
 use super::error::TargetError;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::auth::SecretError;
+use super::SecretError;
 use super::retry::LONGEST_WAIT;
 
 /// A call that did not end well. Messages name the target's endpoint, never a secret and

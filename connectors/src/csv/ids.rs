@@ -4,7 +4,7 @@
 //! its line: 24 bytes, whatever the id's length. Two different ids that share 128 bits are
 //! not to be expected in any number of reads. Must not keep the ids themselves.
 
-use std::hash::{DefaultHasher, Hasher};
+use crate::digest::{Digest, digest};
 
 /// The ids of a file that is being read.
 #[derive(Debug, Default)]
@@ -27,12 +27,10 @@ pub(super) struct Duplicate {
     pub(super) again: u64,
 }
 
-type Digest = [u64; 2];
-
 impl IdsSeen {
     /// Notes the id of the row that starts on this line.
     pub(super) fn insert(&mut self, id: &str, line: u64) {
-        self.rows.push((digest(id), line));
+        self.rows.push((digest(id.as_bytes()), line));
     }
 
     /// Checks that no two rows share an id; where several do, names the first repetition.
@@ -57,20 +55,11 @@ impl IdsSeen {
 impl Ids {
     /// Whether a row has this id.
     pub(super) fn contains(&self, id: &str) -> bool {
-        let wanted = digest(id);
+        let wanted = digest(id.as_bytes());
         self.rows
             .binary_search_by(|(digest, _)| digest.cmp(&wanted))
             .is_ok()
     }
-}
-
-/// 128 bits from one state: the second half is drawn after one more byte.
-fn digest(id: &str) -> Digest {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(id.as_bytes());
-    let first = hasher.finish();
-    hasher.write_u8(0xff);
-    [first, hasher.finish()]
 }
 
 #[cfg(test)]

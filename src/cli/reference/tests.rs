@@ -45,6 +45,7 @@ fn every_key_is_explained() {
         "",
         "lookups.NAME",
         "sources.NAME.csv",
+        "sources.NAME.ldap.users",
         "targets.NAME",
         "targets.NAME.auth.basic",
         "targets.NAME.groups.rename",
@@ -95,6 +96,14 @@ const BASE: &str = r#"
 users = "people.csv"
 [sources.contractors.csv]
 users = "others.csv"
+[sources.corp.ldap]
+url = "ldaps://dc1.example.com"
+bind_dn = "cn=provisor"
+bind_password = { env = "CORP_PASSWORD" }
+[sources.corp.ldap.users]
+base = "ou=People,dc=example,dc=com"
+[sources.corp.ldap.groups]
+base = "ou=Groups,dc=example,dc=com"
 [targets.app]
 source = "staff"
 base_url = "https://app.example.com/scim/v2"
@@ -107,6 +116,7 @@ group_by = "team"
 fn load(folder: &Path, table: &str, key: &str, value: &Value) -> Config {
     let mut document: toml::Table = BASE.parse().unwrap();
     let place = table
+        .replace("sources.NAME.ldap", "sources.corp.ldap")
         .replace("sources.NAME", "sources.staff")
         .replace("targets.NAME", "targets.app")
         .replace("lookups.NAME", "lookups.table");
@@ -119,6 +129,10 @@ fn load(folder: &Path, table: &str, key: &str, value: &Value) -> Config {
         at.clear();
     }
     at.insert(key.to_owned(), toml::Value::try_from(value).unwrap());
+    if place == "targets.app.scope" && ["ou", "filter"].contains(&key) {
+        // Not every source can answer that.
+        document["targets"]["app"]["source"] = "corp".into();
+    }
     write_and_load(folder, &document.to_string())
 }
 

@@ -16,9 +16,17 @@ const PLAIN: &str = r#"
 [sources.staff.csv]
 users = "people.csv"
 
+[sources.corp.ldap]
+url = "ldaps://dc1.example.com"
+bind_dn = "cn=provisor"
+bind_password = { env = "CORP_PASSWORD" }
+
+[sources.corp.ldap.users]
+base = "ou=People,dc=example,dc=com"
+
 [targets.demo]
 preset = "sandbox"
-source = "staff"
+source = ["staff", "corp"]
 
 [targets.app]
 source = ["staff"]
@@ -102,6 +110,8 @@ fn what_the_parser_refuses_the_schema_underlines() {
     let app = "[targets.app]";
     let demo = "[targets.demo]";
     let csv = "[sources.staff.csv]";
+    let ldap = "[sources.corp.ldap]";
+    let users = "[sources.corp.ldap.users]";
     let table = [
         ("", "stat_dir = \"x\"", ""),
         ("", "state_dir = \"\"", ""),
@@ -121,6 +131,31 @@ fn what_the_parser_refuses_the_schema_underlines() {
         ("[sources.staff.cvs]", "users = \"people.csv\"", ""),
         ("[sources.\"my staff\".csv]", "users = \"people.csv\"", ""),
         ("[sources.other.cvs]", "users = \"people.csv\"", ""),
+        (ldap, "", "url"),
+        (ldap, "url = \"https://dc1.example.com\"", "url"),
+        (ldap, "url = []", "url"),
+        (ldap, "url = \"ldaps://me:s3cret@dc1.example.com\"", "url"),
+        (ldap, "url = \"ldaps://dc1.example.com/dc=example\"", "url"),
+        (ldap, "", "bind_dn"),
+        (ldap, "", "bind_password"),
+        (ldap, "bind_password = \"s3cret\"", "bind_password"),
+        (ldap, "sasl = \"external\"", ""),
+        (ldap, "sasl = \"gssapi\"", "bind_"),
+        (ldap, "start_tls = \"yes\"", ""),
+        (ldap, "referrals = \"chase\"", ""),
+        (ldap, "page_size = 0", ""),
+        (ldap, "page_size = 70000", ""),
+        (ldap, "flavor = \"ad\"", ""),
+        (ldap, "id_attribute = \"entry UUID\"", ""),
+        (ldap, "id_encoding = \"uuid\"", ""),
+        (ldap, "inactive_by = [\"userAccountcontrol\"]", ""),
+        (ldap, "inactive_when = \"title=x\"", ""),
+        (ldap, "changes = \"usn\"", ""),
+        (ldap, "timeout = 30", ""),
+        (users, "", "base"),
+        (users, "base = []", "base"),
+        (users, "scope = \"sub\"", ""),
+        (users, "filter = \"mail=*\"", ""),
         (demo, "stale = \"delete\"", ""),
         (demo, "full_every = 24", ""),
         (demo, "settle = \"soon\"", ""),
@@ -246,6 +281,15 @@ fn the_schema_has_every_key_that_there_is_and_no_other() {
     let table = [
         ("", &schema),
         ("[sources.x.csv]", &schema["definitions"]["csv"]),
+        ("[sources.x.ldap]", &schema["definitions"]["ldap"]),
+        (
+            "[sources.x.ldap.users]",
+            &schema["definitions"]["ldap"]["properties"]["users"],
+        ),
+        (
+            "[sources.x.ldap.groups]",
+            &schema["definitions"]["ldap"]["properties"]["groups"],
+        ),
         ("[targets.x]", &schema["definitions"]["target"]),
         ("[targets.demo.scope]", &schema["definitions"]["scope"]),
         ("[targets.demo.groups]", &schema["definitions"]["groups"]),

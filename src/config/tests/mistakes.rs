@@ -35,16 +35,10 @@ fn mistakes_at_the_top_and_in_sources_are_pointed_at() {
         ("state_dir = \"\"\n", 1, 13, &["/var/lib/provisor"]),
         ("audit_values = 1\n", 1, 16, &["write true or false"]),
         (
-            "[sources.staff.ldap]\nurl = \"x\"\n",
-            1,
-            16,
-            &["`ldap` are not supported by this version", "`csv`"],
-        ),
-        (
             "[sources.a.entra]\n",
             1,
             12,
-            &["`entra` are not supported by this version"],
+            &["`entra` are not supported", "`csv`, `ldap`"],
         ),
         (
             "[sources.a.okta]\n",
@@ -388,15 +382,90 @@ fn drift_that_cannot_be_meant_is_refused() {
 
 #[test]
 fn settings_of_later_versions_are_refused_and_never_ignored() {
-    let table = [
-        ("[targets.demo.scope]\nassigned_to = \"App\"", 7, 15),
-        ("[targets.demo.scope]\nou = \"OU=x\"", 7, 6),
-        ("[targets.demo.scope]\nfilter = \"(x=y)\"", 7, 10),
-    ];
-    for (lines, line, column) in table {
-        let parts = ["is not supported by this version", "leave it out"];
-        assert_error(demo(lines), line, column, &parts);
+    let parts = ["is not supported by this version", "leave it out"];
+    let assigned = "[targets.demo.scope]\nassigned_to = \"App\"";
+    assert_error(demo(assigned), 7, 15, &parts);
+}
+
+#[test]
+fn what_a_source_cannot_answer_is_not_asked() {
+    for (line, column) in [("ou = \"OU=x\"", 6), ("filter = \"(x=y)\"", 10)] {
+        let text = format!("[targets.demo.scope]\n{line}");
+        assert_error(demo(&text), 7, column, &["cannot answer", "a CSV file"]);
     }
+    let directory = |scope: &str| {
+        load_raw(&format!(
+            "[sources.corp.ldap]\nurl = \"ldaps://dc1.example.com\"\nbind_dn = \"cn=x\"\n\
+             bind_password = {{ env = \"X\" }}\nusers.base = \"dc=x\"\n\
+             [targets.demo]\npreset = \"sandbox\"\nsource = \"corp\"\n\
+             [targets.demo.scope]\n{scope}\n"
+        ))
+    };
+    assert!(directory("ou = [\"OU=a,DC=x\", \"OU=b,DC=x\"]").is_ok());
+    assert!(directory("filter = \"(title=*)\"").is_ok());
+    let place = "ou = [\"OU=a,DC=x\", \"Sales\"]";
+    assert_error(directory(place), 10, 20, &["distinguished name"]);
+    let filter = "filter = \"title=*\"";
+    assert_error(directory(filter), 10, 10, &["in parentheses"]);
+}
+
+#[test]
+fn mistakes_in_a_directory_are_pointed_at() {
+    let with = |lines: &str| {
+        load_raw(&format!(
+            "[sources.corp.ldap]\n{lines}\nusers.base = \"dc=x\"\n\
+             [targets.demo]\npreset = \"sandbox\"\nsource = \"corp\"\n"
+        ))
+    };
+    let signed = "bind_dn = \"cn=x\"\nbind_password = { env = \"X\" }";
+    let url = "url = \"ldaps://dc1.example.com\"";
+    let table: [(String, usize, usize, &[&str]); 6] = [
+        (
+            format!("url = \"https://x\"\n{signed}"),
+            2,
+            7,
+            &["none of ldaps://", "ldaps://dc1.example.com"],
+        ),
+        (
+            format!("url = [\"ldaps://x\", \"ldaps://x/dc=x\"]\n{signed}"),
+            2,
+            7,
+            &["goes on after the server"],
+        ),
+        (
+            format!("{url}\nbind_dn = \"cn=x\"\nbind_password = {{ env = \"A B\" }}"),
+            4,
+            25,
+            &["environment variable's name"],
+        ),
+        (
+            format!("{url}\n{signed}\ninactive_when = \"title=x\""),
+            5,
+            17,
+            &["not an LDAP filter", "in parentheses"],
+        ),
+        (
+            format!("{url}\n{signed}\nflavour = \"openldap\""),
+            5,
+            1,
+            &["did you mean `flavor`?"],
+        ),
+        (
+            format!("{url}\nbind_dn = \"cn=x\""),
+            1,
+            10,
+            &["contradicts itself", "needs a `bind_password`"],
+        ),
+    ];
+    for (lines, line, column, parts) in table {
+        assert_error(with(&lines), line, column, parts);
+    }
+    let typed = with(&format!(
+        "{url}\nbind_dn = \"cn=x\"\nbind_password = \"s3cret\""
+    ));
+    let error = typed.unwrap_err();
+    assert!(error.message.contains("secrets are never literals"));
+    assert!(!error.message.contains("s3cret"), "{}", error.message);
 }
 
 #[test]

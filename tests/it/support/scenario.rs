@@ -156,14 +156,30 @@ impl Scenario {
             toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(!scenario.why.trim().is_empty(), "{}: why?", path.display());
         for step in &scenario.step {
-            assert!(
-                step.requests.is_some() || step.writes.is_some() || step.cut_short || step.the_rest,
-                "{}: step `{}` must say what is written",
-                path.display(),
-                step.name
-            );
+            step.check(&path.display().to_string());
         }
         scenario
+    }
+
+    /// A scenario that a test tells step by step, because something happens in between that
+    /// is not a file.
+    pub(crate) fn told(why: &str, config: &str) -> Self {
+        Self {
+            why: why.to_owned(),
+            config: Some(config.to_owned()),
+            settings: String::new(),
+            sandboxes: one_sandbox(),
+            faults: Vec::new(),
+            unsettled: None,
+            step: Vec::new(),
+        }
+    }
+
+    /// Adds a step, in the notation of a `[[step]]`.
+    pub(crate) fn add_step(&mut self, text: &str) {
+        let step: Step = toml::from_str(text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+        step.check("a story that is told");
+        self.step.push(step);
     }
 
     /// The default configuration, with its placeholders still in it.
@@ -181,6 +197,17 @@ impl Scenario {
              {settings}\n\
              [targets.demo.pace]\nrequests_per_second = 100\nconcurrency = 1\n"
         )
+    }
+}
+
+impl Step {
+    /// A step that expects nothing of the servers proves nothing.
+    fn check(&self, place: &str) {
+        assert!(
+            self.requests.is_some() || self.writes.is_some() || self.cut_short || self.the_rest,
+            "{place}: step `{}` must say what is written",
+            self.name
+        );
     }
 }
 

@@ -7,10 +7,11 @@
 mod check;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::compare;
 use super::document::{self, held_id, planned_requests};
@@ -22,9 +23,9 @@ use super::scenario::{Edit, Scenario, Step, read_body};
 type Ids = BTreeMap<String, String>;
 
 /// A scenario while it is played.
-struct Story {
+pub(crate) struct Story {
     scenario: Scenario,
-    folder: PathBuf,
+    folder: TempDir,
     sandboxes: BTreeMap<String, Sandbox>,
     settings: String,
     config: Option<String>,
@@ -38,27 +39,7 @@ struct Story {
 /// Plays the scenario of this name from beginning to end.
 pub(crate) fn play(name: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let scenario = Scenario::read(&source.join(name));
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let sandboxes = scenario
-        .sandboxes
-        .iter()
-        .map(|name| {
-            let at = folder.path().join("at").join(name);
-            (name.clone(), Sandbox::start(&at, &scenario.faults))
-        })
-        .collect();
-    let mut story = Story {
-        settings: scenario.settings.clone(),
-        config: scenario.config.clone(),
-        scenario,
-        folder: folder.path().to_owned(),
-        sandboxes,
-        held_id: None,
-        ids: Ids::new(),
-        step: String::new(),
-        left_over: 0,
-    };
+    let mut story = Story::begin(Scenario::read(&source.join(name)));
     for at in 0..story.scenario.step.len() {
         story.play_step(at);
     }
@@ -66,6 +47,66 @@ pub(crate) fn play(name: &str) {
 }
 
 impl Story {
+    /// Starts the scenario's servers. Its steps are still to be played.
+    pub(crate) fn begin(scenario: Scenario) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sandboxes = scenario
+            .sandboxes
+            .iter()
+            .map(|name| {
+                let at = folder.path().join("at").join(name);
+                (name.clone(), Sandbox::start(&at, &scenario.faults))
+            })
+            .collect();
+        Self {
+            settings: scenario.settings.clone(),
+            config: scenario.config.clone(),
+            scenario,
+            folder,
+            sandboxes,
+            held_id: None,
+            ids: Ids::new(),
+            step: String::new(),
+            left_over: 0,
+        }
+    }
+
+    /// Plays one more step, told in the notation of a `[[step]]`.
+    pub(crate) fn tell(&mut self, step: &str) {
+        self.scenario.add_step(step);
+        self.play_step(self.scenario.step.len() - 1);
+    }
+
+    /// Where the configuration is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts another configuration in place, for what is run without a step.
+    pub(crate) fn set_config(&mut self, config: &str) {
+        self.config = Some(config.to_owned());
+        self.write("provisor.toml", &self.resolve(config, &Ids::new()));
+    }
+
+    /// Runs a sync that must fail as a whole: exit 1, and not one write. It is not previewed,
+    /// so that a few hundred of them take seconds.
+    pub(crate) fn sync_in_vain(&self) -> Ran {
+        let marks = self.marks();
+        let ran = run(self.folder.path(), &["sync".to_owned()]);
+        self.check_secrets(&ran);
+        let logged = self.since(&marks);
+        if let Some((_, write)) = logged.iter().find(|(_, it)| it.is_write()) {
+            self.fail(&format!("a failed read was written: {write:?}\n{ran:#?}"));
+        }
+        if ran.exit != 1 {
+            self.fail(&format!("the exit is not 1: {ran:#?}"));
+        }
+        if ran.stderr.contains("panicked") {
+            self.fail(&format!("the program panicked: {ran:#?}"));
+        }
+        ran
+    }
+
     fn play_step(&mut self, at: usize) {
         self.step = self.scenario.step[at].name.clone();
         self.arrange(at);
@@ -82,7 +123,7 @@ impl Story {
         }
         let marks = self.marks();
         let command = self.resolve_all(&self.scenario.step[at].command, &before);
-        let ran = run(&self.folder, &command);
+        let ran = run(self.folder.path(), &command);
         let logged = self.since(&marks);
         if faults.is_some() {
             self.restart(&[]);
@@ -164,9 +205,9 @@ impl Story {
         let marks = self.marks();
         let mut command = self.resolve_all(&step.command, &self.ids);
         command.push("--dry-run".to_owned());
-        let text = run(&self.folder, &command);
+        let text = run(self.folder.path(), &command);
         command.extend(["--format".to_owned(), "json".to_owned()]);
-        let json = run(&self.folder, &command);
+        let json = run(self.folder.path(), &command);
         let exit = step.dry_run_exit.unwrap_or(step.exit);
         for ran in [&text, &json] {
             self.check_secrets(ran);
@@ -203,7 +244,7 @@ impl Story {
     }
 
     /// A story ends where nothing is left to write, whether both sides are listed or not.
-    fn check_settled(&mut self) {
+    pub(crate) fn check_settled(&mut self) {
         if self.scenario.unsettled.is_some() {
             return;
         }
@@ -211,7 +252,7 @@ impl Story {
             self.step = format!("afterwards, {}", command.join(" "));
             let marks = self.marks();
             let command: Vec<String> = command.into_iter().map(str::to_owned).collect();
-            let ran = run(&self.folder, &command);
+            let ran = run(self.folder.path(), &command);
             let logged = self.since(&marks);
             if let Some((_, write)) = logged.iter().find(|(_, it)| it.is_write()) {
                 self.fail(&format!(
@@ -296,12 +337,12 @@ impl Story {
 
     fn write(&self, name: &str, text: &str) {
         // Any of them may stand for a secret.
-        super::private::write(&self.folder.join(name), text)
+        super::private::write(&self.folder.path().join(name), text)
             .unwrap_or_else(|error| self.fail(&format!("{name}: {error}")));
     }
 
     fn edit(&self, edit: &Edit) {
-        let path = self.folder.join(&edit.file);
+        let path = self.folder.path().join(&edit.file);
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| self.fail(&format!("{}: {error}", edit.file)));
         let this = self.resolve(&edit.replace, &self.ids);
@@ -313,7 +354,7 @@ impl Story {
     }
 
     fn remove(&self, name: &str) {
-        let path = self.folder.join(name);
+        let path = self.folder.path().join(name);
         let removed = if path.is_dir() {
             std::fs::remove_dir_all(&path)
         } else {

@@ -1,0 +1,64 @@
+//! Answers to the questions that a target's scope asks: below which entries somebody stands,
+//! and which filters match them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dn::Dn;
+use super::filter::Filter;
+use crate::digest::{Digest, digest};
+use crate::question::Question;
+use crate::source::{Attributes, SourceId, Value};
+
+/// What can be answered in this read.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// The places that exist, by the name of the question.
+    places: BTreeMap<String, Dn>,
+    /// Whom each filter matches, by the name of the question.
+    matched: BTreeMap<String, BTreeSet<Digest>>,
+}
+
+/// What has to be looked up for the answers.
+pub(super) enum Asked {
+    Place(Dn),
+    Filter(Filter),
+}
+
+/// The questions among the names of attributes in use, by those names. One that is written
+/// wrong stays without an answer.
+pub(super) fn asked(requested: Option<&BTreeSet<String>>) -> Vec<(String, Asked)> {
+    let questions = requested.into_iter().flatten().filter_map(|name| {
+        let asked = match Question::asked(name)? {
+            Question::Below(place) => Asked::Place(Dn::parse(&place).ok()?),
+            Question::Matches(filter) => Asked::Filter(Filter::parse(&filter).ok()?),
+        };
+        Some((name.clone(), asked))
+    });
+    questions.collect()
+}
+
+impl Answers {
+    /// The place exists: who is not below it is elsewhere.
+    pub(super) fn add_place(&mut self, name: String, place: Dn) {
+        self.places.insert(name, place);
+    }
+
+    /// The filter matches these people, and nobody else.
+    pub(super) fn add_matched(&mut self, name: String, people: BTreeSet<Digest>) {
+        self.matched.insert(name, people);
+    }
+
+    /// Adds the answers about one person.
+    pub(super) fn give(&self, attributes: &mut Attributes, id: &SourceId, dn: &Dn) {
+        let places = self.places.iter();
+        let places = places.map(|(name, place)| (name, dn.is_within(place)));
+        let person = digest(id.as_str().as_bytes());
+        let matched = self.matched.iter();
+        let matched = matched.map(|(name, people)| (name, people.contains(&person)));
+        for (name, answer) in places.chain(matched) {
+            attributes
+                .0
+                .insert(name.clone(), vec![Value::Boolean(answer)]);
+        }
+    }
+}

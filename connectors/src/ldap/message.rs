@@ -1,0 +1,258 @@
+//! The form of LDAP messages (RFC 4511, BER as its §5.1 restricts it): cut out of a stream, and
+//! checked before the library sees them, which relies on it.
+//!
+//! Pure. Whatever a server sends is a message of the right form and of bounded size, or is
+//! refused. Must not know what a message means.
+
+use std::collections::BTreeMap;
+
+/// The longest message: a group with a million members is about 100 MB.
+const LONGEST: usize = 256 * 1024 * 1024;
+
+/// Deeper than any message of the protocol.
+const DEEPEST: usize = 16;
+
+const SEQUENCE: u8 = 0x30;
+const INTEGER: u8 = 0x02;
+const OCTETS: u8 = 0x04;
+const ENUMERATED: u8 = 0x0a;
+const BOOLEAN: u8 = 0x01;
+const CONTROLS: u8 = 0xa0;
+
+/// The server's messages by their tags (RFC 4511 §4).
+const BIND_RESPONSE: u8 = 0x61;
+const SEARCH_ENTRY: u8 = 0x64;
+const SEARCH_DONE: u8 = 0x65;
+const SEARCH_REFERENCE: u8 = 0x73;
+const EXTENDED_RESPONSE: u8 = 0x78;
+const INTERMEDIATE: u8 = 0x79;
+
+/// The client's messages that are answered.
+const BIND_REQUEST: u8 = 0x60;
+const SEARCH_REQUEST: u8 = 0x63;
+const EXTENDED_REQUEST: u8 = 0x77;
+
+/// What was sent is no message, or not one that belongs here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// One tag, its content, and what follows.
+struct Element<'a> {
+    tag: u8,
+    content: &'a [u8],
+    rest: &'a [u8],
+}
+
+/// How many bytes the message at the beginning has; `None` while that cannot be told.
+pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+    let Some((&tag, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
+    if tag != SEQUENCE {
+        return Err(Malformed);
+    }
+    match content_length(rest)? {
+        Some((header, content)) if content <= LONGEST => Ok(Some(1 + header + content)),
+        Some(_) => Err(Malformed),
+        None => Ok(None),
+    }
+}
+
+/// Bytes of the length itself, and the length: definite only.
+fn content_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
+    let Some((&first, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
+    if first < 0x80 {
+        return Ok(Some((1, usize::from(first))));
+    }
+    let count = usize::from(first & 0x7f);
+    if !(1..=4).contains(&count) {
+        return Err(Malformed);
+    }
+    let Some(digits) = rest.get(..count) else {
+        return Ok(None);
+    };
+    let length = digits
+        .iter()
+        .fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
+    Ok(Some((1 + count, length)))
+}
+
+fn element(bytes: &[u8]) -> Result<Element<'_>, Malformed> {
+    let (&tag, rest) = bytes.split_first().ok_or(Malformed)?;
+    // No message has tags of several bytes.
+    if tag & 0x1f == 0x1f {
+        return Err(Malformed);
+    }
+    let (header, length) = content_length(rest)?.ok_or(Malformed)?;
+    let (content, rest) = rest
+        .get(header..)
+        .and_then(|rest| rest.split_at_checked(length))
+        .ok_or(Malformed)?;
+    Ok(Element { tag, content, rest })
+}
+
+/// The elements of a constructed one, each whole, and so on below.
+fn elements(mut bytes: &[u8]) -> Result<Vec<Element<'_>>, Malformed> {
+    let mut elements = Vec::new();
+    while !bytes.is_empty() {
+        let next = element(bytes)?;
+        bytes = next.rest;
+        elements.push(next);
+    }
+    Ok(elements)
+}
+
+fn check_depth(mut bytes: &[u8], left: usize) -> Result<(), Malformed> {
+    while !bytes.is_empty() {
+        let next = element(bytes)?;
+        bytes = next.rest;
+        if next.tag & 0x20 != 0 {
+            check_depth(next.content, left.checked_sub(1).ok_or(Malformed)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The requests that are waiting for answers.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    waiting: BTreeMap<u32, u8>,
+}
+
+impl Exchange {
+    /// Notes a message of the client's.
+    pub(super) fn sent(&mut self, message: &[u8]) -> Result<(), Malformed> {
+        let (id, parts) = parts(message)?;
+        let operation = parts.get(1).ok_or(Malformed)?.tag;
+        if [BIND_REQUEST, SEARCH_REQUEST, EXTENDED_REQUEST].contains(&operation) {
+            self.waiting.insert(id, operation);
+        }
+        Ok(())
+    }
+
+    /// Checks a whole message of the server's. `false`: nobody has asked, and nobody has to
+    /// see it, such as the notice that the server is going to hang up (RFC 4511 §4.4).
+    pub(super) fn received(&mut self, message: &[u8]) -> Result<bool, Malformed> {
+        let (id, parts) = parts(message)?;
+        if id == 0 {
+            return Ok(false);
+        }
+        check_depth(message, DEEPEST)?;
+        let operation = parts.get(1).ok_or(Malformed)?;
+        let asked = *self.waiting.get(&id).ok_or(Malformed)?;
+        let last = match (asked, operation.tag) {
+            (BIND_REQUEST, BIND_RESPONSE)
+            | (SEARCH_REQUEST, SEARCH_DONE)
+            | (EXTENDED_REQUEST, EXTENDED_RESPONSE) => {
+                check_result(operation.content)?;
+                true
+            }
+            (SEARCH_REQUEST, SEARCH_ENTRY | SEARCH_REFERENCE | INTERMEDIATE) => false,
+            _ => return Err(Malformed),
+        };
+        match &parts[2..] {
+            [] => {}
+            [controls] if controls.tag == CONTROLS => check_controls(controls.content)?,
+            _ => return Err(Malformed),
+        }
+        if last {
+            self.waiting.remove(&id);
+        }
+        Ok(true)
+    }
+}
+
+/// Whether an answer that was checked says success.
+pub(super) fn succeeded(answer: &[u8]) -> bool {
+    let code = || {
+        let (_, parts) = parts(answer).ok()?;
+        let result = elements(parts.get(1)?.content).ok()?;
+        let code = result.first()?.content;
+        Some(code.iter().all(|byte| *byte == 0))
+    };
+    code().unwrap_or(false)
+}
+
+/// The message's number, and its parts.
+fn parts(message: &[u8]) -> Result<(u32, Vec<Element<'_>>), Malformed> {
+    let outer = element(message)?;
+    if outer.tag != SEQUENCE || !outer.rest.is_empty() {
+        return Err(Malformed);
+    }
+    let parts = elements(outer.content)?;
+    let number = parts.first().filter(|first| first.tag == INTEGER);
+    let number = number.ok_or(Malformed)?.content;
+    let positive = number.first().is_some_and(|first| *first < 0x80);
+    if !positive || number.len() > 4 {
+        return Err(Malformed);
+    }
+    let id = number
+        .iter()
+        .fold(0_u32, |id, byte| id << 8 | u32::from(*byte));
+    Ok((id, parts))
+}
+
+/// `resultCode, matchedDN, diagnosticMessage`, and what may follow (RFC 4511 §4.1.9).
+fn check_result(content: &[u8]) -> Result<(), Malformed> {
+    let parts = elements(content)?;
+    let [code, matched, message, more @ ..] = parts.as_slice() else {
+        return Err(Malformed);
+    };
+    if code.tag != ENUMERATED || code.content.is_empty() || code.content.len() > 4 {
+        return Err(Malformed);
+    }
+    check_text(matched, OCTETS)?;
+    check_text(message, OCTETS)?;
+    for part in more {
+        match part.tag {
+            // Referrals, each a text.
+            0xa3 => {
+                for uri in elements(part.content)? {
+                    check_text(&uri, OCTETS)?;
+                }
+            }
+            // The answer's name is a text; credentials and values are anything.
+            0x8a => check_text(part, 0x8a)?,
+            0x87 | 0x8b => {}
+            _ => return Err(Malformed),
+        }
+    }
+    Ok(())
+}
+
+fn check_text(element: &Element<'_>, tag: u8) -> Result<(), Malformed> {
+    let text = element.tag == tag && std::str::from_utf8(element.content).is_ok();
+    text.then_some(()).ok_or(Malformed)
+}
+
+/// `controlType, criticality, controlValue` each (RFC 4511 §4.1.11).
+fn check_controls(content: &[u8]) -> Result<(), Malformed> {
+    for control in elements(content)? {
+        if control.tag != SEQUENCE {
+            return Err(Malformed);
+        }
+        let parts = elements(control.content)?;
+        let (name, more) = parts.split_first().ok_or(Malformed)?;
+        check_text(name, OCTETS)?;
+        let more = match more {
+            [critical, more @ ..] if critical.tag == BOOLEAN => {
+                if critical.content.len() != 1 {
+                    return Err(Malformed);
+                }
+                more
+            }
+            more => more,
+        };
+        match more {
+            [] => {}
+            [value] if value.tag == OCTETS => {}
+            _ => return Err(Malformed),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! A full read: everybody who is there, then the groups, then what could only be told at the
+//! end.
+//!
+//! People are handed on as they come. Held back are only those who name somebody not read yet
+//! (a manager), and groups with such members. Must not decide what happens to anybody.
+
+mod asked;
+mod missing;
+mod outbox;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+
+use self::outbox::Outbox;
+use super::answers::Answers;
+use super::config::Referrals;
+use super::connect::{Connection, Connector};
+use super::deleted;
+use super::dn::Dn;
+use super::entry::Entry;
+use super::filter::Filter;
+use super::flavor::Settings;
+use super::groups;
+use super::index::{Clash, Index};
+use super::lifecycle::{self, Rule};
+use super::people::{self, Wanted};
+use super::position::Position;
+use super::search::Search;
+use super::waiting::{Waiting, WaitingGroup};
+use super::walk::Walk;
+use crate::digest::{Digest, digest};
+use crate::source::{
+    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
+    Warning,
+};
+use crate::unchanged::Content;
+
+/// What counts the groups that have members, beside the attributes of people.
+const WITH_MEMBERS: &str = "groups with members";
+
+/// Where to read, and how.
+pub(super) struct Place<'a> {
+    pub(super) connector: &'a Connector,
+    pub(super) connection: Arc<Connection>,
+    pub(super) settings: &'a Settings,
+    pub(super) referrals: Referrals,
+    pub(super) page_size: u16,
+}
+
+/// Reads everything. See the trait for what is promised.
+pub(super) async fn read_all(
+    place: Place<'_>,
+    request: &ReadRequest,
+    changes: Sender<Vec<Change>>,
+) -> Result<Batch, SourceError> {
+    let wanted = Wanted::new(place.settings, request.attributes.as_ref());
+    let reading = Reading {
+        index: Index::default(),
+        waiting: Waiting::default(),
+        outbox: Outbox::new(changes),
+        told: BTreeMap::new(),
+        people: 0,
+        inactive: BTreeSet::new(),
+        answers: Answers::default(),
+        listed: false,
+        warnings: Vec::new(),
+        content: Content::default(),
+        place,
+        request,
+        wanted,
+    };
+    reading.read().await
+}
+
+struct Reading<'a> {
+    place: Place<'a>,
+    request: &'a ReadRequest,
+    wanted: Wanted,
+    index: Index,
+    waiting: Waiting,
+    outbox: Outbox,
+    /// How many had what says who is switched off, or members.
+    told: BTreeMap<String, u64>,
+    people: u64,
+    /// The ids of those whom `inactive_when` matches.
+    inactive: BTreeSet<Digest>,
+    answers: Answers,
+    /// Whether all names were listed once already.
+    listed: bool,
+    warnings: Vec<Warning>,
+    /// What is asked about the next person.
+    content: Content,
+}
+
+impl Reading<'_> {
+    async fn read(mut self) -> Result<Batch, SourceError> {
+        let settings = self.place.settings;
+        for rule in &settings.rules {
+            self.note(rule.attribute(), 0);
+        }
+        if settings.groups.is_some() {
+            self.note(WITH_MEMBERS, 0);
+        }
+        self.find_inactive().await?;
+        self.find_answers().await?;
+        // Before the living: who is restored meanwhile is in both, and not in neither.
+        let deleted = self.find_deleted().await?;
+        self.read_people().await?;
+        let mut coverage = BTreeMap::from([(Kind::User, Coverage::Complete)]);
+        if settings.groups.is_some() {
+            self.read_groups().await?;
+            coverage.insert(Kind::Group, Coverage::Complete);
+        }
+        self.find_missing().await?;
+        self.send_waiting().await?;
+        for record in deleted {
+            if !self.index.has(record.kind, &record.id) {
+                self.outbox.push(Change::Upsert(record)).await?;
+            }
+        }
+        let position = Position::new(
+            self.place.settings.selection(),
+            std::mem::take(&mut self.told),
+        );
+        self.check_told(&position)?;
+        self.outbox.flush().await?;
+        Ok(Batch {
+            coverage,
+            tells_lifecycle: self.tells_lifecycle(&position),
+            cursor: position.cursor(),
+            warnings: self.warnings,
+        })
+    }
+
+    async fn find_deleted(&self) -> Result<Vec<Record>, SourceError> {
+        let place = &self.place;
+        let root = &place.connection.root;
+        let asked = &self.wanted.of_people;
+        let searches = deleted::searches(place.settings, root, asked, place.page_size);
+        let found = deleted::read(place.settings, place.connector, &place.connection, searches);
+        let records = found.await?.into_iter().map(|entry| {
+            let mut attributes = entry.attributes(self.wanted.requested.as_ref());
+            people::drop_references(&mut attributes, &place.settings.references);
+            Ok(Record {
+                kind: Kind::User,
+                id: self.id(&entry)?,
+                lifecycle: deleted::lifecycle(&entry),
+                attributes,
+                members: Members::Complete(BTreeSet::new()),
+            })
+        });
+        records.collect()
+    }
+
+    async fn read_people(&mut self) -> Result<(), SourceError> {
+        let part = self.place.settings.users.clone();
+        let asked = self.wanted.of_people.clone();
+        let mut walk = self.walk(&part.bases, &part.filter, &asked);
+        while let Some(chunk) = walk.next_chunk().await? {
+            for entry in chunk {
+                self.take_person(&entry).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_person(&mut self, entry: &Entry) -> Result<(), SourceError> {
+        let settings = self.place.settings;
+        let id = self.id(entry)?;
+        let number = self
+            .index
+            .insert(Kind::User, &id, &entry.dn)
+            .map_err(|clash| self.clash(clash, entry))?;
+        self.people += 1;
+        for rule in &settings.rules {
+            self.count(rule.attribute(), entry.has(rule.attribute()));
+        }
+        if self.wanted.user_names {
+            for name in entry.texts(people::USER_NAME) {
+                self.index.insert_user_name(&name, number);
+            }
+        }
+        if settings.primary_groups {
+            let group =
+                people::primary_group(entry).map_err(|problem| self.failed(&entry.dn, problem))?;
+            if let Some(group) = group {
+                self.index.insert_primary_group(&group, number);
+            }
+        }
+        let mut lifecycle = lifecycle::judge(&settings.rules, entry, self.request.now);
+        if self.inactive.contains(&digest(id.as_str().as_bytes())) {
+            lifecycle = Lifecycle::Disabled;
+        }
+        let mut record = Record {
+            kind: Kind::User,
+            id,
+            lifecycle,
+            attributes: entry.attributes(self.wanted.requested.as_ref()),
+            members: Members::Complete(BTreeSet::new()),
+        };
+        self.answers
+            .give(&mut record.attributes, &record.id, &entry.dn);
+        let missing = people::resolve_references(&mut record.attributes, settings, &self.index);
+        if missing.names.is_empty() {
+            return self.send_person(record).await;
+        }
+        self.waiting.add_person(record, missing);
+        if self.waiting.is_full() {
+            // All names at once cost a search, and no more than that.
+            if !self.listed {
+                self.list_names().await?;
+            }
+            self.send_people().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_groups(&mut self) -> Result<(), SourceError> {
+        let settings = self.place.settings;
+        let Some(part) = &settings.groups else {
+            return Ok(());
+        };
+        let asked = self.wanted.of_groups.clone();
+        let mut walk = self.walk(&part.bases, &part.filter, &asked);
+        while let Some(chunk) = walk.next_chunk().await? {
+            for mut entry in chunk {
+                let names = &settings.member_attributes;
+                groups::complete(&mut entry, names, walk.connection()).await?;
+                self.take_group(&entry).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_group(&mut self, entry: &Entry) -> Result<(), SourceError> {
+        let settings = self.place.settings;
+        let id = self.id(entry)?;
+        self.index
+            .insert(Kind::Group, &id, &entry.dn)
+            .map_err(|clash| self.clash(clash, entry))?;
+        let found = groups::find_members(entry, settings, &self.index);
+        let names = settings.member_attributes.iter();
+        self.count(WITH_MEMBERS, names.clone().any(|name| entry.has(name)));
+        let mut attributes = entry.attributes(self.wanted.requested.as_ref());
+        for name in names {
+            people::remove(&mut attributes, name);
+        }
+        people::drop_references(&mut attributes, &settings.references);
+        let group = WaitingGroup {
+            id,
+            attributes,
+            members: found.members,
+            missing: found.missing,
+        };
+        if group.missing.is_empty() {
+            let record = group.into_record(&self.index);
+            return self.outbox.push(Change::Upsert(record)).await;
+        }
+        self.waiting.add_group(group, found.missing_names);
+        Ok(())
+    }
+
+    async fn send_people(&mut self) -> Result<(), SourceError> {
+        for record in self.waiting.people(&self.index) {
+            self.send_person(record).await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing more is said of somebody who is as they were.
+    async fn send_person(&mut self, record: Record) -> Result<(), SourceError> {
+        if let Some(unchanged) = &self.request.unchanged {
+            self.content.record(&record.lifecycle, &record.attributes);
+            if unchanged.confirms(record.id.as_str(), &self.content) {
+                return Ok(());
+            }
+        }
+        self.outbox.push(Change::Upsert(record)).await
+    }
+
+    async fn send_waiting(&mut self) -> Result<(), SourceError> {
+        self.send_people().await?;
+        for record in self.waiting.groups(&self.index) {
+            self.outbox.push(Change::Upsert(record)).await?;
+        }
+        Ok(())
+    }
+
+    fn walk<'w>(&self, bases: &[Dn], filter: &Filter, asked: &[String]) -> Walk<'w>
+    where
+        Self: 'w,
+    {
+        let place = &self.place;
+        let searches = bases
+            .iter()
+            .map(|base| Search::below(base, filter.clone(), asked.to_vec(), place.page_size));
+        Walk::new(
+            place.connector,
+            &place.connection,
+            place.referrals,
+            searches,
+        )
+    }
+
+    fn id(&self, entry: &Entry) -> Result<SourceId, SourceError> {
+        self.maybe_id(entry).ok_or_else(|| {
+            let name = &self.place.settings.id_attribute;
+            let problem = format!(
+                "it has no `{name}` that can be its id, or this account may not see it: grant \
+                 that, or name another attribute as `id_attribute`"
+            );
+            self.failed(&entry.dn, problem)
+        })
+    }
+
+    /// One value, and not a list of them.
+    fn maybe_id(&self, entry: &Entry) -> Option<SourceId> {
+        let settings = self.place.settings;
+        match entry.values(&settings.id_attribute)[..] {
+            [value] => settings.id_encoding.text(value).map(SourceId::new),
+            _ => None,
+        }
+    }
+
+    fn count(&mut self, name: &str, has: bool) {
+        if !has {
+            return;
+        }
+        if let Some(count) = self.told.get_mut(name) {
+            *count += 1;
+        }
+    }
+
+    fn note(&mut self, name: &str, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.told.insert(name.to_owned(), count);
+    }
+
+    fn check_told(&self, position: &Position) -> Result<(), SourceError> {
+        let before = Position::of(self.request.since.as_ref());
+        let vanished = position.vanished(before.as_ref());
+        if self.people == 0 || vanished.is_empty() {
+            return Ok(());
+        }
+        let vanished: Vec<String> = vanished
+            .into_iter()
+            .map(|(name, count)| format!("`{name}` ({count} had it)"))
+            .collect();
+        Err(SourceError::Server {
+            server: self.place.connection.server.clone(),
+            problem: format!(
+                "nothing is to be seen any more of {}: a permission is missing, and nobody is \
+                 switched on or off for that; if it is meant so, take it out of the \
+                 configuration (`inactive_by`, `inactive_when`, `member_attribute`, a scope's \
+                 `filter`)",
+                vanished.join(", ")
+            ),
+            source: None,
+        })
+    }
+
+    /// An Active Directory says of everybody whether they are switched off; elsewhere to say
+    /// nothing is to say that somebody is not.
+    fn tells_lifecycle(&self, position: &Position) -> bool {
+        let rules = &self.place.settings.rules;
+        let control = Rule::UserAccountControl;
+        !rules.contains(&control) || self.people == 0 || position.has(control.attribute())
+    }
+
+    fn clash(&self, clash: Clash, entry: &Entry) -> SourceError {
+        let settings = self.place.settings;
+        let problem = match clash {
+            Clash::Id => format!(
+                "another entry has the same `{}`, or this one was given twice; no two may share \
+                 one",
+                settings.id_attribute
+            ),
+            Clash::Name => "another entry has the same name; one of them was renamed meanwhile, \
+                            or they differ in nothing but case"
+                .to_owned(),
+            Clash::TooMany => return self.too_many(),
+        };
+        self.failed(&entry.dn, problem)
+    }
+
+    fn too_many(&self) -> SourceError {
+        SourceError::Server {
+            server: self.place.connection.server.clone(),
+            problem: "it has more than 4 billion entries".to_owned(),
+            source: None,
+        }
+    }
+
+    fn failed(&self, dn: &Dn, problem: String) -> SourceError {
+        SourceError::Server {
+            server: self.place.connection.server.clone(),
+            problem: format!("the entry `{dn}`: {problem}"),
+            source: None,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! An LDAP server of our own, for what the real ones here never do: it answers as an Active
+//! Directory does that limits pages and forces ranges, has a recycle bin, or is in trouble,
+//! as each test prescribes. It speaks plain LDAP on loopback and ends with the value.
+//!
+//! It imports nothing from the connector: it would only agree with itself.
+
+mod answer;
+mod ber;
+mod filter;
+mod object;
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub(super) use answer::{SERVICE, SUFFIX};
+pub(super) use object::Object;
+
+/// What the server holds to, besides what it holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    /// No page has more entries, whatever is asked for (`MaxPageSize`); a search without pages
+    /// ends there, with result 4.
+    pub(super) page_limit: Option<usize>,
+    /// No attribute is answered with more values at once (`MaxValRange`).
+    pub(super) value_limit: Option<usize>,
+    /// No answer to DirSync holds more entries.
+    pub(super) sync_limit: Option<usize>,
+}
+
+/// A search that arrived.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// The base's name.
+    pub(super) base: String,
+    /// How many searches arrived before this one, on all connections. A page is a search.
+    pub(super) before: usize,
+    /// Whether it goes on behind a page.
+    pub(super) goes_on: bool,
+    /// The names of the attributes that were asked for.
+    pub(super) attributes: Vec<String>,
+}
+
+/// What happens instead of the right answer.
+#[derive(Debug, Clone)]
+pub(super) enum Instead {
+    /// The entries of this search, but then this result code instead of success.
+    Result(i64, &'static str),
+    /// These bytes, and then the end of the connection.
+    Bytes(Vec<u8>),
+    /// The right answer, in which these bytes are looked for and replaced.
+    Altered(fn(Vec<u8>) -> Vec<u8>),
+    /// The end of the connection.
+    End,
+    /// Nothing, ever.
+    Silence,
+}
+
+/// Decides what happens instead, if anything.
+type Script = Box<dyn Fn(&Asked) -> Option<Instead> + Send + Sync>;
+
+/// What all connections share.
+struct Shared {
+    objects: Mutex<Vec<Object>>,
+    rules: Rules,
+    script: Mutex<Option<Script>>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// A running server.
+pub(super) struct Fake {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// Who may bind, and with what.
+pub(super) const LOGIN: (&str, &str) = ("CN=provisor,DC=ad,DC=example,DC=com", "agent-secret");
+
+impl Fake {
+    /// Starts one on a free port. It ends with the process; a connection ends with its client.
+    pub(super) fn start(objects: Vec<Object>, rules: Rules) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its own address");
+        let shared = Arc::new(Shared {
+            objects: Mutex::new(objects),
+            rules,
+            script: Mutex::new(None),
+            asked: Mutex::new(Vec::new()),
+        });
+        let of_listener = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = Arc::clone(&of_listener);
+                std::thread::spawn(move || shared.serve(client));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// What it holds, to be changed.
+    pub(super) fn objects(&self) -> MutexGuard<'_, Vec<Object>> {
+        self.shared.objects.lock().expect("nobody panics with it")
+    }
+
+    /// Changes an object, as a directory notes it: with a new update sequence number.
+    pub(super) fn change(&self, dn: &str, how: impl FnOnce(&mut Object)) {
+        let mut objects = self.objects();
+        let next = answer::highest_usn(&objects) + 1;
+        let mut objects = objects.iter_mut();
+        let object = objects.find(|object| object.dn.eq_ignore_ascii_case(dn));
+        let object = object.expect("an object of that name");
+        how(object);
+        object.set("uSNChanged", &[next.to_string().as_str()]);
+    }
+
+    /// From now on this happens, instead of what is right.
+    pub(super) fn instead(
+        &self,
+        script: impl Fn(&Asked) -> Option<Instead> + Send + Sync + 'static,
+    ) {
+        *self.shared.script.lock().expect("nobody panics with it") = Some(Box::new(script));
+    }
+
+    /// From now on it answers rightly again.
+    pub(super) fn behave(&self) {
+        *self.shared.script.lock().expect("nobody panics with it") = None;
+    }
+
+    /// The searches that arrived since the last time this was asked.
+    pub(super) fn take_asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut *self.shared.asked.lock().expect("nobody panics with it"))
+    }
+}
+
+impl Shared {
+    /// Serves one connection until either side ends it.
+    fn serve(&self, mut client: TcpStream) {
+        let mut bound = false;
+        while let Some((_, content)) = ber::read(&mut client) {
+            let mut parts = ber::Elements(&content);
+            let (Some(id), Some((operation, body))) = (parts.number(), parts.next()) else {
+                return;
+            };
+            let controls = parts.next().map_or(&[][..], |(_, controls)| controls);
+            let answer = match operation {
+                answer::BIND => {
+                    let result = answer::bind(body);
+                    bound = result == 0;
+                    answer::message(id, &answer::result(answer::BIND_RESPONSE, result, ""), None)
+                }
+                answer::SEARCH => match self.search(id, body, controls, bound) {
+                    Reply::Answer(answer) => answer,
+                    Reply::Last(answer) => {
+                        let _ = client.write_all(&answer);
+                        return;
+                    }
+                    Reply::None => continue,
+                },
+                // Nothing is abandoned: every search is answered before the next is read.
+                answer::ABANDON => continue,
+                _ => return,
+            };
+            if client.write_all(&answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn search(&self, id: i64, body: &[u8], controls: &[u8], bound: bool) -> Reply {
+        let Some(search) = answer::Search::read(body, controls) else {
+            return Reply::Last(Vec::new());
+        };
+        let asked = {
+            let mut all = self.asked.lock().expect("nobody panics with it");
+            let asked = search.asked(all.len());
+            all.push(asked.clone());
+            asked
+        };
+        if !bound && !search.base.is_empty() {
+            let said = "000004DC: LdapErr: a bind must be completed first";
+            return Reply::Answer(search.refuse(id, 1, said));
+        }
+        let script = self.script.lock().expect("nobody panics with it");
+        let instead = script.as_ref().and_then(|script| script(&asked));
+        let objects = self.objects.lock().expect("nobody panics with it");
+        let right = |result| search.answer(id, &objects, &self.rules, result);
+        match instead {
+            None => Reply::Answer(right(None)),
+            Some(Instead::Result(code, said)) => Reply::Answer(right(Some((code, said)))),
+            Some(Instead::Altered(how)) => Reply::Answer(how(right(None))),
+            Some(Instead::Bytes(bytes)) => Reply::Last(bytes),
+            Some(Instead::End) => Reply::Last(Vec::new()),
+            Some(Instead::Silence) => Reply::None,
+        }
+    }
+}
+
+/// What becomes of a request.
+enum Reply {
+    Answer(Vec<u8>),
+    /// The same, and then the end of the connection.
+    Last(Vec<u8>),
+    None,
+}

@@ -1,0 +1,215 @@
+//! Who is at the other end, and who we are: certificates and passwords that are not right.
+
+use std::path::Path;
+
+use super::begin;
+use crate::ldap::directory::{Directory, Flavor, Person};
+use crate::ldap::server::{Server, first_missing};
+use crate::ldap::slapd::{self, LIMITS, PROGRAMS, Slapd};
+use crate::support::certificates::{Authority, Pair};
+use crate::support::left_out::leave_out;
+use crate::support::private;
+use crate::support::run::run;
+
+const ANA: &str = "dn: uid=ana,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: ana
+cn: Ana Alba
+sn: Alba
+mail: ana@example.com
+
+";
+
+/// Somebody else: if this server were believed, there would be something to write.
+const BO: &str = "dn: uid=bo,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: bo
+cn: Bo Berg
+sn: Berg
+mail: bo@example.com
+
+";
+
+fn serve(authority: &Authority, pair: Option<&Pair>, data: &str) -> Server {
+    let slapd = Slapd {
+        limits: LIMITS,
+        pair,
+        data,
+    };
+    slapd.start(authority)
+}
+
+fn source(way: &str, folder: &Path, ca_file: &str) -> String {
+    format!(
+        "[sources.corp.ldap]\n{way}\nbind_dn = \"{}\"\n\
+         bind_password = {{ file = \"{}\" }}\nca_file = \"{ca_file}\"\n\
+         [sources.corp.ldap.users]\nbase = \"ou=people,dc=example,dc=com\"\n",
+        slapd::agent().dn,
+        folder.join("bind-password").display()
+    )
+}
+
+fn ldaps(server: &Server) -> String {
+    let port = server.ldaps.expect("it speaks TLS");
+    format!("url = \"ldaps://localhost:{port}\"")
+}
+
+fn start_tls(server: &Server) -> String {
+    format!(
+        "url = \"ldap://localhost:{}\"\nstart_tls = true",
+        server.ldap
+    )
+}
+
+#[test]
+fn a_server_that_cannot_prove_who_it_is() {
+    if let Some(missing) = first_missing(PROGRAMS) {
+        return leave_out("certificates of directories", missing);
+    }
+    let ours = Authority::new("ours");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let secret = folder.path().join("bind-password");
+    private::write(&secret, &slapd::agent().password).expect("a file in the temporary folder");
+    let ca_file = folder.path().join("ca.crt").display().to_string();
+    private::write(Path::new(&ca_file), &ours.certificate()).expect("a file");
+    let right = serve(&ours, None, ANA);
+    let mut story = begin(
+        &source(&ldaps(&right), folder.path(), &ca_file),
+        "A server that nobody vouches for is not asked.",
+    );
+    story.tell("name = \"one person\"\nwrites = 1\n");
+
+    let hosts = &["localhost", "127.0.0.1"];
+    let wrong = [
+        ("expired", ours.issue_between(hosts, 2000, 2001)),
+        ("not valid", ours.issue(&["ldap.example.com"])),
+        ("issuer", Authority::new("somebody").issue(hosts)),
+        ("certificate", Pair::self_signed(hosts, false)),
+    ];
+    for (words, pair) in &wrong {
+        let server = serve(&ours, Some(pair), BO);
+        for way in [ldaps(&server), start_tls(&server)] {
+            story.set_config(&super::config(&source(&way, folder.path(), &ca_file), ""));
+            let ran = story.sync_in_vain();
+            let said = ran.stderr.to_lowercase();
+            assert!(said.contains(words), "{words}: {ran:#?}");
+        }
+    }
+    // Our own authority is not the one that is trusted.
+    private::write(
+        Path::new(&ca_file),
+        &Authority::new("another").certificate(),
+    )
+    .expect("a file");
+    for way in [ldaps(&right), start_tls(&right)] {
+        story.set_config(&super::config(&source(&way, folder.path(), &ca_file), ""));
+        story.sync_in_vain();
+    }
+    private::write(Path::new(&ca_file), &ours.certificate()).expect("a file");
+    story.check_settled();
+}
+
+#[test]
+fn a_wrong_password() {
+    for (flavor, words) in [
+        (Flavor::OpenLdap, "password"),
+        (Flavor::ActiveDirectory, "password"),
+        (Flavor::DirectoryServer, "password"),
+    ] {
+        let Some(directory) = Directory::start(flavor) else {
+            continue;
+        };
+        directory.join(&Person {
+            key: "ana",
+            given_name: "Ana",
+            surname: "Alba",
+            mail: "ana@example.com",
+            title: "Clerk",
+        });
+        let source = directory.source("");
+        let mut story = begin(
+            &source,
+            "Who is not let in has not read that nobody is there.",
+        );
+        story.tell("name = \"one person\"\nwrites = 1\n");
+        let secret = directory.server.folder().join("bind-password");
+        private::write(&secret, "another-secret\n").expect("a file in the temporary folder");
+        let ran = story.sync_in_vain();
+        assert!(ran.stderr.contains(words), "{ran:#?}");
+        assert!(!ran.stderr.contains("another-secret"), "{ran:#?}");
+        // An empty password would be taken for no sign-in at all, and succeed.
+        private::write(&secret, "\n").expect("a file in the temporary folder");
+        let ran = run(story.folder(), &["sync".to_owned()]);
+        assert!([1, 2].contains(&ran.exit), "{ran:#?}");
+        let password = directory.agent().password;
+        private::write(&secret, &password).expect("a file in the temporary folder");
+        story.check_settled();
+    }
+}
+
+/// The other ways: by certificate, by being who one is, and at the first server that answers.
+#[test]
+fn every_way_to_sign_in() {
+    if let Some(missing) = first_missing(PROGRAMS) {
+        return leave_out("signing in to directories", missing);
+    }
+    let ours = Authority::new("ours");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let secret = folder.path().join("bind-password");
+    private::write(&secret, &slapd::agent().password).expect("a file in the temporary folder");
+    let certificate = folder.path().join("client.pem");
+    ours.issue(&["client.example.com"]).write(&certificate);
+    let server = serve(&ours, None, ANA);
+    let ca_file = server.ca_file().display().to_string();
+    let right = source(&ldaps(&server), folder.path(), &ca_file);
+    let mut story = begin(&right, "However one signs in, it is the same directory.");
+    story.tell("name = \"one person\"\nwrites = 1\n");
+
+    let people = "[sources.corp.ldap.users]\nbase = \"ou=people,dc=example,dc=com\"\n";
+    let by_certificate = format!(
+        "sasl = \"external\"\nclient_certificate = \"{}\"\nca_file = \"{ca_file}\"",
+        certificate.display()
+    );
+    let local = slapd::local_url(server.folder());
+    let several = ldaps(&server).replace("url = ", "url = [\"ldap://127.0.0.1:1\", ") + "]";
+    for tables in [
+        format!(
+            "[sources.corp.ldap]\n{}\n{by_certificate}\n{people}",
+            ldaps(&server)
+        ),
+        format!(
+            "[sources.corp.ldap]\n{}\n{by_certificate}\n{people}",
+            start_tls(&server)
+        ),
+        format!("[sources.corp.ldap]\nurl = \"{local}\"\nsasl = \"external\"\n{people}"),
+        source(&several, folder.path(), &ca_file),
+    ] {
+        story.set_config(&super::config(&tables, ""));
+        story.check_settled();
+        let ran = run(story.folder(), &["sync".to_owned()]);
+        assert_eq!(ran.exit, 0, "{tables}: {ran:#?}");
+    }
+    // Nothing reaches a machine elsewhere in the clear, and nobody is asked without a name.
+    for tables in [
+        source("url = \"ldap://ldap.example.com\"", folder.path(), &ca_file),
+        format!("[sources.corp.ldap]\n{}\n{people}", ldaps(&server)),
+    ] {
+        story.set_config(&super::config(&tables, ""));
+        let ran = run(story.folder(), &["sync".to_owned()]);
+        assert_eq!(ran.exit, 2, "{tables}: {ran:#?}");
+    }
+}
+
+/// Active Directory says in a number why it lets somebody not in, and we in words.
+#[test]
+fn an_account_that_is_switched_off() {
+    let Some(directory) = Directory::start(Flavor::ActiveDirectory) else {
+        return;
+    };
+    let source = directory.source("");
+    let mut story = begin(&source, "Whoever is not let in has read nothing.");
+    story.set_config(&super::config(&source, ""));
+    directory.set(&directory.agent().dn, "userAccountControl", &["514"]);
+    let ran = story.sync_in_vain();
+    assert!(ran.stderr.contains("disabled"), "{ran:#?}");
+}
