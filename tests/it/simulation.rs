@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use world::World;
 
-const WORLDS: u64 = 300;
+const WORLDS: u64 = 200;
 /// Enough to see that something is wrong everywhere.
 const MOST_FAILURES: usize = 3;
 
