@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use provisor::apply::report::TargetReport;
+use provisor::apply::report::{Failure, TargetReport};
 use provisor::audit::Audit;
 use provisor::config::{Config, TargetConfig};
-use provisor::cycle::{self, Progress};
+use provisor::cycle::{self, Progress, Readings};
 use provisor::snapshot::Store;
 use provisor::target::{Auth, Client, Connection, GeneratedSecret, Pace, Secret};
 use provisor_connectors::Source;
@@ -146,22 +146,26 @@ impl Agent {
             .expect("the configuration has one target")
     }
 
-    /// One cycle: read, publish, plan, apply, as `provisor sync` does it.
-    pub(crate) async fn cycle(&self, now: DateTime<Utc>) -> Outcome<TargetReport> {
-        let target = &self.target().target;
-        let targets = [target.clone()];
-        let failed = |failure: provisor::apply::report::Failure| failure.chain.join(": ");
+    /// Reads the source and publishes what it says.
+    pub(crate) async fn read(&self, now: DateTime<Utc>) -> Outcome<Readings> {
+        let targets = [self.target().target.clone()];
         let mut readings = cycle::read_sources(&self.store, &self.sources, &targets, now, &Silent)
             .await
-            .map_err(failed)?;
+            .map_err(in_words)?;
         if let Some(failure) = readings.failures().values().next() {
-            return Err(failure.chain.join(": ").into());
+            return Err(in_words(failure.clone()).into());
         }
-        readings.publish().await.map_err(failed)?;
+        readings.publish().await.map_err(in_words)?;
+        Ok(readings)
+    }
+
+    /// One cycle: read, publish, plan, apply, as `provisor sync` does it.
+    pub(crate) async fn cycle(&self, now: DateTime<Utc>) -> Outcome<TargetReport> {
+        let readings = self.read(now).await?;
         let prepared = cycle::plan_target(
             &self.store,
             &readings,
-            target,
+            &self.target().target,
             &self.client,
             false,
             None,
@@ -169,16 +173,20 @@ impl Agent {
             &Silent,
         )
         .await
-        .map_err(failed)?;
+        .map_err(in_words)?;
         let stop = CancellationToken::new();
         let report = prepared
             .apply(&self.audit, false, &Utc::now, &stop, &Silent)
             .await;
         match &report.error {
-            Some(failure) => Err(failure.chain.join(": ").into()),
+            Some(failure) => Err(in_words(failure.clone()).into()),
             None => Ok(report),
         }
     }
+}
+
+fn in_words(failure: Failure) -> String {
+    failure.chain.join(": ")
 }
 
 /// A client as the configuration would make it.

@@ -170,7 +170,8 @@ impl Mapping {
 
         let external_id = AttributePath::external_id();
         if !overridden(&external_id) {
-            let text = value::check_text(&external_id, "the source's id", id.as_str().to_owned())?;
+            let origin = || "the source's id".to_owned();
+            let text = value::check_text(&external_id, origin, id.as_str().to_owned())?;
             if !text.trim().is_empty() {
                 mapped.insert(external_id, Value::String(text));
             }
@@ -191,11 +192,10 @@ impl Mapping {
                 mapped.insert(path.clone(), found);
             }
         }
-        let sent = mapped.into_iter().map(|(path, value)| {
-            let value = normalized(&path, value);
-            (path, value)
-        });
-        Ok(sent.collect())
+        for (path, value) in &mut mapped {
+            *value = normalized(path, std::mem::take(value));
+        }
+        Ok(mapped)
     }
 
     /// What one path of a user maps to: as in [`Mapping::apply`], which it is a part of.

@@ -198,10 +198,8 @@ impl Selector<'_> {
         changed.extend(self.intents.keys().cloned());
         if everything {
             for view in self.views() {
-                for kind in Kind::ALL {
-                    for row in view.rows(kind) {
-                        changed.insert(key(view, kind, row?.id));
-                    }
+                for key in Kind::ALL.into_iter().flat_map(|kind| view.keys(kind)) {
+                    changed.insert(key?);
                 }
             }
             changed.extend(self.known.linked()?);

@@ -43,7 +43,7 @@ pub(super) fn single(
     let value = match first {
         SourceValue::Text(text) => Value::String(check_text(
             path,
-            &format!("the source's attribute `{name}`"),
+            || format!("the source's attribute `{name}`"),
             text.trim().to_owned(),
         )?),
         other => plain(path, other),
@@ -64,8 +64,8 @@ pub(super) fn rendered(
     let value = match rendered {
         None => return Ok(None),
         Some(SourceValue::Text(text)) => {
-            let origin = format!("the result of `{}`", template.source().trim());
-            Value::String(check_text(path, &origin, text)?)
+            let origin = || format!("the result of `{}`", template.source().trim());
+            Value::String(check_text(path, origin, text)?)
         }
         Some(other) => plain(path, &other),
     };
@@ -98,22 +98,22 @@ fn variable(name: &str) -> String {
 /// from.
 pub(super) fn check_text(
     path: &AttributePath,
-    origin: &str,
+    origin: impl FnOnce() -> String,
     text: String,
 ) -> Result<String, MappingError> {
     let problem = if text.len() > LONGEST_TEXT {
-        format!("{origin} is longer than 64 KiB; correct it in the source")
+        "is longer than 64 KiB; correct it in the source"
     } else if text
         .chars()
         .any(|c| c.is_control() && !(takes_lines(path) && matches!(c, '\n' | '\r' | '\t')))
     {
-        format!("{origin} contains a control character; correct it in the source")
+        "contains a control character; correct it in the source"
     } else {
         return Ok(text);
     };
     Err(MappingError {
         path: Box::new(path.clone()),
-        problem,
+        problem: format!("{} {problem}", origin()),
     })
 }
 

@@ -11,7 +11,7 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::ENTERPRISE_SCHEMA;
 
@@ -20,8 +20,8 @@ use super::ENTERPRISE_SCHEMA;
 /// Parsing canonicalises the spelling of core and enterprise attributes and URNs, so that
 /// two spellings of one path are equal. `Display` gives the canonical text, which is also
 /// the PATCH path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct AttributePath {
     /// The extension schema's URN; `None` for core attributes.
     pub schema: Option<String>,
@@ -129,9 +129,9 @@ impl TryFrom<String> for AttributePath {
     }
 }
 
-impl From<AttributePath> for String {
-    fn from(path: AttributePath) -> String {
-        path.to_string()
+impl Serialize for AttributePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -46,6 +46,12 @@ pub struct MirrorRow {
     pub members_known: bool,
 }
 
+/// What a [`MirrorRow`]'s key needs of it.
+#[derive(Deserialize)]
+struct RowId {
+    id: SourceId,
+}
+
 /// The mirror of one source at one generation. Cheap to clone. The generation stays readable
 /// while any clone lives, whatever is published meanwhile.
 #[derive(Clone)]
@@ -106,6 +112,24 @@ impl View {
         Box::new(
             item::newest_of_each(&self.shared.tables, Table::Rows, &prefix, self.generation)
                 .map(|payload| codec::from_json(Table::Rows.what(), &payload?)),
+        )
+    }
+
+    /// The keys of every record of a kind, tombstones included, without building the records.
+    pub fn keys(
+        &self,
+        kind: Kind,
+    ) -> impl Iterator<Item = Result<RecordKey, SnapshotError>> + use<'_> {
+        let prefix = item::kind_prefix(&self.source, kind);
+        item::newest_of_each(&self.shared.tables, Table::Rows, &prefix, self.generation).map(
+            move |payload| {
+                let row: RowId = codec::from_json(Table::Rows.what(), &payload?)?;
+                Ok(RecordKey {
+                    source: self.source.to_string(),
+                    kind,
+                    id: row.id,
+                })
+            },
         )
     }
 

@@ -96,11 +96,13 @@ impl Selector<'_> {
             }
         }
         let news = rows.iter().any(|(each, row)| self.is_new(each, row));
-        let last = rows
-            .iter()
-            .find(|(each, _)| each == record)
-            .or(rows.first())
-            .map(|(_, row)| (row.lifecycle, row.attributes.clone()));
+        let own = rows.iter().position(|(each, _)| each == record);
+        let last = rows.get(own.unwrap_or(0)).map(|(_, row)| row);
+        let last_lifecycle = last.map(|row| row.lifecycle);
+        // Of who is not gone, the living rows say more.
+        let last_attributes = last
+            .filter(|_| rows.iter().all(|(_, row)| row.gone_since.is_some()))
+            .map(|row| row.attributes.clone());
         let mut living = rows;
         living.retain(|(_, row)| row.gone_since.is_none());
         let deciding = living.first();
@@ -118,7 +120,6 @@ impl Selector<'_> {
             unreadable.or_else(|| self.never_read(record.kind, decided.map(|(each, _)| each)));
         let lifecycle = deciding.map(|(_, row)| row.lifecycle);
         let gone = deciding.is_none();
-        let (last_lifecycle, last_attributes) = last.unzip();
         Ok(Said {
             lifecycle: lifecycle.or(last_lifecycle).unwrap_or(Lifecycle::Active),
             gone,
