@@ -1,8 +1,8 @@
-//! Planning alone: 100,000 people and 5,000 groups, first when nobody is at the target yet, and
+//! Planning alone: 100,000 people and a twentieth as many groups, first when nobody is at the target yet, and
 //! then when everybody is and nothing has changed. Time, memory, and instructions, which do not
 //! depend on what else the machine does.
 //!
-//! `cargo bench --bench planning`. Instructions are counted by Valgrind where it is installed:
+//! `cargo bench --bench planning`; `-- N` takes N people instead. Instructions are counted by Valgrind where it is installed:
 //! the benchmark starts itself under it, with and without the planning.
 
 #![expect(
@@ -29,7 +29,7 @@ use provisor::snapshot::{Link, Origin};
 use provisor_connectors::{Attributes, Kind, RecordKey, SourceId, Value};
 
 const PEOPLE: usize = 100_000;
-const GROUPS: usize = 5_000;
+const PEOPLE_PER_GROUP: usize = 20;
 /// Of each group; so everybody is in five groups.
 const MEMBERS: usize = 100;
 
@@ -38,8 +38,11 @@ fn main() -> Outcome<()> {
     if let Some(place) = arguments.iter().position(|it| it == "--only") {
         let linked = arguments.get(place + 1).is_some_and(|it| it == "linked");
         let planned = arguments.get(place + 2).is_some_and(|it| it == "planned");
-        return once(linked, planned);
+        let people = arguments.get(place + 3).ok_or("no number")?.parse()?;
+        return once(people, linked, planned);
     }
+    let argument = arguments.iter().skip(1).find_map(|it| it.parse().ok());
+    let people: usize = argument.unwrap_or(PEOPLE);
     for (what, linked) in [("all are new", false), ("nothing changed", true)] {
         let folder = configure()?;
         let target = Config::load(&folder)?
@@ -48,14 +51,20 @@ fn main() -> Outcome<()> {
             .ok_or("no target")?
             .target;
         common::forget_peak()?;
-        let input = input(&target, linked)?;
+        let input = input(people, &target, linked)?;
         let before = common::peak_resident()?;
         let start = Instant::now();
         let planned = provisor::plan::plan(&input, &Window::default(), None);
         let took = start.elapsed().as_secs_f64();
         let after = common::peak_resident()?;
         let actions = planned.plan.actions.len();
-        if actions != if linked { 0 } else { PEOPLE + GROUPS } {
+        if actions
+            != if linked {
+                0
+            } else {
+                people + people / PEOPLE_PER_GROUP
+            }
+        {
             return Err(format!("{actions} actions").into());
         }
         black_box(planned);
@@ -68,7 +77,7 @@ fn main() -> Outcome<()> {
             &format!("(e) {what}: more while planning"),
             format!("{:.0} MB", after - before),
         );
-        match (count(linked, true), count(linked, false)) {
+        match (count(people, linked, true), count(people, linked, false)) {
             (Some(with), Some(without)) => tell(
                 &format!("(e) {what}: instructions"),
                 format!("{:.2} G", (with - without) / 1e9),
@@ -87,10 +96,10 @@ fn configure() -> Outcome<std::path::PathBuf> {
 }
 
 /// What Valgrind counts.
-fn once(linked: bool, planned: bool) -> Outcome<()> {
+fn once(people: usize, linked: bool, planned: bool) -> Outcome<()> {
     let config = Config::load(&configure()?)?;
     let target = &config.targets[common::TARGET].target;
-    let input = input(target, linked)?;
+    let input = input(people, target, linked)?;
     if planned {
         let planned = provisor::plan::plan(&input, &Window::default(), None);
         std::mem::forget(black_box(planned));
@@ -100,7 +109,7 @@ fn once(linked: bool, planned: bool) -> Outcome<()> {
     Ok(())
 }
 
-fn count(linked: bool, planned: bool) -> Option<f64> {
+fn count(people: usize, linked: bool, planned: bool) -> Option<f64> {
     let output = Command::new("valgrind")
         .args([
             "--tool=cachegrind",
@@ -110,6 +119,7 @@ fn count(linked: bool, planned: bool) -> Option<f64> {
         .arg(std::env::current_exe().ok()?)
         .args(["--only", if linked { "linked" } else { "new" }])
         .arg(if planned { "planned" } else { "input" })
+        .arg(people.to_string())
         .output()
         .ok()?;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -126,16 +136,20 @@ fn count(linked: bool, planned: bool) -> Option<f64> {
 }
 
 /// Everybody in scope, as the cycle would hand them to the planner.
-fn input<'a>(target: &'a provisor::cycle::Target, linked: bool) -> Outcome<Input<'a>> {
+fn input<'a>(
+    count: usize,
+    target: &'a provisor::cycle::Target,
+    linked: bool,
+) -> Outcome<Input<'a>> {
     let mut people = BTreeMap::new();
-    for number in 0..PEOPLE {
+    for number in 0..count {
         let (record, attributes) = person(number);
         let desired = target.mapping.apply(Kind::User, &record.id, &attributes)?;
         let link = linked.then(|| link(Kind::User, number, desired.clone()));
         people.insert(record, candidate(desired, link));
     }
     let mut groups = BTreeMap::new();
-    for number in 0..GROUPS {
+    for number in 0..count / PEOPLE_PER_GROUP {
         let record = key(Kind::Group, number);
         let name = Value::Text(format!("Group {number}"));
         let attributes = Attributes(BTreeMap::from([("displayName".to_owned(), vec![name])]));
@@ -143,7 +157,7 @@ fn input<'a>(target: &'a provisor::cycle::Target, linked: bool) -> Outcome<Input
         let link = linked.then(|| link(Kind::Group, number, desired.clone()));
         // Spread, so that neighbours are not all in the same groups.
         let numbers: Vec<usize> = (0..MEMBERS)
-            .map(|it| (number * 61 + it * 997) % PEOPLE)
+            .map(|it| (number * 61 + it * 997) % count)
             .collect();
         let members: BTreeSet<RecordKey> = numbers.iter().map(|it| key(Kind::User, *it)).collect();
         let there = numbers.iter().filter(|_| linked);
@@ -171,6 +185,11 @@ fn input<'a>(target: &'a provisor::cycle::Target, linked: bool) -> Outcome<Input
         complete: !linked,
         ..Observed::default()
     };
+    let at_target = if linked {
+        people.len() + groups.len()
+    } else {
+        0
+    };
     Ok(Input {
         target: &target.name,
         now: DateTime::<Utc>::UNIX_EPOCH,
@@ -181,7 +200,7 @@ fn input<'a>(target: &'a provisor::cycle::Target, linked: bool) -> Outcome<Input
         groups,
         observed_users: empty(),
         observed_groups: empty(),
-        linked: if linked { (PEOPLE + GROUPS) as u64 } else { 0 },
+        linked: at_target as u64,
         snapshot_lost: false,
         full: !linked,
         complete: true,
