@@ -94,11 +94,7 @@ async fn prepare(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
 /// In the order of the file: what lies together in the store is written together.
 async fn link_everybody(agent: &Agent) -> Outcome<()> {
     let source = agent.sources.get(common::SOURCE).ok_or("no source")?;
-    let request = ReadRequest {
-        attributes: None,
-        since: None,
-        unchanged: None,
-    };
+    let request = ReadRequest::default();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
     let link = async {
         let mut linked = 0;
