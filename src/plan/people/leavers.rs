@@ -25,7 +25,7 @@ impl<'a> Table<'a> {
             return;
         }
         if !active {
-            if link.active && !link.is_surely_active() {
+            if link.active {
                 let noted = self.people.noted.entry(record.clone()).or_default();
                 noted.is_off = true;
             }
