@@ -274,3 +274,15 @@ fn group_that_a_lost_creation_has_made_and_that_is_gone_is_emptied() {
     world.rules.groups.when_gone = WhenGone::Keep;
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
+
+/// Fails when `find` asks the keys alone: both would wait for a person.
+#[test]
+fn lost_creations_whose_names_were_swapped_are_each_their_own() {
+    let mut world = World::new();
+    world.person("ana").at_target().in_doubt(5).named("bo");
+    world.person("bo").at_target().in_doubt(5).named("ana");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    adopt bo (u-ana) Matched; links u-ana; PATCH userName:ana→renaming-ana-ana in Releases; PATCH userName:ana→bo in Releases
+    adopt ana (u-bo) Matched; links u-bo; PATCH userName:bo→ana in Releases
+    "#);
+}

@@ -26,6 +26,8 @@ pub(super) struct Oracle {
     pub(super) owners: BTreeMap<String, String>,
     /// For which record a resource with an externalId that is not ours was first written on.
     adopted: BTreeMap<String, String>,
+    /// For which records such a resource may have been adopted without a write that arrived.
+    met: BTreeMap<String, BTreeSet<String>>,
     /// Edges, by resource, that provisor sent, or that were there when the source had them.
     pub(super) ours: BTreeSet<(String, String)>,
     /// Those that it took out again: after a death it may do so once more, whoever has put
@@ -57,6 +59,7 @@ impl Oracle {
             now,
             owners: BTreeMap::new(),
             adopted: BTreeMap::new(),
+            met: BTreeMap::new(),
             ours: BTreeSet::new(),
             taken_out: BTreeSet::new(),
             suspended: BTreeSet::new(),
@@ -85,6 +88,16 @@ impl Oracle {
     /// The source was read: what is there by chance and is also so in the source is ours.
     pub(super) fn read(&mut self, truth: &Organisation, service: &Service) {
         self.truth = Some(truth.clone());
+        for (id, user) in &service.users {
+            let badge = self.owners.get(id).cloned().unwrap_or_default();
+            if let [record] = self.entitled_records(truth, &badge).as_slice()
+                && self.record_of(id, user, truth).is_none()
+                && truth.people[record].user_name == user.text("userName")
+            {
+                let met = self.met.entry(id.clone()).or_default();
+                met.insert(record.clone());
+            }
+        }
         for (id, team) in &service.groups {
             let Some(group) = self.owners.get(id).cloned() else {
                 continue;
@@ -208,7 +221,9 @@ impl Oracle {
         if let Some(record) = record.filter(|record| self.settings.entitles(truth, record)) {
             return Some(record.to_owned());
         }
-        if record.is_some() && !self.settings.rehire_key {
+        let left = |record: &String| !self.settings.entitles(truth, record);
+        let may_be_anothers = self.met.get(id).is_some_and(|met| met.iter().any(left));
+        if (record.is_some() || may_be_anothers) && !self.settings.rehire_key {
             return None;
         }
         let entitled = self.entitled_records(truth, &self.owners[id]);
