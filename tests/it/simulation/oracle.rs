@@ -1,6 +1,14 @@
 //! Who may be touched, and how: judged from the source's truth and the services' own state,
 //! never from what the engine says of itself. Every write is judged as it arrives, whatever
 //! becomes of it then.
+//!
+//! Tried by taking defences out of the engine; the seeds that found it, of those from 1 on:
+//! - what is spent of a limit is not recorded: 32, 36 and 45 (a limit exceeded);
+//! - who is found inactive is not linked before the call that switches them on: 2, 44 and 45 (still
+//!   active after leaving; taken out of a group where they belong);
+//! - a resource may go to another record of anybody: 61, 77 and 98 (writes on whoever is not
+//!   entitled);
+//! - whom a lost creation put into a group is forgotten when the group is adopted: 20 (still in it).
 
 mod groups;
 mod outcome;
