@@ -263,7 +263,17 @@ impl Applier<'_> {
         };
         changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
         changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
-        // A create in doubt is settled by finding what it made.
+        // A create in doubt is settled by finding what it made. Whom it put into a group stays
+        // ours to take out, should that not come about in this run.
+        if let Some(intent) = self.store.intent(record)? {
+            let path = AttributePath::external_id();
+            let found = adoption.found.get(&path);
+            let is_made = found.is_some() && found == intent.attributes.get(&path);
+            for member in intent.members.into_iter().filter(|_| is_made) {
+                let edge = MemberEdge::Sent;
+                changes.push(TargetChange::PutMember(record.clone(), member, edge));
+            }
+        }
         changes.push(TargetChange::CloseIntent(record.clone()));
         for member in &adoption.members {
             changes.push(TargetChange::PutMember(

@@ -27,7 +27,8 @@ pub struct Noted {
     pub foreign_external_id: Option<String>,
     /// Forms of its own that the target does not show any more.
     pub outgrown: BTreeMap<AttributePath, OwnForm>,
-    /// It is inactive: a deactivation whose answer was lost has happened.
+    /// It is inactive: a deactivation whose answer was lost has happened, or somebody else
+    /// switched them off before they left.
     pub is_off: bool,
     /// Where values were sent that have not come.
     pub not_come: BTreeSet<AttributePath>,
@@ -47,7 +48,7 @@ impl Noted {
 
     /// Writes it into the link, as far as the cycle's own calls have not overtaken it.
     pub fn apply_to(&self, link: &mut Link) {
-        if self.is_off && link.deactivated.is_some() {
+        if self.is_off {
             link.active = false;
         }
         if let Some(foreign) = &self.foreign_external_id {

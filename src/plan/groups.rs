@@ -4,6 +4,7 @@
 //! plan creates. Only edges that provisor owns are ever removed.
 
 mod foreign;
+mod leaving;
 mod linked;
 mod members;
 mod waves;
@@ -16,20 +17,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{
-    Acknowledge, Action, Change, Held, HeldReason, Limit, Listed, ListedReason, Phase, Reason,
-    Reference, Request, Subject, Write,
+    Action, Change, Held, HeldReason, Listed, ListedReason, Phase, Reason, Reference, Subject,
 };
 use super::build;
 use super::claims;
-use super::costs;
 use super::drift::{Noted, Shown};
 use super::input::{Candidate, GroupCandidate, Input, Standing};
 use super::matching::{Index, Match, Move, keys_for};
-use super::protection;
-use super::rules::WhenGone;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId, read_path};
-use crate::snapshot::link::{Link, Origin};
+use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId};
+use crate::snapshot::link::Link;
 
 /// The decisions about groups.
 #[derive(Debug, Default)]
@@ -148,7 +145,7 @@ impl<'a> Table<'a> {
             (Standing::Unknown(why), _) => self.list(subject, ListedReason::ScopeUnknown, why),
             (Standing::Entitled, _) => self.entitled(subject, record, group, link),
             (_, Some(link)) => self.leave(subject, group, link),
-            (_, None) => {}
+            (_, None) => self.left_over(subject, record, group),
         }
     }
 
@@ -255,20 +252,8 @@ impl<'a> Table<'a> {
         }
         let take_over = self.input.rules.take_over;
         let wanted = self.wanted(group);
-        // Made by a creation of ours whose answer was lost: the members that it named are ours as
-        // well. Those of a resource that this one replaces are not.
-        let external_id = read_path(&listed.json, &AttributePath::external_id());
-        let is_ours = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
-        let intent = group.group.intent.as_ref().filter(|_| is_ours);
-        let mut group = group.clone();
-        group
-            .owned
-            .retain(|resource, _| intent.is_some_and(|intent| intent.members.contains(resource)));
-        let group = &group;
+        let group = &leaving::as_made(record, group, listed);
         let mut remove = self.removable(&subject, group, &wanted);
-        let shown = listed.members.iter().flatten();
-        let shown: BTreeSet<&ResourceId> = shown.collect();
-        remove.retain(|resource| shown.contains(resource));
         remove.extend(self.foreign(&subject, group, listed, &wanted));
         let nobody = AttributeMap::new();
         let desired = desired.clone();
@@ -292,42 +277,6 @@ impl<'a> Table<'a> {
         }
         let count = self.suitors.get(resource).copied().unwrap_or(0);
         (count > 1).then(|| format!("{count} records match the same group"))
-    }
-
-    /// A linked group that is gone from the source, or not pushed any more.
-    fn leave(&mut self, subject: Subject, group: &GroupCandidate, link: &Link) {
-        let rules = &self.input.rules;
-        if rules.groups.when_gone == WhenGone::Keep {
-            return;
-        }
-        let reason = build::leaving(&group.group.standing);
-        if let Some(key) = protection::link_protected_by(&subject, link, &rules.protect) {
-            let detail = format!("not emptied ({reason:?}): `protect` names {key}");
-            return self.list(subject, ListedReason::Protected, detail);
-        }
-        let remove = self.removable(&subject, group, &[]);
-        // Deleting it would also strip those whose memberships must stay.
-        let some_stay = remove.len() < group.owned.len();
-        let ours = link.origin == Origin::Created;
-        let mut action = if rules.groups.when_gone == WhenGone::Delete && ours && !some_stay {
-            let mut action = bare(subject, Change::Delete, reason);
-            action.requests.push(Request::new(
-                Phase::Deletions,
-                Write::Delete,
-                Acknowledge::default(),
-            ));
-            action
-        } else {
-            let mut action = bare(subject, Change::Patch, reason);
-            members::put_into(&mut action, Vec::new(), remove, self.members_per_request());
-            // It is counted as a group that goes, with everyone in it.
-            action.costs.clear();
-            action
-        };
-        action.costs.push(costs::cost(Limit::GroupDeletions));
-        if !action.requests.is_empty() {
-            self.groups.actions.push(action);
-        }
     }
 
     /// Groups of a complete listing that no link and no record's key finds.

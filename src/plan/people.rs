@@ -135,7 +135,7 @@ impl<'a> Table<'a> {
 
     /// Notes what an unlinked record finds, before anybody is given anything.
     fn note_match(&mut self, record: &RecordKey, candidate: &Candidate) {
-        match self.find(candidate) {
+        match self.find(record, candidate) {
             Match::Unmatched => {}
             Match::One(resource) => {
                 self.claimed.insert(resource.clone());
@@ -148,9 +148,21 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn find(&self, candidate: &Candidate) -> Match {
+    fn find(&self, record: &RecordKey, candidate: &Candidate) -> Match {
         let sought = candidate.sought();
-        sought.map_or(Match::Unmatched, |sought| self.index.find(sought))
+        let found = sought.map_or(Match::Unmatched, |sought| self.index.find(sought));
+        let Match::Ambiguous(resources, _) = &found else {
+            return found;
+        };
+        // Our own creation, whose answer was lost, is its record's, whoever has the name by now.
+        let named = &self.input.observed_users.external_owners;
+        let is_made =
+            |id: &&ResourceId| candidate.intent.is_some() && named.get(*id) == Some(record);
+        let mut made = resources.iter().filter(is_made);
+        match (made.next(), made.next()) {
+            (Some(one), None) => Match::One(one.clone()),
+            _ => found,
+        }
     }
 
     fn subject(&self, record: &RecordKey, candidate: &Candidate) -> Subject {

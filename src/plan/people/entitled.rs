@@ -84,7 +84,7 @@ impl<'a> Table<'a> {
         if self.desired(record, candidate, Change::Create).is_none() {
             return;
         }
-        match self.find(candidate) {
+        match self.find(record, candidate) {
             Match::Unmatched => self.will_create(record, candidate),
             Match::Ambiguous(_, detail) => {
                 let subject = self.subject(record, candidate);

@@ -25,7 +25,7 @@ impl<'a> Table<'a> {
             return;
         }
         if !active {
-            if link.active && !link.is_surely_active() {
+            if link.active {
                 let noted = self.people.noted.entry(record.clone()).or_default();
                 noted.is_off = true;
             }
@@ -91,7 +91,7 @@ impl<'a> Table<'a> {
         if !self.input.observed_users.complete {
             return;
         }
-        match self.find(candidate) {
+        match self.find(record, candidate) {
             Match::Unmatched => {
                 let intent = candidate.intent.as_ref();
                 if intent.is_some_and(|intent| self.input.is_settled(intent)) {

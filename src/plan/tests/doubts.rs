@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::world::path;
 use super::{World, rendered};
 use crate::plan::input::Standing;
-use crate::plan::rules::Stale;
+use crate::plan::rules::{Stale, WhenGone};
 
 /// Fails when `is_suspended` asks `link.active` alone.
 #[test]
@@ -239,5 +239,50 @@ fn value_that_a_lost_creation_set_and_is_dropped_since_is_cleared() {
     insta::assert_snapshot!(rendered(&world.plan()), @r#"
     adopt ana (u-ana) Matched; links u-ana; PATCH title:Boss→
     adopt bo (u-bo) Matched; links u-bo
+    "#);
+}
+
+/// Fails when `leaver` notes it of our own deactivations alone: the next cycle, which does not
+/// list, would switch them off.
+#[test]
+fn who_was_suspended_by_others_and_leaves_is_noted_as_off() {
+    let mut world = World::new();
+    world.person("ana").linked().inactive().gone();
+    let planned = world.plan();
+    insta::assert_snapshot!(rendered(&planned), @"");
+    world.note(&planned);
+    world.lists = false;
+    insta::assert_snapshot!(rendered(&world.plan()), @"");
+    world.lists = true;
+    world.person("ana").stands(Standing::Entitled);
+    insta::assert_snapshot!(rendered(&world.plan()), @". ana (u-ana) SuspendedAtTarget: switched off at the target by somebody else; left alone");
+}
+
+/// Fails without `left_over`: they would be in the group for good, and by our doing.
+#[test]
+fn group_that_a_lost_creation_has_made_and_that_is_gone_is_emptied() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world
+        .group("eng")
+        .of(&[])
+        .at_target(&["u-ana", "u-bo"])
+        .in_doubt_with(&["u-ana"])
+        .stands(Standing::Gone);
+    insta::assert_snapshot!(rendered(&world.plan()), @"patch eng (g-eng) GoneFromSource; links g-eng; PATCH -u-ana");
+    world.rules.groups.when_gone = WhenGone::Delete;
+    insta::assert_snapshot!(rendered(&world.plan()), @"delete eng (g-eng) GoneFromSource; links g-eng; DELETE in Deletions");
+    world.rules.groups.when_gone = WhenGone::Keep;
+    insta::assert_snapshot!(rendered(&world.plan()), @"");
+}
+
+/// Fails when `find` asks the keys alone: both would wait for a person.
+#[test]
+fn lost_creations_whose_names_were_swapped_are_each_their_own() {
+    let mut world = World::new();
+    world.person("ana").at_target().in_doubt(5).named("bo");
+    world.person("bo").at_target().in_doubt(5).named("ana");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    adopt bo (u-ana) Matched; links u-ana; PATCH userName:ana→renaming-ana-ana in Releases; PATCH userName:ana→bo in Releases
+    adopt ana (u-bo) Matched; links u-bo; PATCH userName:bo→ana in Releases
     "#);
 }

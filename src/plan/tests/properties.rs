@@ -209,6 +209,8 @@ fn check_keys(world: &World, owing: &BTreeSet<RecordKey>) {
         let link = person.link.as_ref().filter(|_| counts);
         // What was there before us may repeat itself.
         let link = link.filter(|link| link.foreign_external_id.is_none());
+        // Whom only somebody else switched on again has the key that they left with.
+        let link = link.filter(|link| link.active);
         let user = link.and_then(|link| world.users.get(&link.resource));
         if let Some(user) = user.filter(|user| user.active) {
             let value = user.attributes.get(&name).map(ToString::to_string);

@@ -17,6 +17,8 @@ struct Roster<'a> {
     wanted: BTreeSet<String>,
     /// Their records.
     people: BTreeSet<String>,
+    /// The resources that it holds.
+    has: BTreeSet<String>,
 }
 
 impl Oracle {
@@ -48,20 +50,20 @@ impl Oracle {
         let Some(group) = self.owners.get(id).cloned() else {
             return self.violate(format!("writes on the group {id}, which is nobody's"));
         };
+        let team = service.groups.get(id);
         let roster = Roster {
             id,
             wanted: self.wanted_members(truth, &group),
             people: self.settings.members_of(truth, &group).0,
+            has: team.map(|team| team.members.clone()).unwrap_or_default(),
         };
-        let team = service.groups.get(id);
-        let has = team.map(|team| team.members.clone()).unwrap_or_default();
         for (op, path, value) in operations(body) {
             let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
             if path == "members" {
                 added = member_ids(&value);
                 if op == "replace" {
-                    removed = has.difference(&added).cloned().collect();
-                    added = added.difference(&has).cloned().collect();
+                    removed = roster.has.difference(&added).cloned().collect();
+                    added = added.difference(&roster.has).cloned().collect();
                 }
             } else {
                 removed.extend(removed_member(&path).map(str::to_owned));
@@ -82,10 +84,16 @@ impl Oracle {
         member: &str,
         service: &Service,
     ) {
-        let Roster { id, wanted, people } = roster;
+        let Roster {
+            id,
+            wanted,
+            people,
+            has,
+        } = roster;
         let edge = ((*id).to_owned(), member.to_owned());
         let known = self.ours.contains(&edge) || self.taken_out.contains(&edge);
-        if !known && !self.settings.authoritative {
+        // Who was about to be put in, and may have been, is taken out unseen.
+        if !known && !self.settings.authoritative && has.contains(member) {
             self.violate(format!("takes {member} out of {id}, who is not ours"));
         }
         let user = service.users.get(member);

@@ -1,0 +1,124 @@
+//! Groups that are gone from the source, or not pushed any more: emptied, deleted or kept, as
+//! `groups.when_gone` says. Only what provisor put there goes.
+
+use std::collections::BTreeSet;
+
+use provisor_connectors::RecordKey;
+
+use super::{Table, bare, members};
+use crate::plan::action::{
+    Acknowledge, Action, Adoption, Change, Limit, ListedReason, Phase, Request, Subject, Write,
+};
+use crate::plan::build;
+use crate::plan::costs;
+use crate::plan::input::GroupCandidate;
+use crate::plan::matching::Match;
+use crate::plan::protection;
+use crate::plan::rules::WhenGone;
+use crate::scim::path::AttributePath;
+use crate::scim::resource::{Listed as Resource, ResourceId, read_path};
+use crate::snapshot::link::{Link, Origin};
+
+impl Table<'_> {
+    /// A linked group that is not to be there any more.
+    pub(super) fn leave(&mut self, subject: Subject, group: &GroupCandidate, link: &Link) {
+        let rules = &self.input.rules;
+        if rules.groups.when_gone == WhenGone::Keep {
+            return;
+        }
+        let reason = build::leaving(&group.group.standing);
+        if let Some(key) = protection::link_protected_by(&subject, link, &rules.protect) {
+            let detail = format!("not emptied ({reason:?}): `protect` names {key}");
+            return self.list(subject, ListedReason::Protected, detail);
+        }
+        let action = self.go(subject, group, link.origin == Origin::Created);
+        if !action.requests.is_empty() {
+            self.groups.actions.push(action);
+        }
+    }
+
+    /// A group that a creation whose answer was lost has made, and that is not to be there any
+    /// more: what the creation put into it is ours to take out.
+    pub(super) fn left_over(
+        &mut self,
+        mut subject: Subject,
+        record: &RecordKey,
+        group: &GroupCandidate,
+    ) {
+        let rules = &self.input.rules;
+        let Some(Match::One(resource)) = self.found.get(record).cloned() else {
+            return;
+        };
+        let listed = self.input.observed_groups.resources.get(&resource);
+        let Some(listed) = listed.filter(|listed| is_made(record, group, listed)) else {
+            return;
+        };
+        let is_anothers = self.rivals(record, &resource).is_some();
+        if is_anothers || rules.groups.when_gone == WhenGone::Keep {
+            return;
+        }
+        subject.resource = Some(resource);
+        let found = build::found(listed, &group.group);
+        if let Some(key) = protection::listed_protected_by(&subject, listed, &rules.protect) {
+            let detail = format!("not emptied: `protect` names {key}");
+            return self.list(subject, ListedReason::Protected, detail);
+        }
+        let group = as_made(record, group, listed);
+        let mut action = self.go(subject, &group, true);
+        action.adoption = Some(Adoption {
+            settled: true,
+            ..build::adoption(listed, found, None)
+        });
+        self.groups.actions.push(action);
+    }
+
+    /// Deletes the group if it is ours, or else takes our members out.
+    fn go(&mut self, subject: Subject, group: &GroupCandidate, ours: bool) -> Action {
+        let reason = build::leaving(&group.group.standing);
+        let remove = self.removable(&subject, group, &[]);
+        // Deleting it would also strip those whose memberships must stay.
+        let some_stay = remove.len() < group.owned.len();
+        let when_gone = self.input.rules.groups.when_gone;
+        let mut action = if when_gone == WhenGone::Delete && ours && !some_stay {
+            let mut action = bare(subject, Change::Delete, reason);
+            action.requests.push(Request::new(
+                Phase::Deletions,
+                Write::Delete,
+                Acknowledge::default(),
+            ));
+            action
+        } else {
+            let mut action = bare(subject, Change::Patch, reason);
+            members::put_into(&mut action, Vec::new(), remove, self.members_per_request());
+            // It is counted as a group that goes, with everyone in it.
+            action.costs.clear();
+            action
+        };
+        action.costs.push(costs::cost(Limit::GroupDeletions));
+        action
+    }
+}
+
+/// Whether what was found is what a creation of this record made whose answer was lost.
+fn is_made(record: &RecordKey, group: &GroupCandidate, listed: &Resource) -> bool {
+    let external_id = read_path(&listed.json, &AttributePath::external_id());
+    let is_ours = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
+    is_ours && group.group.intent.is_some()
+}
+
+/// A group as it was found: of its members those are ours that a lost creation of ours named. Those
+/// of a resource that this one replaces are not.
+pub(super) fn as_made(
+    record: &RecordKey,
+    group: &GroupCandidate,
+    listed: &Resource,
+) -> GroupCandidate {
+    let is_made = is_made(record, group, listed);
+    let shown: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
+    let mut group = group.clone();
+    let intent = group.group.intent.as_ref().filter(|_| is_made);
+    group.owned.retain(|resource, _| {
+        shown.contains(resource) && intent.is_some_and(|it| it.members.contains(resource))
+    });
+    group
+}
