@@ -172,8 +172,12 @@ impl Oracle {
             return;
         };
         let entitled = self.entitled_records(truth, &badge);
+        // Nobody is adopted by being switched off.
+        let switches_off =
+            |(_, path, value): &(String, String, Value)| path == "active" && *value == false;
         if let [record] = entitled.as_slice()
             && self.record_of(id, user, truth).is_none()
+            && !operations(body).iter().any(switches_off)
         {
             self.adopted.insert(id.to_owned(), record.clone());
         }
@@ -280,7 +284,9 @@ impl Oracle {
                     .insert(id.clone(), badge.cloned().unwrap_or_default());
                 continue;
             };
-            let record = self.record_of(id, user, &truth).unwrap_or_default();
+            let met = || self.met.get(id)?.first().map(String::as_str);
+            let record = self.record_of(id, user, &truth).or_else(met);
+            let record = record.unwrap_or_default();
             match (was.active, user.active) {
                 (true, false) => {
                     let row = truth.people.get(record);

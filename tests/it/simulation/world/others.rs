@@ -15,6 +15,8 @@ impl World {
     pub(super) fn meddle(&mut self) {
         let name = TARGETS[self.rng.usize(0..2)];
         let mut shared = self.server.lock();
+        // Another one each time: what is shown again after it was put back is the target's own.
+        let title = format!("Meddled with {}", shared.story.len());
         let Side { service, oracle } = shared.sides.get_mut(name).expect("a target");
         let rng = &mut self.rng;
         let user = pick_key(&service.users, rng);
@@ -30,8 +32,7 @@ impl World {
             }
             (1, Some(id), _) => {
                 let user = service.users.get_mut(&id).expect("picked");
-                user.values
-                    .insert("title".to_owned(), json!("Meddled with"));
+                user.values.insert("title".to_owned(), json!(title));
                 format!("gives {id} another title")
             }
             (2, Some(id), _) => {
