@@ -220,6 +220,13 @@ impl Oracle {
             .or(self.adopted.get(id).map(String::as_str))
     }
 
+    /// For whom, of those who have left since, a resource may have been adopted unseen.
+    fn perhaps_of(&self, id: &str, truth: &Organisation) -> Option<&str> {
+        let mut met = self.met.get(id)?.iter();
+        let record = met.find(|record| !self.settings.entitles(truth, record))?;
+        Some(record.as_str())
+    }
+
     /// Whom switching this resource off would wrong: its record; or, where nobody else can be
     /// meant, another record of the same human, who has the name and nothing else.
     fn locked_out(
@@ -233,9 +240,8 @@ impl Oracle {
         if let Some(record) = record.filter(|record| self.settings.entitles(truth, record)) {
             return Some(record.to_owned());
         }
-        let left = |record: &String| !self.settings.entitles(truth, record);
-        let may_be_anothers = self.met.get(id).is_some_and(|met| met.iter().any(left));
-        if (record.is_some() || may_be_anothers) && !self.settings.rehire_key {
+        let of_another = record.is_some() || self.perhaps_of(id, truth).is_some();
+        if of_another && !self.settings.rehire_key {
             return None;
         }
         let entitled = self.entitled_records(truth, &self.owners[id]);
@@ -284,9 +290,8 @@ impl Oracle {
                     .insert(id.clone(), badge.cloned().unwrap_or_default());
                 continue;
             };
-            let met = || self.met.get(id)?.first().map(String::as_str);
-            let record = self.record_of(id, user, &truth).or_else(met);
-            let record = record.unwrap_or_default();
+            let record = self.record_of(id, user, &truth);
+            let record = record.or(self.perhaps_of(id, &truth)).unwrap_or_default();
             match (was.active, user.active) {
                 (true, false) => {
                     let row = truth.people.get(record);

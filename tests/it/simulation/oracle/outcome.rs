@@ -139,7 +139,9 @@ impl Oracle {
             return false;
         };
         let is_suspended = !holder.active && self.suspended.contains(resource);
-        let holder = self.record_of(resource, holder, truth).unwrap_or_default();
+        let holder = self.record_of(resource, holder, truth);
+        let holder = holder.or(self.perhaps_of(resource, truth));
+        let holder = holder.unwrap_or_default();
         if holder == id || is_suspended {
             return holder != id;
         }
