@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -38,9 +40,9 @@ pub(crate) struct Logged {
 }
 
 impl Sandbox {
-    /// Starts one in a folder of its own, on a free port.
+    /// Starts one in a folder of its own, on a free port of an address of its own.
     pub(crate) fn start(folder: &Path, faults: &[String]) -> Self {
-        Self::start_at("127.0.0.1:0", folder, faults)
+        Self::start_at(&format!("{}:0", own_address()), folder, faults)
     }
 
     /// Starts one in a folder, which may be a copy of another's, on a port that is known.
@@ -126,6 +128,17 @@ impl Logged {
     pub(crate) fn was_taken(&self) -> bool {
         (200..300).contains(&self.status)
     }
+}
+
+/// An address of this machine's own that no other server of the tests has. A server that is
+/// started again must get its port back: where all share 127.0.0.1, another test's server or
+/// connection takes it while nobody listens.
+fn own_address() -> Ipv4Addr {
+    static SERVERS: AtomicU32 = AtomicU32::new(1);
+    let process = std::process::id().to_be_bytes();
+    let server = SERVERS.fetch_add(1, Ordering::Relaxed) % 250;
+    let server = u8::try_from(server + 2).expect("at most 251");
+    Ipv4Addr::new(127, process[2], process[3], server)
 }
 
 /// Starts the server and waits for its base URL. A port that is being given back (after a
