@@ -49,6 +49,7 @@ impl Source for Meeting {
                 coverage: BTreeMap::from([(Kind::User, Coverage::Complete)]),
                 tells_lifecycle: true,
                 cursor: None,
+                voided: false,
                 warnings: Vec::new(),
             })
         })
@@ -86,7 +87,15 @@ async fn sources_are_read_side_by_side_and_one_that_fails_is_alone_with_it() {
         })
         .collect();
     let targets = [target_of(folder.path())];
-    let read = read_sources(&opened.store, &sources, &targets, Utc::now(), &Silent);
+    let whole = std::collections::BTreeSet::new();
+    let read = read_sources(
+        &opened.store,
+        &sources,
+        &targets,
+        &whole,
+        Utc::now(),
+        &Silent,
+    );
     // One after another, the first would wait for the others for ever.
     let mut readings = tokio::time::timeout(Duration::from_secs(60), read)
         .await
