@@ -8,7 +8,9 @@ mod asked;
 mod changes;
 mod memberships;
 mod missing;
+mod naming;
 mod outbox;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,19 +27,18 @@ use super::entry::Entry;
 use super::filter::Filter;
 use super::flavor::Settings;
 use super::groups;
-use super::index::{Clash, Index};
-use super::lifecycle::{self, Rule};
+use super::index::Index;
+use super::lifecycle;
 use super::name::is_description;
 use super::people::{self, Wanted};
-use super::position::{MANY, Position};
+use super::position::Position;
 use super::search::Search;
 use super::tracking::{self, Mark, Spot, Way};
 use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::source::{
-    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
-    Warning,
+    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, Warning,
 };
 use crate::unchanged::Content;
 
@@ -398,123 +399,5 @@ impl<'a> Reading<'a> {
             place.referrals,
             searches,
         )
-    }
-
-    fn id(&self, entry: &Entry) -> Result<SourceId, SourceError> {
-        self.maybe_id(entry).ok_or_else(|| {
-            let name = &self.place.settings.id_attribute;
-            let problem = format!(
-                "it has no `{name}` that can be its id, or this account may not see it: grant \
-                 that, or name another attribute as `id_attribute`"
-            );
-            self.failed(&entry.dn, problem)
-        })
-    }
-
-    /// One value, and not a list of them.
-    fn maybe_id(&self, entry: &Entry) -> Option<SourceId> {
-        let settings = self.place.settings;
-        match entry.values(&settings.id_attribute)[..] {
-            [value] => settings.id_encoding.text(value).map(SourceId::new),
-            _ => None,
-        }
-    }
-
-    fn count(&mut self, name: &str, has: bool) {
-        if !has {
-            return;
-        }
-        if let Some(count) = self.told.get_mut(name) {
-            *count += 1;
-        }
-    }
-
-    /// Notes which attributes in use many have. What many have is not counted any further.
-    fn count_rare(&mut self, kind: Kind, entry: &Entry) {
-        let mut became_common = false;
-        for ((of, name), count) in &mut self.rare {
-            if *of == kind && entry.has(name) {
-                *count += 1;
-                became_common |= *count >= MANY;
-            }
-        }
-        if became_common {
-            let (rare, common) = (&mut self.rare, &mut self.common);
-            rare.retain(|(kind, name), count| {
-                let is_rare = *count < MANY;
-                if !is_rare {
-                    common.entry(*kind).or_default().insert(name.clone());
-                }
-                is_rare
-            });
-        }
-    }
-
-    fn note(&mut self, name: &str, count: usize) {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.told.insert(name.to_owned(), count);
-    }
-
-    fn check_told(&self, position: &Position) -> Result<(), SourceError> {
-        let before = Position::of(self.request.since.as_ref());
-        let vanished = position.vanished(before.as_ref());
-        if self.people == 0 || vanished.is_empty() {
-            return Ok(());
-        }
-        let vanished: Vec<String> = vanished
-            .into_iter()
-            .map(|(name, count)| format!("`{name}` ({count} had it)"))
-            .collect();
-        Err(SourceError::Server {
-            server: self.place.connection.server.clone(),
-            problem: format!(
-                "nothing is to be seen any more of {}: a permission is missing, and nobody is \
-                 switched on or off for that; if it is meant so, take it out of the \
-                 configuration (`inactive_by`, `inactive_when`, `member_attribute`, a scope's \
-                 `filter`)",
-                vanished.join(", ")
-            ),
-            source: None,
-        })
-    }
-
-    /// An Active Directory says of everybody whether they are switched off; elsewhere to say
-    /// nothing is to say that somebody is not.
-    fn tells_lifecycle(&self, position: &Position) -> bool {
-        let rules = &self.place.settings.rules;
-        let control = Rule::UserAccountControl;
-        !rules.contains(&control) || self.people == 0 || position.has(control.attribute())
-    }
-
-    fn clash(&self, clash: Clash, entry: &Entry) -> SourceError {
-        let settings = self.place.settings;
-        let problem = match clash {
-            Clash::Id => format!(
-                "another entry has the same `{}`, or this one was given twice; no two may share \
-                 one",
-                settings.id_attribute
-            ),
-            Clash::Name => "another entry has the same name; one of them was renamed meanwhile, \
-                            or they differ in nothing but case"
-                .to_owned(),
-            Clash::TooMany => return self.too_many(),
-        };
-        self.failed(&entry.dn, problem)
-    }
-
-    fn too_many(&self) -> SourceError {
-        SourceError::Server {
-            server: self.place.connection.server.clone(),
-            problem: "it has more than 4 billion entries".to_owned(),
-            source: None,
-        }
-    }
-
-    fn failed(&self, dn: &Dn, problem: String) -> SourceError {
-        SourceError::Server {
-            server: self.place.connection.server.clone(),
-            problem: format!("the entry `{dn}`: {problem}"),
-            source: None,
-        }
     }
 }

@@ -39,10 +39,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(source: &str) -> Self {
+    fn new(source: &str, mapping: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("provisor.toml");
-        private::write(&path, &configuration(source)).expect("a file in the temporary folder");
+        private::write(&path, &configuration(source, mapping))
+            .expect("a file in the temporary folder");
         let config = Config::load(&path).expect("a right configuration");
         let state = folder.path().join("state");
         let lock = Store::lock(&state).expect("a state directory");
@@ -80,19 +81,11 @@ impl Reader {
     }
 }
 
-fn configuration(source: &str) -> String {
-    let text = config(
-        source,
-        "[targets.demo.mapping]\ntitle = \"title\"\nmanager = \"manager\"\n\
-         [targets.demo.groups]\npush = [\"*\"]\n",
-    );
-    // One table of each name.
-    let text = text.replacen("[targets.demo.mapping]\nuserName = \"mail\"\n", "", 1);
-    let text = text.replace(
-        "[targets.demo.mapping]\n",
-        "[targets.demo.mapping]\nuserName = \"mail\"\n",
-    );
-    text.replace("{base_url}", "http://127.0.0.1:1")
+fn configuration(source: &str, mapping: &str) -> String {
+    let text = config(source, "[targets.demo.groups]\npush = [\"*\"]\n");
+    let mapping = format!("userName = \"mail\"\n{mapping}\n");
+    text.replace("userName = \"mail\"\n", &mapping)
+        .replace("{base_url}", "http://127.0.0.1:1")
         .replace("{token_file}", "/dev/null")
 }
 
@@ -329,7 +322,7 @@ impl Administrator<'_> {
     }
 }
 
-fn agree(directory: &Directory, source: &str) {
+fn agree(directory: &Directory, source: &str, mapping: &str, seed: u64) {
     let said = Said::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(said.clone())
@@ -343,7 +336,7 @@ fn agree(directory: &Directory, source: &str) {
         .expect("a runtime");
     let mut administrator = Administrator {
         directory,
-        dice: Dice(7),
+        dice: Dice(seed),
         moment: Utc::now(),
     };
     // Somebody who stays: a source without anybody is refused.
@@ -354,7 +347,7 @@ fn agree(directory: &Directory, source: &str) {
         mail: "ana@example.com",
         title: "Clerk",
     });
-    let (one, other) = (Reader::new(source), Reader::new(source));
+    let (one, other) = (Reader::new(source, mapping), Reader::new(source, mapping));
     let (mut partly, mut everything) = (0, Vec::new());
     for round in 0..ROUNDS {
         let mut done = Vec::new();
@@ -379,15 +372,17 @@ fn agree(directory: &Directory, source: &str) {
     assert!(partly >= ROUNDS / 3, "{everything:#?}");
 }
 
-#[test]
-fn changes_and_everything_agree_with_openldap() {
+/// Who is deleted could be named by others, who have not changed.
+const WITHOUT_REFERENCES: &str = "title = \"title\"\nmanager = false";
+const WITH_REFERENCES: &str = "title = \"title\"\nmanager = \"manager\"";
+
+fn agree_with_openldap(mapping: &str, seed: u64) {
     if let Some(directory) = Directory::start(Flavor::OpenLdap) {
-        agree(&directory, &directory.source(""));
+        agree(&directory, &directory.source(""), mapping, seed);
     }
 }
 
-#[test]
-fn changes_and_everything_agree_with_active_directory() {
+fn agree_with_active_directory(mapping: &str, seed: u64) {
     if let Some(directory) = Directory::start(Flavor::ActiveDirectory) {
         // Deleted objects are for administrators.
         let admin = directory.server.admin.clone();
@@ -397,6 +392,26 @@ fn changes_and_everything_agree_with_active_directory() {
         let source = source
             .replace(&directory.agent().dn, &admin.dn)
             .replace("bind-password\"", "admin-password\"");
-        agree(&directory, &source);
+        agree(&directory, &source, mapping, seed);
     }
+}
+
+#[test]
+fn changes_and_everything_agree_with_openldap() {
+    agree_with_openldap(WITHOUT_REFERENCES, 1);
+}
+
+#[test]
+fn changes_and_everything_agree_with_openldap_when_people_name_each_other() {
+    agree_with_openldap(WITH_REFERENCES, 7);
+}
+
+#[test]
+fn changes_and_everything_agree_with_active_directory() {
+    agree_with_active_directory(WITHOUT_REFERENCES, 1);
+}
+
+#[test]
+fn changes_and_everything_agree_with_active_directory_when_people_name_each_other() {
+    agree_with_active_directory(WITH_REFERENCES, 7);
 }
