@@ -84,6 +84,7 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tracking::Spot;
     use super::*;
 
     fn position(selection: &str, count: u64) -> Position {
@@ -103,6 +104,28 @@ mod tests {
         assert_eq!(silent.vanished(Some(&position("a", 20))), []);
         assert_eq!(position("b", 0).vanished(Some(&position("a", 20))), []);
         assert_eq!(position("a", 0).vanished(None), []);
+    }
+
+    #[test]
+    fn a_read_of_changes_keeps_what_only_a_full_read_counts() {
+        let mut before = position("a", 3);
+        let names = BTreeSet::from(["mail".to_owned()]);
+        before.common.insert(Kind::User, names);
+        let mark = Mark {
+            at: chrono::DateTime::UNIX_EPOCH,
+            selection: [1, 2],
+            judged: [3, 4],
+            spot: Spot::SyncRepl {
+                cookies: vec!["eA==".to_owned()],
+                containers: BTreeSet::new(),
+            },
+        };
+        let after = before
+            .clone()
+            .after_changes(before.told.clone(), mark.clone());
+        assert_eq!(after.mark, Some(mark));
+        assert_eq!((&after.told, &after.common), (&before.told, &before.common));
+        assert_eq!(Position::of(after.cursor().as_ref()), Some(after));
     }
 
     #[test]
