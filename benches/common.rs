@@ -8,7 +8,7 @@
     reason = "figures are for whoever ran the benchmark"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -149,7 +149,9 @@ impl Agent {
     /// Reads the source and publishes what it says.
     pub(crate) async fn read(&self, now: DateTime<Utc>) -> Outcome<Readings> {
         let targets = [self.target().target.clone()];
-        let mut readings = cycle::read_sources(&self.store, &self.sources, &targets, now, &Silent)
+        let whole = BTreeSet::new();
+        let (store, sources) = (&self.store, &self.sources);
+        let mut readings = cycle::read_sources(store, sources, &targets, &whole, now, &Silent)
             .await
             .map_err(in_words)?;
         if let Some(failure) = readings.failures().values().next() {

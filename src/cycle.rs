@@ -243,8 +243,10 @@ impl Chosen<'_> {
             complete,
             clock_doubt: doubt,
         };
-        let halve =
-            state.halve_limits || rebuilding || resettled && !state.settings_digest.is_empty();
+        let halve = state.halve_limits
+            || readings.is_careful(&target.name)
+            || rebuilding
+            || resettled && !state.settings_digest.is_empty();
         // One person's cycle says nothing of what is held of others.
         let carried = match only {
             Some(_) => Vec::new(),
@@ -378,6 +380,29 @@ fn forget_tombstones_of(
         }
         Ok(false)
     })
+}
+
+/// The sources to read whole, and not only what changed in them: those of a target whose cycle
+/// is a full one. `full`: all cycles are.
+pub fn read_whole<'a>(
+    store: &Store,
+    targets: impl Iterator<Item = &'a Target>,
+    full: bool,
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<String>, Failure> {
+    let mut whole = BTreeSet::new();
+    for target in targets {
+        let state = store.target(&target.name).progress().map_err(failed)?;
+        let full = full
+            || state.full_owed
+            || state.rebuilding
+            || state.settings_digest != target.settings_digest
+            || is_overdue(state.last_full, target, now);
+        if full {
+            whole.extend(target.sources.iter().cloned());
+        }
+    }
+    Ok(whole)
 }
 
 fn every_source_readable(readings: &Readings, target: &Target) -> bool {

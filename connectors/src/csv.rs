@@ -134,6 +134,7 @@ impl Files {
             coverage,
             tells_lifecycle,
             cursor: None,
+            voided: false,
             warnings,
         })
     }

@@ -25,8 +25,11 @@ mod people;
 mod position;
 mod read;
 mod search;
+mod sync;
 mod tls;
+mod tracking;
 mod url;
+mod usn;
 mod waiting;
 mod walk;
 mod wire;
@@ -105,6 +108,7 @@ impl LdapSource {
             settings,
             referrals: self.config.referrals,
             page_size: self.config.page_size.get(),
+            changes: self.config.changes,
         }
     }
 }
@@ -113,7 +117,7 @@ impl Source for LdapSource {
     fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
         Box::pin(async move {
             let (connection, settings) = self.open().await?;
-            check::check(self.place(connection, &settings), &self.config).await
+            check::check(self.place(connection, &settings)).await
         })
     }
 

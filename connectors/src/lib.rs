@@ -6,6 +6,7 @@
 pub mod csv;
 mod digest;
 pub mod keys;
+pub mod known;
 pub mod ldap;
 pub mod presets;
 pub mod question;
@@ -13,6 +14,7 @@ pub mod secret;
 pub mod source;
 pub mod unchanged;
 
+pub use known::{Known, KnownRecord, NotReadable};
 pub use question::Question;
 pub use source::{
     Attributes, Batch, Change, Coverage, Cursor, Kind, Lifecycle, MemberKey, Members, ReadRequest,

@@ -14,6 +14,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::mpsc::Sender;
 
+use crate::known::Known;
 use crate::question::Question;
 use crate::secret::SecretError;
 use crate::unchanged::Unchanged;
@@ -223,14 +224,20 @@ pub struct ReadRequest {
     /// The attribute names in use, and the names of questions ([`Question`]). A source may give
     /// more; the engine drops what is not in use. `None`: everything the source has (the default mapping takes what is there).
     pub attributes: Option<BTreeSet<String>>,
-    /// Where the last published read ended; `None` asks for everything.
+    /// Where the last published read ended; `None`: there was none.
     pub since: Option<Cursor>,
+    /// Read everything, wherever the last read ended: what changes alone do not show is found
+    /// by that.
+    pub everything: bool,
     /// What time it is. Some directories say when somebody's access ends and nothing more: who
     /// is switched off by then is judged by this moment. The default is long ago.
     pub now: DateTime<Utc>,
     /// Recognises people who are as they were, so that a source need not build them. A source
     /// that never asks is right, too.
     pub unchanged: Option<Unchanged>,
+    /// What the last published read left, record by record. A source that reads only changes
+    /// may need it; without it everything is read.
+    pub known: Option<Known>,
 }
 
 /// One fact of a running read.
@@ -270,6 +277,9 @@ pub struct Batch {
     pub tells_lifecycle: bool,
     /// Where the next read of only changes starts, if the source can do that.
     pub cursor: Option<Cursor>,
+    /// Whether only changes were to be read, and the server refused the cursor: everything was
+    /// read instead, and whoever acts on that is to be careful.
+    pub voided: bool,
     /// What an operator should see.
     pub warnings: Vec<Warning>,
 }

@@ -7,7 +7,7 @@
 mod apply;
 mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -88,7 +88,10 @@ impl Desk {
             .map(|target| target.target.clone())
             .collect();
         let bars = Bars::new(terminal.bars);
-        let read = cycle::read_sources(&session.store, &sources, &in_use, Utc::now(), &bars).await;
+        let read = {
+            let (store, whole) = (&session.store, BTreeSet::new());
+            cycle::read_sources(store, &sources, &in_use, &whole, Utc::now(), &bars).await
+        };
         bars.clear();
         let readings = read.map_err(|failure| Stop::from(&failure))?;
         let mut exit = Exit::Done;

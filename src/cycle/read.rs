@@ -8,18 +8,23 @@ use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 use futures_util::future;
-use provisor_connectors::{Batch, Change, Cursor, Kind, ReadRequest, Source, SourceError};
+use provisor_connectors::{
+    Batch, Change, Cursor, Kind, Known, KnownRecord, NotReadable, ReadRequest, Source, SourceError,
+};
 
 use super::{Progress, Target};
 use crate::apply::report::{Failure, FailureKind};
 use crate::mapping::Expression;
-use crate::snapshot::{SnapshotError, Stage, Staged, Store, View};
+use crate::snapshot::{SnapshotError, Stage, Staged, Store, TargetChange, View};
 
 /// What reading the sources came to, staged and not yet published.
 pub struct Readings {
     sources: BTreeMap<String, Reading>,
     failures: BTreeMap<String, Failure>,
     warnings: BTreeMap<String, Vec<String>>,
+    /// The targets of sources that refused to say what has changed, and were read whole.
+    careful: BTreeSet<String>,
+    store: Store,
     /// Whether the snapshot agrees with its own counts, once somebody has asked.
     verified: OnceLock<Result<(), Failure>>,
 }
@@ -30,11 +35,13 @@ struct Reading {
 }
 
 /// Reads every named source once, side by side, into staging. A source that fails is in the readings as
-/// failed; the others go on. `targets` say which attributes are in use.
+/// failed; the others go on. `targets` say which attributes are in use; `whole` are the sources
+/// of which not only changes are read ([`read_whole`](super::read_whole)).
 pub async fn read_sources(
     store: &Store,
     sources: &BTreeMap<String, Box<dyn Source>>,
     targets: &[Target],
+    whole: &BTreeSet<String>,
     now: DateTime<Utc>,
     progress: &dyn Progress,
 ) -> Result<Readings, Failure> {
@@ -42,6 +49,8 @@ pub async fn read_sources(
         sources: BTreeMap::new(),
         failures: BTreeMap::new(),
         warnings: BTreeMap::new(),
+        careful: BTreeSet::new(),
+        store: store.clone(),
         verified: OnceLock::new(),
     };
     let used = sources
@@ -49,7 +58,13 @@ pub async fn read_sources(
         .filter(|(name, _)| targets.iter().any(|target| target.sources.contains(name)));
     let reads = used.map(|(name, source)| async move {
         let in_use = attributes_in_use(name, targets);
-        let read = read_source(store, name, source.as_ref(), in_use, now, progress).await;
+        let request = ReadRequest {
+            attributes: Some(in_use),
+            everything: whole.contains(name),
+            now,
+            ..ReadRequest::default()
+        };
+        let read = read_source(store, name, source.as_ref(), request, progress).await;
         (name, read)
     });
     for (name, read) in future::join_all(reads).await {
@@ -68,6 +83,13 @@ pub async fn read_sources(
                     .map(|warning| warning.0)
                     .collect();
                 readings.warnings.insert(name.clone(), warnings);
+                if batch.voided {
+                    let having = targets
+                        .iter()
+                        .filter(|target| target.sources.contains(name));
+                    let having = having.map(|target| target.name.clone());
+                    readings.careful.extend(having);
+                }
                 let view = staged.view();
                 let staged = Some((staged, batch.cursor));
                 readings
@@ -96,6 +118,8 @@ impl Readings {
             sources: BTreeMap::new(),
             failures: BTreeMap::new(),
             warnings: BTreeMap::new(),
+            careful: BTreeSet::new(),
+            store: store.clone(),
             verified: OnceLock::new(),
         };
         for source in sources {
@@ -130,8 +154,20 @@ impl Readings {
         self.sources.get(source).map(|reading| &reading.view)
     }
 
+    /// Whether one of a target's sources refused to say what has changed: what follows from
+    /// comparing everything again is planned under halved limits.
+    pub(super) fn is_careful(&self, target: &str) -> bool {
+        self.careful.contains(target)
+    }
+
     /// Publishes what was read. Not called for a preview.
     pub async fn publish(&mut self) -> Result<(), Failure> {
+        if !self.careful.is_empty() {
+            // Before what was read: a crash between the two only makes somebody careful.
+            let (store, careful) = (self.store.clone(), std::mem::take(&mut self.careful));
+            let noted = blocking(move || note_careful(&store, &careful)).await?;
+            noted.map_err(failed)?;
+        }
         let staged: Vec<_> = self
             .sources
             .values_mut()
@@ -145,6 +181,32 @@ impl Readings {
         .await?
         .map_err(failed)
     }
+}
+
+/// Halves the limits of these targets for their next plan, durably.
+fn note_careful(store: &Store, targets: &BTreeSet<String>) -> Result<(), SnapshotError> {
+    for target in targets {
+        let target = store.target(target);
+        let mut progress = target.progress()?;
+        progress.halve_limits = true;
+        target.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
+    }
+    store.flush()?;
+    Ok(())
+}
+
+/// Answers by the published mirror.
+fn known(view: View) -> Known {
+    Known::new(move |record| {
+        let row = view.row(record.kind, &record.id);
+        let row = row.map_err(|_| NotReadable)?;
+        let groups = view.groups_of(record).map_err(|_| NotReadable)?;
+        let living = row.filter(|row| row.gone_since.is_none());
+        Ok(KnownRecord {
+            lifecycle: living.map(|row| row.lifecycle),
+            groups,
+        })
+    })
 }
 
 /// Source attributes that any target of this source uses: nothing else is kept.
@@ -171,19 +233,16 @@ async fn read_source(
     store: &Store,
     name: &str,
     source: &dyn Source,
-    in_use: BTreeSet<String>,
-    now: DateTime<Utc>,
+    mut request: ReadRequest,
     progress: &dyn Progress,
 ) -> Result<(Staged, Batch), Failure> {
-    let mut request = ReadRequest {
-        attributes: Some(in_use.clone()),
-        since: store.cursor(name).map_err(failed)?,
-        now,
-        unchanged: None,
-    };
+    let now = request.now;
+    request.since = store.cursor(name).map_err(failed)?;
+    request.known = Some(known(store.view(name).map_err(failed)?));
     let stage = blocking({
         let (store, name) = (store.clone(), name.to_owned());
-        move || store.stage(&name, Some(in_use))
+        let in_use = request.attributes.clone();
+        move || store.stage(&name, in_use)
     })
     .await?
     .map_err(failed)?;

@@ -5,6 +5,7 @@
 //! starts its own, in a folder of its own and on loopback only, and ends it by its process id.
 //! What the machine lacks is left out, and said. Nothing here imports the connector.
 
+mod agree;
 mod cut;
 mod directory;
 mod domain;

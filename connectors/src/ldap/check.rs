@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::config::{Changes, LdapConfig};
 use super::deleted;
 use super::flavor::{Flavor, Part, RootDse, Settings};
 use super::people::Wanted;
 use super::read::Place;
 use super::search::{PAGED_RESULTS, Search};
+use super::tracking::{self, Way};
 use super::walk::Walk;
 use crate::source::{SourceError, SourceFacts};
 
@@ -15,10 +15,7 @@ use crate::source::{SourceError, SourceFacts};
 const ENTRIES: u16 = 20;
 
 /// Looks at a few entries of each kind.
-pub(super) async fn check(
-    place: Place<'_>,
-    config: &LdapConfig,
-) -> Result<SourceFacts, SourceError> {
+pub(super) async fn check(place: Place<'_>) -> Result<SourceFacts, SourceError> {
     let settings = place.settings;
     let root = &place.connection.root;
     let mut lines = vec![found(&place), identity(settings)];
@@ -34,7 +31,8 @@ pub(super) async fn check(
         None => lines.push("groups: not configured".to_owned()),
     }
     lines.extend(deleted_line(&place).await?);
-    lines.push(changes(config.changes));
+    let wanted = Wanted::new(settings, None);
+    lines.push(changes(&tracking::choose(&place, &wanted).await?));
     if !root.has_control(PAGED_RESULTS) {
         lines.push("the server cannot page: everything is read at once".to_owned());
     }
@@ -155,11 +153,10 @@ async fn look(place: &Place<'_>, part: &Part) -> Result<String, SourceError> {
     })
 }
 
-fn changes(configured: Changes) -> String {
-    match configured {
-        Changes::Auto | Changes::Full => "changes: everything is read and compared".to_owned(),
-        Changes::Usn => "changes: by uSNChanged".to_owned(),
-        Changes::DirSync => "changes: by DirSync".to_owned(),
-        Changes::SyncRepl => "changes: by RFC 4533".to_owned(),
+fn changes(way: &Way) -> String {
+    match way {
+        Way::Full(reason) => format!("changes: everything is read and compared; {reason}"),
+        Way::Usn => "changes: by `uSNChanged` of this domain controller".to_owned(),
+        Way::SyncRepl => "changes: by content synchronisation (RFC 4533)".to_owned(),
     }
 }

@@ -210,10 +210,10 @@ impl LdapConfig {
                 ));
             }
         }
-        if !matches!(self.changes, Changes::Auto | Changes::Full) {
+        if self.changes == Changes::DirSync {
             return refuse(
-                "this way to find `changes` is not supported by this version; leave it out, and \
-                 everything is read and compared",
+                "`changes = \"dirsync\"` is not supported by this version; leave it out for the \
+                 best way that there is",
             );
         }
         if self.timeout().is_zero() {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use ldap3::controls::RawControl;
+
 use super::config::Referrals;
 use super::connect::{Connection, Connector};
 use super::dn::Dn;
@@ -37,11 +39,7 @@ pub(super) fn searches(
             "CN=Deleted Objects",
             // Neither category nor the configured filter's attributes are kept.
             "(&(isDeleted=TRUE)(objectClass=user)(!(objectClass=computer)))",
-            vec![ldap3::controls::RawControl {
-                ctype: SHOW_DELETED.to_owned(),
-                crit: true,
-                val: None,
-            }],
+            show_deleted(),
         ),
         Flavor::FreeIpa => (
             "cn=deleted users,cn=accounts,cn=provisioning",
@@ -64,8 +62,17 @@ pub(super) fn searches(
         .collect()
 }
 
+/// What lets a search find deleted objects.
+pub(super) fn show_deleted() -> Vec<RawControl> {
+    vec![RawControl {
+        ctype: SHOW_DELETED.to_owned(),
+        crit: true,
+        val: None,
+    }]
+}
+
 /// The partitions that the bases are in: the longest that fits each.
-fn partitions(bases: &[Dn], root: &RootDse) -> Vec<Dn> {
+pub(super) fn partitions(bases: &[Dn], root: &RootDse) -> Vec<Dn> {
     let known: Vec<Dn> = root
         .naming_contexts
         .iter()

@@ -104,6 +104,14 @@ impl Entry {
         !self.values(description).is_empty()
     }
 
+    /// The same, where the server gave only a part of a long list.
+    pub(super) fn has_any(&self, name: &str) -> bool {
+        let mut attributes = self.attributes.iter();
+        attributes.any(|attribute| {
+            attribute.name.eq_ignore_ascii_case(name) && !attribute.values.is_empty()
+        })
+    }
+
     /// The part of an attribute's values that the server gave, if it gave only a part
     /// (MS-ADTS §3.1.1.3.1.3.3).
     pub(super) fn take_range(&mut self, name: &str) -> Option<Range> {

@@ -1,6 +1,7 @@
 //! Search filters (RFC 4515): checked when they are configured, and joined.
 //!
-//! Nothing else is ever put into a filter: what a directory says stays out of the question.
+//! Nothing else is ever put into a filter: of what a directory says, only names and ids, each of
+//! their bytes escaped.
 
 use std::fmt;
 
@@ -44,10 +45,67 @@ impl Filter {
         Self(format!("(&{}{})", self.0, other.0))
     }
 
+    /// What any of these match; nothing at all where there are none.
+    pub(super) fn any(filters: &[Filter]) -> Self {
+        match filters {
+            [one] => one.clone(),
+            filters => {
+                let filters: String = filters.iter().map(Filter::as_str).collect();
+                Self(format!("(|{filters})"))
+            }
+        }
+    }
+
+    /// What this does not match.
+    pub(super) fn not(&self) -> Self {
+        Self(format!("(!{})", self.0))
+    }
+
+    /// What has this value, whatever it holds.
+    pub(super) fn equals(attribute: &str, value: &[u8]) -> Self {
+        Self(format!("({attribute}={})", escape(value)))
+    }
+
+    /// What has any value.
+    pub(super) fn present(attribute: &str) -> Self {
+        Self(format!("({attribute}=*)"))
+    }
+
+    /// What has a value that is not below this one, in the attribute's own order.
+    pub(super) fn at_least(attribute: &str, from: &str) -> Self {
+        Self(format!("({attribute}>={})", escape(from.as_bytes())))
+    }
+
+    /// What has a value in this range, its ends included, in the attribute's own order.
+    pub(super) fn between(attribute: &str, from: &str, to: &str) -> Self {
+        let (from, to) = (escape(from.as_bytes()), escape(to.as_bytes()));
+        Self(format!("(&({attribute}>={from})({attribute}<={to}))"))
+    }
+
+    /// Whether it mentions one of these attributes.
+    pub(super) fn mentions(&self, names: &[&str]) -> bool {
+        let text = self.0.to_ascii_lowercase();
+        names
+            .iter()
+            .any(|name| text.contains(&name.to_ascii_lowercase()))
+    }
+
     /// The filter as it is sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Everything but letters and digits as RFC 4515 §3 lets any octet be written.
+fn escape(value: &[u8]) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value {
+        match byte {
+            byte if byte.is_ascii_alphanumeric() => text.push(char::from(*byte)),
+            byte => text.push_str(&format!("\\{byte:02x}")),
+        }
+    }
+    text
 }
 
 impl fmt::Display for Filter {
@@ -87,6 +145,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_value_can_be_asked_for_and_stays_one(value in prop::collection::vec(any::<u8>(), 1..20)) {
+            let filter = Filter::equals("member", &value);
+            prop_assert!(Filter::parse(filter.as_str()).is_ok(), "{filter}");
+            let all = Filter::any(&[filter.clone(), filter.not()]).and(&Filter::present("cn"));
+            prop_assert!(Filter::parse(all.as_str()).is_ok(), "{all}");
+            prop_assert_eq!(filter.as_str().matches(['(', ')', '*']).count(), 2);
+        }
+
         #[test]
         fn what_is_joined_of_two_filters_is_one(text in "\\PC{0,30}") {
             if let Ok(filter) = Filter::parse(&text) {

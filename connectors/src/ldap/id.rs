@@ -57,6 +57,26 @@ impl IdEncoding {
     }
 }
 
+impl IdEncoding {
+    /// The bytes that have this text; `None` where none have.
+    pub(super) fn bytes(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            IdEncoding::GuidLe => Some(Uuid::try_parse(text).ok()?.to_bytes_le().to_vec()),
+            IdEncoding::GuidBe => Some(Uuid::try_parse(text).ok()?.into_bytes().to_vec()),
+            IdEncoding::Hex => {
+                let digits: Option<Vec<u8>> = text
+                    .as_bytes()
+                    .chunks(2)
+                    .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+                    .collect();
+                digits.filter(|_| text.len().is_multiple_of(2))
+            }
+            IdEncoding::Base64 => STANDARD.decode(text).ok(),
+            IdEncoding::Text => Some(text.as_bytes().to_vec()),
+        }
+    }
+}
+
 /// A security identifier as text: `S-1-5-21-…` (MS-DTYP §2.4.2).
 pub(super) fn sid_text(bytes: &[u8]) -> Option<String> {
     use std::fmt::Write;
@@ -127,7 +147,9 @@ mod tests {
                 IdEncoding::GuidLe, IdEncoding::GuidBe, IdEncoding::Hex, IdEncoding::Base64,
             ];
             for encoding in encodings {
-                let same = encoding.text(&one) == encoding.text(&other);
+                let text = encoding.text(&one).unwrap();
+                prop_assert_eq!(encoding.bytes(&text), Some(one.clone()));
+                let same = Some(text) == encoding.text(&other);
                 prop_assert_eq!(same, one == other);
             }
         }

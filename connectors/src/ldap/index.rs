@@ -70,6 +70,16 @@ impl Index {
         Ok(())
     }
 
+    /// Notes a record that is there, although nothing was read of it but its name.
+    pub(super) fn know(&mut self, kind: Kind, id: &SourceId, dn: &Dn) -> Result<Number, Clash> {
+        let number = self.number(kind, id)?;
+        if let Some(key) = self.key_mut(number) {
+            key.seen = true;
+        }
+        self.by_dn.entry(digest(&dn.key())).or_insert(number);
+        Ok(number)
+    }
+
     fn number(&mut self, kind: Kind, id: &SourceId) -> Result<Number, Clash> {
         let next = Number(u32::try_from(self.records.len()).map_err(|_| Clash::TooMany)?);
         match self.by_id.entry(id_digest(kind, id.as_str())) {

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
+use super::filter::Filter;
 use crate::source::Lifecycle;
 
 /// An attribute that can say that somebody is switched off.
@@ -34,6 +35,19 @@ pub enum Rule {
     /// Sun and Oracle: `inactive` or `deleted`.
     InetUserStatus,
 }
+
+/// Whom the clock alone switches off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Due {
+    Nobody,
+    /// Whom this filter matches, and nobody else.
+    Those(Filter),
+    /// It cannot be asked for.
+    Unclear,
+}
+
+/// As many days are asked for one by one.
+const DAYS: usize = 31;
 
 /// What one attribute says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +77,45 @@ impl Rule {
             Rule::KrbPrincipalExpiration => "krbPrincipalExpiration",
             Rule::LoginDisabled => "loginDisabled",
             Rule::InetUserStatus => "inetUserStatus",
+        }
+    }
+
+    /// Who is switched off by this attribute since `from`, by nothing but the clock.
+    pub(super) fn due(self, from: DateTime<Utc>, to: DateTime<Utc>) -> Due {
+        let name = self.attribute();
+        match self {
+            Rule::AccountExpires => {
+                let ticks = |moment: DateTime<Utc>, more: i64| {
+                    let seconds = moment.timestamp() + FROM_1601 + more;
+                    seconds.saturating_mul(10_000_000).to_string()
+                };
+                Due::Those(Filter::between(name, &ticks(from, 0), &ticks(to, 1)))
+            }
+            Rule::PwdEndTime | Rule::KrbPrincipalExpiration => {
+                let text = |moment: DateTime<Utc>| moment.format("%Y%m%d%H%M%SZ").to_string();
+                let to = to + TimeDelta::seconds(1);
+                Due::Those(Filter::between(name, &text(from), &text(to)))
+            }
+            Rule::ShadowExpire => {
+                // It has no order that a server would compare by (RFC 2307 §3).
+                let day = |moment: DateTime<Utc>| moment.timestamp().div_euclid(86_400);
+                let days = day(from) + 1..=day(to);
+                if days.clone().count() > DAYS {
+                    return Due::Unclear;
+                }
+                let days: Vec<Filter> = days
+                    .map(|day| Filter::equals(name, day.to_string().as_bytes()))
+                    .collect();
+                match days.is_empty() {
+                    true => Due::Nobody,
+                    false => Due::Those(Filter::any(&days)),
+                }
+            }
+            Rule::UserAccountControl
+            | Rule::NsAccountLock
+            | Rule::PwdAccountLockedTime
+            | Rule::LoginDisabled
+            | Rule::InetUserStatus => Due::Nobody,
         }
     }
 

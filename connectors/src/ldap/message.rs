@@ -12,11 +12,11 @@ const LONGEST: usize = 256 * 1024 * 1024;
 /// Deeper than any message of the protocol.
 const DEEPEST: usize = 16;
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
-const OCTETS: u8 = 0x04;
-const ENUMERATED: u8 = 0x0a;
-const BOOLEAN: u8 = 0x01;
+pub(super) const OCTETS: u8 = 0x04;
+pub(super) const ENUMERATED: u8 = 0x0a;
+pub(super) const BOOLEAN: u8 = 0x01;
 const CONTROLS: u8 = 0xa0;
 
 /// The server's messages by their tags (RFC 4511 §4).
@@ -37,9 +37,9 @@ const EXTENDED_REQUEST: u8 = 0x77;
 pub(super) struct Malformed;
 
 /// One tag, its content, and what follows.
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
+pub(super) struct Element<'a> {
+    pub(super) tag: u8,
+    pub(super) content: &'a [u8],
     rest: &'a [u8],
 }
 
@@ -93,8 +93,8 @@ fn element(bytes: &[u8]) -> Result<Element<'_>, Malformed> {
     Ok(Element { tag, content, rest })
 }
 
-/// The elements of a constructed one, each whole, and so on below.
-fn elements(mut bytes: &[u8]) -> Result<Vec<Element<'_>>, Malformed> {
+/// The elements of a constructed one, each whole.
+pub(super) fn elements(mut bytes: &[u8]) -> Result<Vec<Element<'_>>, Malformed> {
     let mut elements = Vec::new();
     while !bytes.is_empty() {
         let next = element(bytes)?;

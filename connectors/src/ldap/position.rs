@@ -2,16 +2,18 @@
 //!
 //! A full read leaves how many people had each attribute that says who is switched off, and
 //! how many groups had members: where there is nothing to be seen any more of what many had, a
-//! permission is missing, and nobody is taken to be active, or no member, for that.
+//! permission is missing, and nobody is taken to be active, or no member, for that. Where the
+//! server has a way to tell what changes, it also leaves from where on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::Cursor;
+use super::tracking::Mark;
+use crate::source::{Cursor, Kind};
 
 /// As many must have had it before its absence means something (the engine's number, too).
-const MANY: u64 = 20;
+pub(super) const MANY: u64 = 20;
 
 const VERSION: u32 = 1;
 
@@ -23,7 +25,14 @@ pub(super) struct Position {
     /// What was read, and how: another selection has another story.
     selection: String,
     /// How many had each of these.
-    told: BTreeMap<String, u64>,
+    pub(super) told: BTreeMap<String, u64>,
+    /// What many had of the other attributes in use: a read of only changes looks whether it
+    /// can still be seen.
+    #[serde(default)]
+    pub(super) common: BTreeMap<Kind, BTreeSet<String>>,
+    /// From where on only changes can be read.
+    #[serde(default)]
+    pub(super) mark: Option<Mark>,
 }
 
 impl Position {
@@ -32,6 +41,17 @@ impl Position {
             version: VERSION,
             selection,
             told,
+            common: BTreeMap::new(),
+            mark: None,
+        }
+    }
+
+    /// The position after a read of only changes: what only a full read counts stands.
+    pub(super) fn after_changes(self, told: BTreeMap<String, u64>, mark: Mark) -> Self {
+        Self {
+            told,
+            mark: Some(mark),
+            ..self
         }
     }
 
@@ -64,6 +84,7 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tracking::Spot;
     use super::*;
 
     fn position(selection: &str, count: u64) -> Position {
@@ -83,6 +104,28 @@ mod tests {
         assert_eq!(silent.vanished(Some(&position("a", 20))), []);
         assert_eq!(position("b", 0).vanished(Some(&position("a", 20))), []);
         assert_eq!(position("a", 0).vanished(None), []);
+    }
+
+    #[test]
+    fn a_read_of_changes_keeps_what_only_a_full_read_counts() {
+        let mut before = position("a", 3);
+        let names = BTreeSet::from(["mail".to_owned()]);
+        before.common.insert(Kind::User, names);
+        let mark = Mark {
+            at: chrono::DateTime::UNIX_EPOCH,
+            selection: [1, 2],
+            judged: [3, 4],
+            spot: Spot::SyncRepl {
+                cookies: vec!["eA==".to_owned()],
+                containers: BTreeSet::new(),
+            },
+        };
+        let after = before
+            .clone()
+            .after_changes(before.told.clone(), mark.clone());
+        assert_eq!(after.mark, Some(mark));
+        assert_eq!((&after.told, &after.common), (&before.told, &before.common));
+        assert_eq!(Position::of(after.cursor().as_ref()), Some(after));
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! A full read: everybody who is there, then the groups, then what could only be told at the
+//! A read. A full one: everybody who is there, then the groups, then what could only be told at the
 //! end.
 //!
 //! People are handed on as they come. Held back are only those who name somebody not read yet
 //! (a manager), and groups with such members. Must not decide what happens to anybody.
 
 mod asked;
+mod changes;
+mod memberships;
 mod missing;
+mod naming;
 mod outbox;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +19,7 @@ use tokio::sync::mpsc::Sender;
 
 use self::outbox::Outbox;
 use super::answers::Answers;
-use super::config::Referrals;
+use super::config::{Changes, Referrals};
 use super::connect::{Connection, Connector};
 use super::deleted;
 use super::dn::Dn;
@@ -23,17 +27,18 @@ use super::entry::Entry;
 use super::filter::Filter;
 use super::flavor::Settings;
 use super::groups;
-use super::index::{Clash, Index};
-use super::lifecycle::{self, Rule};
+use super::index::Index;
+use super::lifecycle;
+use super::name::is_description;
 use super::people::{self, Wanted};
 use super::position::Position;
 use super::search::Search;
+use super::tracking::{self, Mark, Spot, Way};
 use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::source::{
-    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
-    Warning,
+    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, Warning,
 };
 use crate::unchanged::Content;
 
@@ -41,12 +46,15 @@ use crate::unchanged::Content;
 const WITH_MEMBERS: &str = "groups with members";
 
 /// Where to read, and how.
+#[derive(Clone)]
 pub(super) struct Place<'a> {
     pub(super) connector: &'a Connector,
     pub(super) connection: Arc<Connection>,
     pub(super) settings: &'a Settings,
     pub(super) referrals: Referrals,
     pub(super) page_size: u16,
+    /// The configured way to find changes.
+    pub(super) changes: Changes,
 }
 
 /// Reads everything. See the trait for what is promised.
@@ -56,22 +64,57 @@ pub(super) async fn read_all(
     changes: Sender<Vec<Change>>,
 ) -> Result<Batch, SourceError> {
     let wanted = Wanted::new(place.settings, request.attributes.as_ref());
-    let reading = Reading {
-        index: Index::default(),
-        waiting: Waiting::default(),
-        outbox: Outbox::new(changes),
-        told: BTreeMap::new(),
-        people: 0,
-        inactive: BTreeSet::new(),
-        answers: Answers::default(),
-        listed: false,
-        warnings: Vec::new(),
-        content: Content::default(),
-        place,
-        request,
-        wanted,
-    };
-    reading.read().await
+    let way = tracking::choose(&place, &wanted).await?;
+    let reading = |place, outbox| Reading::new(place, request, wanted.clone(), outbox);
+    let before = Position::of(request.since.as_ref());
+    let mut voided = false;
+    if !request.everything
+        && !matches!(way, Way::Full(_))
+        && let Some(before) = before
+        && let (Some(mark), Some(known)) = (before.mark.clone(), &request.known)
+    {
+        let outbox = Outbox::holding(changes.clone());
+        let changes = reading(place.clone(), outbox).read_changes(before, mark, known);
+        match changes.await {
+            Ok(batch) => return Ok(batch),
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Everything { why, refused }) => {
+                let server = &place.connection.server;
+                tracing::info!(%server, "everything is read, and not only what changed: {why}");
+                voided = refused;
+            }
+        }
+    }
+    // Before anything else: what changes while everything is read is asked for again.
+    let spot = tracking::begin(&place, &way).await?;
+    let batch = reading(place, Outbox::new(changes)).read(spot).await?;
+    Ok(Batch { voided, ..batch })
+}
+
+/// Why a read of only changes ended.
+enum Stop {
+    /// Everything is to be read.
+    Everything {
+        why: String,
+        /// The server refused to say what has changed.
+        refused: bool,
+    },
+    Failed(SourceError),
+}
+
+impl Stop {
+    fn unclear(why: &str) -> Self {
+        Stop::Everything {
+            why: why.to_owned(),
+            refused: false,
+        }
+    }
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        Stop::Failed(error)
+    }
 }
 
 struct Reading<'a> {
@@ -84,18 +127,48 @@ struct Reading<'a> {
     /// How many had what says who is switched off, or members.
     told: BTreeMap<String, u64>,
     people: u64,
+    /// Attributes in use that few had so far, and how many.
+    rare: BTreeMap<(Kind, String), u64>,
+    /// Those that many had.
+    common: BTreeMap<Kind, BTreeSet<String>>,
     /// The ids of those whom `inactive_when` matches.
     inactive: BTreeSet<Digest>,
     answers: Answers,
     /// Whether all names were listed once already.
     listed: bool,
+    /// Only what has changed is read: whoever has a name is there, although nothing was read.
+    only_changes: bool,
     warnings: Vec<Warning>,
     /// What is asked about the next person.
     content: Content,
 }
 
-impl Reading<'_> {
-    async fn read(mut self) -> Result<Batch, SourceError> {
+impl<'a> Reading<'a> {
+    fn new(place: Place<'a>, request: &'a ReadRequest, wanted: Wanted, outbox: Outbox) -> Self {
+        let requested = wanted.requested.iter().flatten();
+        let requested = requested.filter(|name| is_description(name));
+        let rare = requested.flat_map(|name| Kind::ALL.map(|kind| ((kind, name.clone()), 0)));
+        Self {
+            rare: rare.collect(),
+            index: Index::default(),
+            waiting: Waiting::default(),
+            outbox,
+            told: BTreeMap::new(),
+            people: 0,
+            common: BTreeMap::new(),
+            inactive: BTreeSet::new(),
+            answers: Answers::default(),
+            listed: false,
+            only_changes: false,
+            warnings: Vec::new(),
+            content: Content::default(),
+            place,
+            request,
+            wanted,
+        }
+    }
+
+    async fn read(mut self, spot: Option<Spot>) -> Result<Batch, SourceError> {
         let settings = self.place.settings;
         for rule in &settings.rules {
             self.note(rule.attribute(), 0);
@@ -106,7 +179,7 @@ impl Reading<'_> {
         self.find_inactive().await?;
         self.find_answers().await?;
         // Before the living: who is restored meanwhile is in both, and not in neither.
-        let deleted = self.find_deleted().await?;
+        let deleted = self.find_deleted(None).await?;
         self.read_people().await?;
         let mut coverage = BTreeMap::from([(Kind::User, Coverage::Complete)]);
         if settings.groups.is_some() {
@@ -120,25 +193,47 @@ impl Reading<'_> {
                 self.outbox.push(Change::Upsert(record)).await?;
             }
         }
-        let position = Position::new(
-            self.place.settings.selection(),
-            std::mem::take(&mut self.told),
-        );
+        let told = std::mem::take(&mut self.told);
+        let mut position = Position::new(self.place.settings.selection(), told);
+        position.common = std::mem::take(&mut self.common);
+        position.mark = spot.map(|spot| self.mark(spot));
         self.check_told(&position)?;
         self.outbox.flush().await?;
         Ok(Batch {
             coverage,
             tells_lifecycle: self.tells_lifecycle(&position),
             cursor: position.cursor(),
+            voided: false,
             warnings: self.warnings,
         })
     }
 
-    async fn find_deleted(&self) -> Result<Vec<Record>, SourceError> {
+    /// What the next read goes on from.
+    fn mark(&self, spot: Spot) -> Mark {
+        Mark {
+            at: self.request.now,
+            selection: tracking::selection(self.place.settings, &self.wanted),
+            judged: self.judged(),
+            spot,
+        }
+    }
+
+    /// What the filters and places that people are judged by came to.
+    fn judged(&self) -> Digest {
+        digest(format!("{:?} {:?}", self.inactive, self.answers).as_bytes())
+    }
+
+    /// Those who were deleted; `since`: of those, whom this filter matches.
+    async fn find_deleted(&self, since: Option<&Filter>) -> Result<Vec<Record>, SourceError> {
         let place = &self.place;
         let root = &place.connection.root;
         let asked = &self.wanted.of_people;
-        let searches = deleted::searches(place.settings, root, asked, place.page_size);
+        let mut searches = deleted::searches(place.settings, root, asked, place.page_size);
+        for search in &mut searches {
+            if let Some(since) = since {
+                search.filter = search.filter.and(since);
+            }
+        }
         let found = deleted::read(place.settings, place.connector, &place.connection, searches);
         let records = found.await?.into_iter().map(|entry| {
             let mut attributes = entry.attributes(self.wanted.requested.as_ref());
@@ -174,6 +269,7 @@ impl Reading<'_> {
             .insert(Kind::User, &id, &entry.dn)
             .map_err(|clash| self.clash(clash, entry))?;
         self.people += 1;
+        self.count_rare(Kind::User, entry);
         for rule in &settings.rules {
             self.count(rule.attribute(), entry.has(rule.attribute()));
         }
@@ -240,6 +336,7 @@ impl Reading<'_> {
         self.index
             .insert(Kind::Group, &id, &entry.dn)
             .map_err(|clash| self.clash(clash, entry))?;
+        self.count_rare(Kind::Group, entry);
         let found = groups::find_members(entry, settings, &self.index);
         let names = settings.member_attributes.iter();
         self.count(WITH_MEMBERS, names.clone().any(|name| entry.has(name)));
@@ -302,102 +399,5 @@ impl Reading<'_> {
             place.referrals,
             searches,
         )
-    }
-
-    fn id(&self, entry: &Entry) -> Result<SourceId, SourceError> {
-        self.maybe_id(entry).ok_or_else(|| {
-            let name = &self.place.settings.id_attribute;
-            let problem = format!(
-                "it has no `{name}` that can be its id, or this account may not see it: grant \
-                 that, or name another attribute as `id_attribute`"
-            );
-            self.failed(&entry.dn, problem)
-        })
-    }
-
-    /// One value, and not a list of them.
-    fn maybe_id(&self, entry: &Entry) -> Option<SourceId> {
-        let settings = self.place.settings;
-        match entry.values(&settings.id_attribute)[..] {
-            [value] => settings.id_encoding.text(value).map(SourceId::new),
-            _ => None,
-        }
-    }
-
-    fn count(&mut self, name: &str, has: bool) {
-        if !has {
-            return;
-        }
-        if let Some(count) = self.told.get_mut(name) {
-            *count += 1;
-        }
-    }
-
-    fn note(&mut self, name: &str, count: usize) {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.told.insert(name.to_owned(), count);
-    }
-
-    fn check_told(&self, position: &Position) -> Result<(), SourceError> {
-        let before = Position::of(self.request.since.as_ref());
-        let vanished = position.vanished(before.as_ref());
-        if self.people == 0 || vanished.is_empty() {
-            return Ok(());
-        }
-        let vanished: Vec<String> = vanished
-            .into_iter()
-            .map(|(name, count)| format!("`{name}` ({count} had it)"))
-            .collect();
-        Err(SourceError::Server {
-            server: self.place.connection.server.clone(),
-            problem: format!(
-                "nothing is to be seen any more of {}: a permission is missing, and nobody is \
-                 switched on or off for that; if it is meant so, take it out of the \
-                 configuration (`inactive_by`, `inactive_when`, `member_attribute`, a scope's \
-                 `filter`)",
-                vanished.join(", ")
-            ),
-            source: None,
-        })
-    }
-
-    /// An Active Directory says of everybody whether they are switched off; elsewhere to say
-    /// nothing is to say that somebody is not.
-    fn tells_lifecycle(&self, position: &Position) -> bool {
-        let rules = &self.place.settings.rules;
-        let control = Rule::UserAccountControl;
-        !rules.contains(&control) || self.people == 0 || position.has(control.attribute())
-    }
-
-    fn clash(&self, clash: Clash, entry: &Entry) -> SourceError {
-        let settings = self.place.settings;
-        let problem = match clash {
-            Clash::Id => format!(
-                "another entry has the same `{}`, or this one was given twice; no two may share \
-                 one",
-                settings.id_attribute
-            ),
-            Clash::Name => "another entry has the same name; one of them was renamed meanwhile, \
-                            or they differ in nothing but case"
-                .to_owned(),
-            Clash::TooMany => return self.too_many(),
-        };
-        self.failed(&entry.dn, problem)
-    }
-
-    fn too_many(&self) -> SourceError {
-        SourceError::Server {
-            server: self.place.connection.server.clone(),
-            problem: "it has more than 4 billion entries".to_owned(),
-            source: None,
-        }
-    }
-
-    fn failed(&self, dn: &Dn, problem: String) -> SourceError {
-        SourceError::Server {
-            server: self.place.connection.server.clone(),
-            problem: format!("the entry `{dn}`: {problem}"),
-            source: None,
-        }
     }
 }

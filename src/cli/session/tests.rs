@@ -35,6 +35,7 @@ impl Known {
             coverage: BTreeMap::from([(Kind::User, Coverage::Complete)]),
             tells_lifecycle: true,
             cursor: None,
+            voided: false,
             warnings: Vec::new(),
         };
         stage.finish(&batch, now()).unwrap().publish(None).unwrap();

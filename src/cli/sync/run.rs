@@ -79,9 +79,14 @@ impl<'a> Run<'a> {
             .values()
             .map(|target| target.target.clone())
             .collect();
-        let mut readings = cycle::read_sources(&session.store, &sources, &in_use, now, &bars)
-            .await
+        let full = order.full || order.release.is_some();
+        let running = order.targets.iter().map(|target| &target.target);
+        let whole = cycle::read_whole(&session.store, running, full, now)
             .map_err(|failure| Stop::from(&failure))?;
+        let mut readings =
+            cycle::read_sources(&session.store, &sources, &in_use, &whole, now, &bars)
+                .await
+                .map_err(|failure| Stop::from(&failure))?;
         bars.clear();
         self.show_readings(&readings, terminal);
         if order.mode == Mode::Applied {

@@ -49,6 +49,7 @@ impl Source for Meeting {
                 coverage: BTreeMap::from([(Kind::User, Coverage::Complete)]),
                 tells_lifecycle: true,
                 cursor: None,
+                voided: false,
                 warnings: Vec::new(),
             })
         })
@@ -86,7 +87,15 @@ async fn sources_are_read_side_by_side_and_one_that_fails_is_alone_with_it() {
         })
         .collect();
     let targets = [target_of(folder.path())];
-    let read = read_sources(&opened.store, &sources, &targets, Utc::now(), &Silent);
+    let whole = std::collections::BTreeSet::new();
+    let read = read_sources(
+        &opened.store,
+        &sources,
+        &targets,
+        &whole,
+        Utc::now(),
+        &Silent,
+    );
     // One after another, the first would wait for the others for ever.
     let mut readings = tokio::time::timeout(Duration::from_secs(60), read)
         .await
@@ -97,4 +106,85 @@ async fn sources_are_read_side_by_side_and_one_that_fails_is_alone_with_it() {
     let living = |name: &str| opened.store.view(name).unwrap().rows(Kind::User).count();
     assert_eq!(["a", "b", "c"].map(living), [1, 0, 1]);
     opened.store.verify().unwrap();
+}
+
+/// A source whose server refuses the cursor, unless everything is asked for; and what it could
+/// learn of the one record that the engine knows.
+#[derive(Clone, Default)]
+struct Refusing(Arc<std::sync::Mutex<Vec<KnownRecord>>>);
+
+impl Source for Refusing {
+    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
+        Box::pin(async { unreachable!("nobody asks in this test") })
+    }
+
+    fn read<'a>(
+        &'a self,
+        request: &'a ReadRequest,
+        changes: Sender<Vec<Change>>,
+    ) -> BoxFuture<'a, Result<Batch, SourceError>> {
+        Box::pin(async move {
+            let person = provisor_connectors::MemberKey {
+                kind: Kind::User,
+                id: SourceId::new("1"),
+            };
+            let known = request.known.as_ref().unwrap().of(&person).unwrap();
+            self.0.lock().unwrap().push(known);
+            let record = |kind, id: &str, members| {
+                Change::Upsert(Record {
+                    kind,
+                    id: SourceId::new(id),
+                    lifecycle: Lifecycle::Disabled,
+                    attributes: Attributes::default(),
+                    members: Members::Complete(members),
+                })
+            };
+            let records = vec![
+                record(Kind::User, "1", BTreeSet::new()),
+                record(Kind::Group, "g", BTreeSet::from([person])),
+            ];
+            let sent = changes.send(records).await;
+            sent.map_err(|_| SourceError::Abandoned)?;
+            Ok(Batch {
+                coverage: Kind::ALL.map(|kind| (kind, Coverage::Complete)).into(),
+                tells_lifecycle: true,
+                cursor: Some(Cursor("here".to_owned())),
+                voided: !request.everything,
+                warnings: Vec::new(),
+            })
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_refused_cursor_halves_the_limits_of_the_sources_targets() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = Store::open(Store::lock(&folder.path().join("state")).unwrap(), None).unwrap();
+    let store = opened.store;
+    let source = Refusing::default();
+    let boxed: Box<dyn Source> = Box::new(source.clone());
+    let sources = BTreeMap::from([("a".to_owned(), boxed)]);
+    let targets = [target_of(folder.path())];
+    let now = Utc::now();
+    // A target that had no full cycle yet has its sources read whole.
+    let whole = crate::cycle::read_whole(&store, targets.iter(), false, now).unwrap();
+    assert!(whole.contains("a"));
+    let halved = || store.target("demo").progress().unwrap().halve_limits;
+    let read = read_sources(&store, &sources, &targets, &whole, now, &Silent).await;
+    let mut readings = read.unwrap();
+    readings.publish().await.unwrap();
+    assert!(!readings.is_careful("demo") && !halved());
+    // A preview only says it.
+    let only_changes = BTreeSet::new();
+    let read = read_sources(&store, &sources, &targets, &only_changes, now, &Silent).await;
+    let mut readings = read.unwrap();
+    assert!(readings.is_careful("demo") && !halved());
+    readings.publish().await.unwrap();
+    assert!(halved());
+
+    let mut asked = source.0.lock().unwrap().clone().into_iter();
+    assert_eq!(asked.next(), Some(KnownRecord::default()));
+    let known = asked.next().unwrap();
+    assert_eq!(known.lifecycle, Some(Lifecycle::Disabled));
+    assert_eq!(known.groups, BTreeSet::from([SourceId::new("g")]));
 }

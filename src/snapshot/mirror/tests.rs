@@ -76,6 +76,7 @@ fn batch(coverage: Coverage) -> Batch {
         tells_lifecycle: true,
         coverage: Kind::ALL.into_iter().map(|kind| (kind, coverage)).collect(),
         cursor: None,
+        voided: false,
         warnings: Vec::new(),
     }
 }

@@ -100,6 +100,21 @@ impl Server {
         );
     }
 
+    /// Applies change records as the administrator, as far as the server allows: whether it
+    /// allowed them all.
+    pub(super) fn attempt(&self, ldif: &str) -> bool {
+        let mut command = self.tool("ldapmodify", &self.admin);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().expect("ldapmodify starts");
+        let mut stdin = child.stdin.take().expect("stdin is a pipe");
+        let _ = stdin.write_all(ldif.as_bytes());
+        drop(stdin);
+        child.wait().expect("ldapmodify ends").success()
+    }
+
     /// The values of one attribute of one object, as `ldapsearch` prints them.
     pub(super) fn read(&self, dn: &str, attribute: &str) -> Vec<String> {
         let mut command = self.tool("ldapsearch", &self.admin);

@@ -191,7 +191,9 @@ impl Run<'_> {
             .values()
             .map(|it| it.target.clone())
             .collect();
-        let mut readings = cycle::read_sources(store, &sources, &targets, now, &watcher).await?;
+        let whole = std::collections::BTreeSet::new();
+        let read = cycle::read_sources(store, &sources, &targets, &whole, now, &watcher);
+        let mut readings = read.await?;
         self.pass().await;
         if readings.failures().is_empty() {
             for side in lock(self.shared).sides.values_mut() {

@@ -144,3 +144,34 @@ proptest! {
         prop_assert!(before != Disabled || after == Disabled);
     }
 }
+
+/// The filter of those whom the clock alone switches off.
+fn due(rule: Rule, from: &str, to: &str) -> Option<String> {
+    match rule.due(moment(from), moment(to)) {
+        Due::Those(filter) => Some(filter.to_string()),
+        Due::Nobody => None,
+        Due::Unclear => Some("unclear".to_owned()),
+    }
+}
+
+#[test]
+fn whoever_the_clock_alone_switches_off_is_asked_for() {
+    let (from, to) = ("2026-11-22T23:59:00Z", "2026-11-23T00:01:00Z");
+    assert_eq!(
+        due(Rule::AccountExpires, from, to).unwrap(),
+        "(&(accountExpires>=134398655400000000)(accountExpires<=134398656610000000))"
+    );
+    assert_eq!(
+        due(Rule::PwdEndTime, from, to).unwrap(),
+        "(&(pwdEndTime>=20261122235900Z)(pwdEndTime<=20261123000101Z))"
+    );
+    // No order, so each day that has begun: the 20,780th since 1970.
+    assert_eq!(
+        due(Rule::ShadowExpire, from, to).unwrap(),
+        "(shadowExpire=20780)"
+    );
+    assert_eq!(due(Rule::ShadowExpire, from, from), None);
+    let long_ago = "2026-01-01T00:00:00Z";
+    assert_eq!(due(Rule::ShadowExpire, long_ago, to).unwrap(), "unclear");
+    assert_eq!(due(Rule::NsAccountLock, from, to), None);
+}

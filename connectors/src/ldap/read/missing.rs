@@ -9,7 +9,7 @@ use crate::ldap::walk::Walk;
 use crate::source::{Kind, SourceError};
 
 /// As many names are looked up one by one; with more, all names are listed again.
-const LOOKUPS: usize = 100;
+pub(super) const LOOKUPS: usize = 100;
 
 impl Reading<'_> {
     /// Whoever is named and was not met: looks for the few, lists everybody for the many.
@@ -56,7 +56,10 @@ impl Reading<'_> {
             while let Some(chunk) = walk.next_chunk().await? {
                 for entry in chunk {
                     let id = self.id(&entry)?;
-                    let noted = self.index.expect(kind, &id, &entry.dn);
+                    let noted = match self.only_changes {
+                        true => self.index.know(kind, &id, &entry.dn).map(drop),
+                        false => self.index.expect(kind, &id, &entry.dn),
+                    };
                     noted.map_err(|_| self.too_many())?;
                 }
             }

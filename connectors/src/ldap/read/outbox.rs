@@ -11,6 +11,8 @@ const CHUNK: usize = 1_000;
 pub(super) struct Outbox {
     changes: Sender<Vec<Change>>,
     chunk: Vec<Change>,
+    /// How many are gathered before they are handed on.
+    most: usize,
 }
 
 impl Outbox {
@@ -18,23 +20,34 @@ impl Outbox {
         Self {
             changes,
             chunk: Vec::with_capacity(CHUNK),
+            most: CHUNK,
+        }
+    }
+
+    /// One that hands on nothing before [`Outbox::flush`]: for what may come to nothing.
+    pub(super) fn holding(changes: Sender<Vec<Change>>) -> Self {
+        Self {
+            most: usize::MAX,
+            ..Self::new(changes)
         }
     }
 
     pub(super) async fn push(&mut self, change: Change) -> Result<(), SourceError> {
         self.chunk.push(change);
-        if self.chunk.len() < CHUNK {
+        if self.chunk.len() < self.most {
             return Ok(());
         }
         self.flush().await
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), SourceError> {
-        if self.chunk.is_empty() {
-            return Ok(());
+        let mut rest = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(CHUNK));
+            let sent = self.changes.send(rest).await;
+            sent.map_err(|_| SourceError::Abandoned)?;
+            rest = later;
         }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        let sent = self.changes.send(chunk).await;
-        sent.map_err(|_| SourceError::Abandoned)
+        Ok(())
     }
 }

@@ -1,0 +1,61 @@
+//! Which record an entry is, and what to say of one that cannot be any.
+
+use super::Reading;
+use crate::ldap::dn::Dn;
+use crate::ldap::entry::Entry;
+use crate::ldap::index::Clash;
+use crate::source::{SourceError, SourceId};
+
+impl Reading<'_> {
+    pub(super) fn id(&self, entry: &Entry) -> Result<SourceId, SourceError> {
+        self.maybe_id(entry).ok_or_else(|| {
+            let name = &self.place.settings.id_attribute;
+            let problem = format!(
+                "it has no `{name}` that can be its id, or this account may not see it: grant \
+                 that, or name another attribute as `id_attribute`"
+            );
+            self.failed(&entry.dn, problem)
+        })
+    }
+
+    /// One value, and not a list of them.
+    pub(super) fn maybe_id(&self, entry: &Entry) -> Option<SourceId> {
+        let settings = self.place.settings;
+        match entry.values(&settings.id_attribute)[..] {
+            [value] => settings.id_encoding.text(value).map(SourceId::new),
+            _ => None,
+        }
+    }
+
+    pub(super) fn clash(&self, clash: Clash, entry: &Entry) -> SourceError {
+        let settings = self.place.settings;
+        let problem = match clash {
+            Clash::Id => format!(
+                "another entry has the same `{}`, or this one was given twice; no two may share \
+                 one",
+                settings.id_attribute
+            ),
+            Clash::Name => "another entry has the same name; one of them was renamed meanwhile, \
+                            or they differ in nothing but case"
+                .to_owned(),
+            Clash::TooMany => return self.too_many(),
+        };
+        self.failed(&entry.dn, problem)
+    }
+
+    pub(super) fn too_many(&self) -> SourceError {
+        SourceError::Server {
+            server: self.place.connection.server.clone(),
+            problem: "it has more than 4 billion entries".to_owned(),
+            source: None,
+        }
+    }
+
+    pub(super) fn failed(&self, dn: &Dn, problem: String) -> SourceError {
+        SourceError::Server {
+            server: self.place.connection.server.clone(),
+            problem: format!("the entry `{dn}`: {problem}"),
+            source: None,
+        }
+    }
+}
