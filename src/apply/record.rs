@@ -261,7 +261,11 @@ impl Applier<'_> {
             Some(old) => self.look_at_reports(record, &old, &adoption.resource)?,
             None => Vec::new(),
         };
-        changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
+        if let Some(former) = &adoption.moved_from {
+            // Theirs by a link, or by a creation whose answer was lost.
+            changes.push(TargetChange::DropLink(former.clone()));
+            changes.push(TargetChange::CloseIntent(former.clone()));
+        }
         changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
         // A create in doubt is settled by finding what it made. Whom it put into a group stays
         // ours to take out, should that not come about in this run.

@@ -11,7 +11,7 @@ use crate::plan::action::{
 };
 use crate::plan::build;
 use crate::plan::costs;
-use crate::plan::input::GroupCandidate;
+use crate::plan::input::{Candidate, GroupCandidate};
 use crate::plan::matching::Match;
 use crate::plan::protection;
 use crate::plan::rules::WhenGone;
@@ -50,7 +50,7 @@ impl Table<'_> {
             return;
         };
         let listed = self.input.observed_groups.resources.get(&resource);
-        let Some(listed) = listed.filter(|listed| is_made(record, group, listed)) else {
+        let Some(listed) = listed.filter(|listed| is_made(record, &group.group, listed)) else {
             return;
         };
         let is_anothers = self.rivals(record, &resource).is_some();
@@ -100,10 +100,10 @@ impl Table<'_> {
 }
 
 /// Whether what was found is what a creation of this record made whose answer was lost.
-fn is_made(record: &RecordKey, group: &GroupCandidate, listed: &Resource) -> bool {
+pub(super) fn is_made(record: &RecordKey, candidate: &Candidate, listed: &Resource) -> bool {
     let external_id = read_path(&listed.json, &AttributePath::external_id());
     let is_ours = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
-    is_ours && group.group.intent.is_some()
+    is_ours && candidate.intent.is_some()
 }
 
 /// A group as it was found: of its members those are ours that a lost creation of ours named. Those
@@ -113,7 +113,7 @@ pub(super) fn as_made(
     group: &GroupCandidate,
     listed: &Resource,
 ) -> GroupCandidate {
-    let is_made = is_made(record, group, listed);
+    let is_made = is_made(record, &group.group, listed);
     let shown: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
     let mut group = group.clone();
     let intent = group.group.intent.as_ref().filter(|_| is_made);

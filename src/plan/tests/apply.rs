@@ -65,7 +65,9 @@ impl World {
             return;
         };
         if let Some(former) = &adoption.moved_from {
-            self.people.get_mut(former.id.as_str()).unwrap().link = None;
+            let former = self.people.get_mut(former.id.as_str()).unwrap();
+            former.link = None;
+            former.intent = None;
         }
         let mut link = new_link(adoption.resource.clone(), adoption.found.clone());
         link.origin = Origin::Adopted;

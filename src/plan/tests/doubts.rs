@@ -286,3 +286,50 @@ fn lost_creations_whose_names_were_swapped_are_each_their_own() {
     adopt ana (u-bo) Matched; links u-bo; PATCH userName:bo→ana in Releases
     "#);
 }
+
+/// Fails when `made` is empty: newcomers get what was made for people who have left. Found in
+/// world 793.
+#[test]
+fn what_a_lost_creation_of_a_leaver_has_made_is_nobody_elses() {
+    let mut world = World::new();
+    world
+        .person("ana")
+        .titled("Boss")
+        .at_target()
+        .in_doubt(5)
+        .gone();
+    world.person("bo").at_target().in_doubt(5).disabled();
+    world.person("ana2").named("ana").rehire_key("7");
+    world.person("bo2").named("bo");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    deactivate ana (u-ana) GoneFromSource; links u-ana; PATCH active=false
+    deactivate bo (u-bo) DisabledAtSource; links u-bo; PATCH active=false
+    ! adopt ana (u-ana) PossibleRehire: the matching resource belongs to staff ana, who is not entitled any more; if this is the same person, set `rehire_key`
+    ! adopt bo (u-bo) PossibleRehire: the matching resource belongs to staff bo, who is not entitled any more; if this is the same person, set `rehire_key`
+    "#);
+    // As from a link: what it set and is not wanted any more is cleared, and its key replaced.
+    world.person("ana").rehire_key("7");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    adopt ana (u-ana) Rehired; links u-ana of ana; PATCH externalId:ana→ana2 title:Boss→
+    deactivate bo (u-bo) DisabledAtSource; links u-bo; PATCH active=false
+    ! adopt bo (u-bo) PossibleRehire: the matching resource belongs to staff bo, who is not entitled any more; if this is the same person, set `rehire_key`
+    "#);
+}
+
+/// Fails when `made` is empty: one is told to delete the group, and the other to adopt it.
+#[test]
+fn group_that_a_lost_creation_has_made_is_nobody_elses() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.rules.groups.when_gone = WhenGone::Delete;
+    world
+        .group("eng")
+        .of(&[])
+        .at_target(&["u-ana", "u-bo"])
+        .in_doubt_with(&["u-ana"])
+        .stands(Standing::Gone);
+    world.group("eng2").named("eng").of(&["bo"]);
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    delete eng (g-eng) GoneFromSource; links g-eng; DELETE in Deletions
+    ! adopt eng (g-eng) DuplicateKey: the matching group belongs to staff eng
+    "#);
+}
