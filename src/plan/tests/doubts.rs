@@ -1,5 +1,5 @@
 //! What was sent and not acknowledged: it may have happened or not, and nobody is wronged either
-//! way. Each of these was found by the simulation.
+//! way. Each of these was found by the simulation. What is said to make one fail was tried.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn who_may_have_been_switched_off_by_us_is_switched_on() {
     "#);
 }
 
-/// Fails when a reactivation is not noted before it is sent: the link says inactive then.
+/// Fails when `leaver` asks whether they are surely active.
 #[test]
 fn who_may_have_been_switched_on_by_us_is_switched_off_without_a_listing() {
     let mut world = World::new();
@@ -53,7 +53,8 @@ fn refused_create_is_sent_again_where_nothing_is_found() {
     insta::assert_snapshot!(rendered(&world.plan()), @"create ana NewInScope; POST");
 }
 
-/// Fails when a refusal closes the intent: something on the way may have repeated the call.
+/// Something on the way may have repeated the call. Fails when `is_made` takes a refusal for proof
+/// that nothing was made.
 #[test]
 fn what_a_refused_create_has_made_after_all_is_switched_off() {
     let mut world = World::new();
@@ -118,7 +119,7 @@ fn member_who_was_sent_and_has_not_come_is_not_taken_out() {
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
 
-/// Fails when `adopt` owns nothing of what it finds, or all of it.
+/// Fails when `as_made` keeps nothing of what the creation named.
 #[test]
 fn members_that_a_lost_creation_named_are_ours_to_take_out() {
     let mut world = World::staff(&["ana", "bo", "cy"]);
