@@ -31,6 +31,11 @@ impl Table<'_> {
             let detail = format!("not emptied ({reason:?}): `protect` names {key}");
             return self.list(subject, ListedReason::Protected, detail);
         }
+        let not_joined = self.not_joined(group, &[]);
+        if let Some(record) = subject.record.clone().filter(|_| !not_joined.is_empty()) {
+            let noted = self.groups.noted.entry(record).or_default();
+            noted.not_joined = not_joined;
+        }
         let action = self.go(subject, group, link.origin == Origin::Created);
         if !action.requests.is_empty() {
             self.groups.actions.push(action);

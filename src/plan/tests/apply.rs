@@ -49,6 +49,11 @@ impl World {
             if let Some(link) = person.and_then(|person| person.link.as_mut()) {
                 noted.apply_to(link);
             }
+            if let Some(group) = self.groups.get_mut(record.id.as_str()) {
+                let stays = |id: &ResourceId| !noted.not_joined.contains(id);
+                group.owned.retain(stays);
+                group.sent.retain(stays);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::world::path;
 use super::{World, rendered};
+use crate::plan::action::Limit;
 use crate::plan::input::Standing;
 use crate::plan::rules::{Stale, WhenGone};
 
@@ -111,11 +112,17 @@ fn member_who_was_sent_is_added_again_or_taken_out() {
     insta::assert_snapshot!(rendered(&world.plan()), @"patch eng (g-eng) MembersChanged; PATCH -u-bo");
 }
 
-/// Fails when `lost` does not look at what the group shows.
+/// Fails when `lost` does not look at what the group shows, or when nothing is noted of it
+/// (world 5578).
 #[test]
 fn member_who_was_sent_and_has_not_come_is_not_taken_out() {
     let mut world = World::staff(&["ana", "bo"]);
     world.group("eng").of(&["ana"]).linked().sent(&["u-bo"]);
+    let planned = world.plan();
+    insta::assert_snapshot!(rendered(&planned), @"");
+    // Nor by the next cycle, which does not look.
+    world.note(&planned);
+    world.lists = false;
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
 
@@ -333,4 +340,24 @@ fn group_that_a_lost_creation_has_made_is_nobody_elses() {
     delete eng (g-eng) GoneFromSource; links g-eng; DELETE in Deletions
     ! adopt eng (g-eng) DuplicateKey: the matching group belongs to staff eng
     "#);
+}
+
+/// Fails when `exceeded` counts what the window holds already: nobody could be tried again.
+#[test]
+fn deactivations_that_may_have_happened_are_counted_once() {
+    let mut world = World::staff(&["ana", "bo", "cy"]);
+    world.limit(Limit::Deactivations, Some(2), None);
+    world.window.spent.insert(Limit::Deactivations, 2);
+    for name in ["ana", "bo"] {
+        world.person(name).perhaps_switched().gone();
+        let link = world.people.get_mut(name).unwrap().link.as_mut().unwrap();
+        link.deactivated.as_mut().unwrap().spent = Some("deactivations".to_owned());
+    }
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    deactivate ana (u-ana) GoneFromSource; PATCH active=false
+    deactivate bo (u-bo) GoneFromSource; PATCH active=false
+    "#);
+    world.person("cy").gone();
+    let held = world.plan().plan.held.len();
+    assert_eq!(held, 3, "all of a kind wait over a limit");
 }
