@@ -38,7 +38,8 @@ use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::source::{
-    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, Warning,
+    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
+    Warning,
 };
 use crate::unchanged::Content;
 
@@ -57,21 +58,37 @@ pub(super) struct Place<'a> {
     pub(super) changes: Changes,
 }
 
-/// Reads everything. See the trait for what is promised.
+impl Place<'_> {
+    /// The record's id that an entry shows: one value, and not a list of them.
+    pub(super) fn id(&self, entry: &Entry) -> Option<SourceId> {
+        let settings = self.settings;
+        match entry.values(&settings.id_attribute)[..] {
+            [value] => settings.id_encoding.text(value).map(SourceId::new),
+            _ => None,
+        }
+    }
+}
+
+/// Reads everything, or what has changed. See the trait for what is promised.
 pub(super) async fn read_all(
     place: Place<'_>,
     request: &ReadRequest,
     changes: Sender<Vec<Change>>,
 ) -> Result<Batch, SourceError> {
-    let wanted = Wanted::new(place.settings, request.attributes.as_ref());
-    let way = tracking::choose(&place, &wanted).await?;
-    let reading = |place, outbox| Reading::new(place, request, wanted.clone(), outbox);
+    let mut wanted = Wanted::new(place.settings, request.attributes.as_ref());
     let before = Position::of(request.since.as_ref());
-    let mut voided = false;
-    if !request.everything
-        && !matches!(way, Way::Full(_))
-        && let Some(before) = before
-        && let (Some(mark), Some(known)) = (before.mark.clone(), &request.known)
+    // Another base or filter, and whoever is not there now may only not be looked for.
+    let selection = place.settings.selection();
+    let mut voided = before.as_ref().is_some_and(|it| !it.is_of(&selection));
+    let mark = before.as_ref().filter(|_| !request.everything && !voided);
+    let mark = mark.and_then(|before| before.mark.clone());
+    let spot = mark.as_ref().map(|mark| &mark.spot);
+    let way = tracking::choose(&place, &wanted, spot).await?;
+    let stamp = way.stamp();
+    wanted.add(stamp);
+    let reading = |place, outbox| Reading::new(place, request, wanted.clone(), stamp, outbox);
+    if !matches!(way, Way::Full(_))
+        && let (Some(before), Some(mark), Some(known)) = (before, mark, &request.known)
     {
         let outbox = Outbox::holding(changes.clone());
         let changes = reading(place.clone(), outbox).read_changes(before, mark, known);
@@ -141,10 +158,20 @@ struct Reading<'a> {
     warnings: Vec<Warning>,
     /// What is asked about the next person.
     content: Content,
+    /// What has to be seen of everybody for their changes to be told.
+    stamp: Option<&'static str>,
+    /// Whether somebody was read without it.
+    unstamped: bool,
 }
 
 impl<'a> Reading<'a> {
-    fn new(place: Place<'a>, request: &'a ReadRequest, wanted: Wanted, outbox: Outbox) -> Self {
+    fn new(
+        place: Place<'a>,
+        request: &'a ReadRequest,
+        wanted: Wanted,
+        stamp: Option<&'static str>,
+        outbox: Outbox,
+    ) -> Self {
         let requested = wanted.requested.iter().flatten();
         let requested = requested.filter(|name| is_description(name));
         let rare = requested.flat_map(|name| Kind::ALL.map(|kind| ((kind, name.clone()), 0)));
@@ -162,6 +189,8 @@ impl<'a> Reading<'a> {
             only_changes: false,
             warnings: Vec::new(),
             content: Content::default(),
+            stamp,
+            unstamped: false,
             place,
             request,
             wanted,
@@ -196,7 +225,7 @@ impl<'a> Reading<'a> {
         let told = std::mem::take(&mut self.told);
         let mut position = Position::new(self.place.settings.selection(), told);
         position.common = std::mem::take(&mut self.common);
-        position.mark = spot.map(|spot| self.mark(spot));
+        position.mark = self.mark_if_told(spot);
         self.check_told(&position)?;
         self.outbox.flush().await?;
         Ok(Batch {
@@ -206,6 +235,19 @@ impl<'a> Reading<'a> {
             voided: false,
             warnings: self.warnings,
         })
+    }
+
+    /// What the next read goes on from; nothing where changes of somebody would not be told.
+    fn mark_if_told(&self, spot: Option<Spot>) -> Option<Mark> {
+        let (spot, stamp) = (spot?, self.stamp.unwrap_or_default());
+        if self.unstamped {
+            tracing::info!(
+                server = self.place.connection.server,
+                "this account may not see everybody's `{stamp}`: changes are found by comparing"
+            );
+            return None;
+        }
+        Some(self.mark(spot))
     }
 
     /// What the next read goes on from.
@@ -223,15 +265,15 @@ impl<'a> Reading<'a> {
         digest(format!("{:?} {:?}", self.inactive, self.answers).as_bytes())
     }
 
-    /// Those who were deleted; `since`: of those, whom this filter matches.
-    async fn find_deleted(&self, since: Option<&Filter>) -> Result<Vec<Record>, SourceError> {
+    /// Those who were deleted; of those, whom this filter matches, where there is one.
+    async fn find_deleted(&self, matching: Option<&Filter>) -> Result<Vec<Record>, SourceError> {
         let place = &self.place;
         let root = &place.connection.root;
         let asked = &self.wanted.of_people;
         let mut searches = deleted::searches(place.settings, root, asked, place.page_size);
         for search in &mut searches {
-            if let Some(since) = since {
-                search.filter = search.filter.and(since);
+            if let Some(matching) = matching {
+                search.filter = search.filter.and(matching);
             }
         }
         let found = deleted::read(place.settings, place.connector, &place.connection, searches);
@@ -269,6 +311,7 @@ impl<'a> Reading<'a> {
             .insert(Kind::User, &id, &entry.dn)
             .map_err(|clash| self.clash(clash, entry))?;
         self.people += 1;
+        self.note_stamp(entry);
         self.count_rare(Kind::User, entry);
         for rule in &settings.rules {
             self.count(rule.attribute(), entry.has(rule.attribute()));
@@ -313,6 +356,10 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    fn note_stamp(&mut self, entry: &Entry) {
+        self.unstamped |= self.stamp.is_some_and(|stamp| !entry.has(stamp));
+    }
+
     async fn read_groups(&mut self) -> Result<(), SourceError> {
         let settings = self.place.settings;
         let Some(part) = &settings.groups else {
@@ -336,6 +383,7 @@ impl<'a> Reading<'a> {
         self.index
             .insert(Kind::Group, &id, &entry.dn)
             .map_err(|clash| self.clash(clash, entry))?;
+        self.note_stamp(entry);
         self.count_rare(Kind::Group, entry);
         let found = groups::find_members(entry, settings, &self.index);
         let names = settings.member_attributes.iter();

@@ -151,6 +151,16 @@ impl Directory {
         )
     }
 
+    /// The same, for who may read and do everything.
+    pub(super) fn source_as_admin(&self, more: &str) -> String {
+        let admin = &self.server.admin;
+        let secret = self.server.folder().join("admin-password");
+        private::write(&secret, &admin.password).expect("a file in the temporary folder");
+        self.source(more)
+            .replace(&self.agent().dn, &admin.dn)
+            .replace("bind-password\"", "admin-password\"")
+    }
+
     /// The name of somebody in the people's place.
     pub(super) fn person_dn(&self, key: &str) -> String {
         format!("{},{}", self.person_rdn(key), self.users_base())

@@ -29,7 +29,7 @@ fn a_size_limit_below_the_result() {
     };
     crowd(&directory);
     let mut story = begin(
-        &directory.source(""),
+        &directory.source("changes = \"full\""),
         "A result that is limited is no result.",
     );
     story.tell("name = \"thirty people\"\nwrites = 30\n");
@@ -70,7 +70,7 @@ fn a_server_that_dies_in_the_middle_of_a_search() {
     let cut = Cut::start(SocketAddr::from(([127, 0, 0, 1], directory.server.ldap)));
     // Over plain LDAP, so that the middle of the bytes is the middle of the people.
     let source = directory
-        .source("")
+        .source("changes = \"full\"")
         .replace(
             &format!("ldap://localhost:{}", directory.server.ldap),
             &format!("ldap://{}", cut.address),
