@@ -14,6 +14,7 @@ mod fake;
 mod limits;
 mod looked_after;
 mod ns_slapd;
+mod pages;
 mod reader;
 mod samba;
 mod server;

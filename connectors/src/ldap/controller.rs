@@ -52,12 +52,17 @@ impl Controller {
         }))
     }
 
+    /// Whether it is the same one with another copy of its database.
+    pub(super) fn was_restored(&self, before: &Self) -> bool {
+        self.service == before.service && self.invocation != before.invocation
+    }
+
     /// Why this one cannot go on with the story of another; `None` where it is the same.
     pub(super) fn cannot_go_on(&self, before: &Self) -> Option<Touched> {
         if self == before {
             return None;
         }
-        if self.service != before.service {
+        if !self.was_restored(before) {
             return Some(Touched::Unclear("another domain controller answers"));
         }
         // What it had to forget looks like people who left.

@@ -56,6 +56,13 @@ pub(super) struct Spot {
     containers: BTreeSet<SourceId>,
 }
 
+impl Spot {
+    /// Whether the controller knows less than it did.
+    pub(super) fn went_back(&self, before: &Self) -> bool {
+        self.controller.was_restored(&before.controller)
+    }
+}
+
 /// One answer.
 enum Answer {
     Told {

@@ -80,8 +80,8 @@ pub(super) async fn read_all(
     // Another base or filter, and whoever is not there now may only not be looked for.
     let selection = place.settings.selection();
     let mut voided = before.as_ref().is_some_and(|it| !it.is_of(&selection));
-    let mark = before.as_ref().filter(|_| !request.everything && !voided);
-    let mark = mark.and_then(|before| before.mark.clone());
+    let last = before.as_ref().and_then(|before| before.mark.clone());
+    let mark = last.clone().filter(|_| !request.everything && !voided);
     let spot = mark.as_ref().map(|mark| &mark.spot);
     let way = tracking::choose(&place, &wanted, spot).await?;
     let stamp = way.stamp();
@@ -104,6 +104,9 @@ pub(super) async fn read_all(
     }
     // Before anything else: what changes while everything is read is asked for again.
     let spot = tracking::begin(&place, &way).await?;
+    if let (Some(now), Some(last)) = (&spot, last) {
+        voided |= now.went_back(&last.spot);
+    }
     let batch = reading(place, Outbox::new(changes)).read(spot).await?;
     Ok(Batch { voided, ..batch })
 }
@@ -156,6 +159,7 @@ struct Reading<'a> {
     /// Only what has changed is read: whoever has a name is there, although nothing was read.
     only_changes: bool,
     warnings: Vec<Warning>,
+    unanswered: BTreeMap<String, String>,
     /// What is asked about the next person.
     content: Content,
     /// What has to be seen of everybody for their changes to be told.
@@ -188,6 +192,7 @@ impl<'a> Reading<'a> {
             listed: false,
             only_changes: false,
             warnings: Vec::new(),
+            unanswered: BTreeMap::new(),
             content: Content::default(),
             stamp,
             unstamped: false,
@@ -233,6 +238,7 @@ impl<'a> Reading<'a> {
             tells_lifecycle: self.tells_lifecycle(&position),
             cursor: position.cursor(),
             voided: false,
+            unanswered: self.unanswered,
             warnings: self.warnings,
         })
     }

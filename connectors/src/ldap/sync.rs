@@ -5,7 +5,7 @@
 //! would only follow because nothing was said of them is no answer. Must not know what entries
 //! mean: it gives their unique ids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ldap3::LdapResult;
 use ldap3::asn1::{PL, StructureTag};
@@ -122,15 +122,51 @@ pub(super) async fn tells_deletions(
 /// OpenLDAP's cookie, such as `rid=000,csn=20260101120000.000000Z#000000#000#000000`, with
 /// each of its moments in 1970; `None` where it is none of these.
 fn before_everything(cookie: &[u8]) -> Option<Vec<u8>> {
+    let (head, numbers) = numbers(cookie)?;
+    let numbers: Vec<String> = numbers
+        .into_iter()
+        .map(|(_, count, server, more)| format!("19700101000000.000000Z#{count}#{server}#{more}"))
+        .collect();
+    Some(format!("{head}csn={}", numbers.join(";")).into_bytes())
+}
+
+/// Whether one of OpenLDAP's cookies is of an earlier moment than another, by what any server
+/// had written: the directory was restored from a copy. Of what is not such a cookie it is not
+/// said.
+pub(super) fn is_earlier(cookie: &[u8], than: &[u8]) -> bool {
+    let last = |cookie| {
+        let (_, numbers) = numbers(cookie)?;
+        let by_server = numbers.into_iter();
+        let by_server = by_server.map(|(moment, count, server, _)| (server, (moment, count)));
+        Some(by_server.collect::<BTreeMap<&str, (&str, &str)>>())
+    };
+    let (Some(now), Some(before)) = (last(cookie), last(than)) else {
+        return false;
+    };
+    before
+        .iter()
+        .any(|(server, moment)| now.get(server).is_none_or(|now| now < moment))
+}
+
+/// What a cookie begins with, and its change sequence numbers: the moment, the count within
+/// it, the server, and the count of modifications, each in a form that can be compared as text.
+type Numbers<'a> = (&'a str, Vec<(&'a str, &'a str, &'a str, &'a str)>);
+
+fn numbers(cookie: &[u8]) -> Option<Numbers<'_>> {
     let text = std::str::from_utf8(cookie).ok()?;
     let (head, numbers) = text.split_once("csn=")?;
     let numbers = numbers.split(';').map(|number| {
-        let (moment, rest) = number.split_once('#')?;
-        generalized_time(moment)?;
-        Some(format!("19700101000000.000000Z#{rest}"))
+        let mut parts = number.split('#');
+        let moment = parts
+            .next()
+            .filter(|moment| generalized_time(moment).is_some())?;
+        let (count, server, more) = (parts.next()?, parts.next()?, parts.next()?);
+        parts
+            .next()
+            .is_none()
+            .then_some((moment, count, server, more))
     });
-    let numbers = numbers.collect::<Option<Vec<String>>>()?;
-    Some(format!("{head}csn={}", numbers.join(";")).into_bytes())
+    Some((head, numbers.collect::<Option<_>>()?))
 }
 
 /// Whether the answer says all that has to be known (RFC 4533 §3.3.2).

@@ -106,6 +106,19 @@ pub(super) enum Spot {
     SyncRepl(syncrepl::Spot),
 }
 
+impl Spot {
+    /// Whether the server was restored from a copy since: whoever it had to forget looks like
+    /// somebody who left.
+    pub(super) fn went_back(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Spot::Usn(now), Spot::Usn(before)) => now.went_back(before),
+            (Spot::DirSync(now), Spot::DirSync(before)) => now.went_back(before),
+            (Spot::SyncRepl(now), Spot::SyncRepl(before)) => now.went_back(before),
+            _ => false,
+        }
+    }
+}
+
 /// What was touched since a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Touched {

@@ -33,6 +33,12 @@ pub(super) struct Spot {
 }
 
 impl Spot {
+    /// Whether the controller knows less than it did.
+    pub(super) fn went_back(&self, before: &Self) -> bool {
+        let same = self.controller == before.controller;
+        self.controller.was_restored(&before.controller) || same && self.highest < before.highest
+    }
+
     /// What was written after it. There is no `>` in filters.
     fn since(&self) -> Filter {
         Filter::at_least(CHANGED, &self.highest.saturating_add(1).to_string())

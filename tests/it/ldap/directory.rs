@@ -81,6 +81,17 @@ impl Directory {
         Some(Self { flavor, server })
     }
 
+    /// Starts an OpenLDAP as its package leaves it. `None`, and said, when the machine lacks it.
+    pub(super) fn start_bare_openldap() -> Option<Self> {
+        let flavor = Flavor::OpenLdap;
+        if let Some(missing) = flavor.lacks() {
+            leave_out("setting up an OpenLDAP", missing);
+            return None;
+        }
+        let server = slapd::Slapd::bare();
+        Some(Self { flavor, server })
+    }
+
     /// Where the people are.
     pub(super) fn users_base(&self) -> String {
         match self.flavor {

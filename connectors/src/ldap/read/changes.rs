@@ -146,6 +146,7 @@ impl Reading<'_> {
             tells_lifecycle: self.tells_lifecycle(&position),
             cursor: position.cursor(),
             voided: false,
+            unanswered: self.unanswered,
             warnings: self.warnings,
         })
     }

@@ -35,6 +35,21 @@ pub(in crate::ldap) struct Spot {
     containers: BTreeSet<Uuid>,
 }
 
+impl Spot {
+    /// Whether the server knows less than it did.
+    pub(super) fn went_back(&self, before: &Self) -> bool {
+        let cookies = |spot: &Self| -> Vec<Vec<u8>> {
+            let cookies = spot.cookies.iter();
+            cookies.filter_map(|it| STANDARD.decode(it).ok()).collect()
+        };
+        let pairs = cookies(self).into_iter().zip(cookies(before));
+        self.server == before.server
+            && pairs
+                .into_iter()
+                .any(|(now, before)| sync::is_earlier(&now, &before))
+    }
+}
+
 /// Where the story of this server is now; `None` where that cannot be had.
 pub(super) async fn here(place: &Place<'_>) -> Result<Option<Spot>, SourceError> {
     let nobody = Filter::present("objectClass").not();

@@ -133,6 +133,7 @@ fn the_place_itself_moves(directory: &Directory, story: &mut Story, unit: &str) 
     story.tell(
         r#"
 name = "the place gets another name: nobody is switched off for that"
+exit = 1
 stderr_contains = ["there is no"]
 requests = ""
 "#,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::begin;
 use crate::ldap::directory::{Directory, Flavor, Person};
 use crate::ldap::server::{Server, first_missing};
-use crate::ldap::slapd::{self, LIMITS, PROGRAMS, Slapd};
+use crate::ldap::slapd::{self, LIMITS, Overlays, PROGRAMS, Slapd};
 use crate::support::certificates::{Authority, Pair};
 use crate::support::left_out::leave_out;
 use crate::support::private;
@@ -35,6 +35,7 @@ fn serve(authority: &Authority, pair: Option<&Pair>, data: &str) -> Server {
         limits: LIMITS,
         pair,
         data,
+        overlays: Overlays::All,
     };
     slapd.start(authority)
 }
