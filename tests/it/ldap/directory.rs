@@ -74,21 +74,21 @@ impl Directory {
             return None;
         }
         let server = match flavor {
-            Flavor::OpenLdap => slapd::Slapd::empty(),
+            Flavor::OpenLdap => slapd::Slapd::empty(slapd::Overlays::All),
             Flavor::ActiveDirectory => samba::start(),
             Flavor::DirectoryServer | Flavor::FreeIpa => ns_slapd::start(),
         };
         Some(Self { flavor, server })
     }
 
-    /// Starts an OpenLDAP as its package leaves it. `None`, and said, when the machine lacks it.
-    pub(super) fn start_bare_openldap() -> Option<Self> {
+    /// Starts an OpenLDAP with these overlays. `None`, and said, when the machine lacks it.
+    pub(super) fn start_openldap(overlays: slapd::Overlays) -> Option<Self> {
         let flavor = Flavor::OpenLdap;
         if let Some(missing) = flavor.lacks() {
-            leave_out("setting up an OpenLDAP", missing);
+            leave_out("an OpenLDAP with other overlays", missing);
             return None;
         }
-        let server = slapd::Slapd::bare();
+        let server = slapd::Slapd::empty(overlays);
         Some(Self { flavor, server })
     }
 

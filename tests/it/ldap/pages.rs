@@ -192,7 +192,7 @@ fn samba_tool(at: &Path) {
 
 #[test]
 fn the_page_about_openldap_is_right() {
-    let Some(directory) = Directory::start_bare_openldap() else {
+    let Some(directory) = Directory::start_openldap(slapd::Overlays::None) else {
         return;
     };
     let story = prepare(&directory, ["ana", "bo"]);

@@ -37,6 +37,8 @@ pub(super) struct Slapd<'a> {
 pub(super) enum Overlays {
     /// `memberof`, `refint` and `syncprov`.
     All,
+    /// The same, but `syncprov` does not say who is gone.
+    Discreet,
     /// None, as the package leaves it.
     None,
 }
@@ -46,24 +48,18 @@ pub(super) const LIMITS: &str = "limits dn.exact=\"cn=provisor,ou=services,dc=ex
      size.soft=500 size.hard=unlimited size.pr=1000 size.prtotal=unlimited";
 
 impl Slapd<'_> {
-    /// Starts one with the usual limits, that holds nobody.
-    pub(super) fn empty() -> Server {
-        let slapd = Slapd {
-            limits: LIMITS,
-            pair: None,
-            data: "",
-            overlays: Overlays::All,
+    /// Starts one that holds nobody: with the usual limits, or as the package leaves it, for an
+    /// administrator to set up.
+    pub(super) fn empty(overlays: Overlays) -> Server {
+        let limits = match overlays {
+            Overlays::All | Overlays::Discreet => LIMITS,
+            Overlays::None => "",
         };
-        slapd.start(&Authority::new("ours"))
-    }
-
-    /// Starts one as the package leaves it, for an administrator to set up.
-    pub(super) fn bare() -> Server {
         let slapd = Slapd {
-            limits: "",
+            limits,
             pair: None,
             data: "",
-            overlays: Overlays::None,
+            overlays,
         };
         slapd.start(&Authority::new("ours"))
     }
@@ -98,8 +94,9 @@ impl Slapd<'_> {
         let agent = agent().dn;
         let limits = self.limits;
         let (modules, overlays) = match self.overlays {
-            Overlays::All => (MODULES, OVERLAYS),
-            Overlays::None => ("", ""),
+            Overlays::All => (MODULES, format!("{OVERLAYS}syncprov-sessionlog 1000\n")),
+            Overlays::Discreet => (MODULES, format!("{OVERLAYS}syncprov-nopresent TRUE\n")),
+            Overlays::None => ("", String::new()),
         };
         format!(
             "include /etc/ldap/schema/core.schema
@@ -158,7 +155,6 @@ overlay refint
 refint_attributes member manager
 refint_nothing cn=admin,dc=example,dc=com
 overlay syncprov
-syncprov-sessionlog 1000
 ";
 
 /// The URL of the socket in a server's folder. Whoever runs the tests is the agent there, as
