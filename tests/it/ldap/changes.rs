@@ -5,18 +5,4 @@
 mod active_directory;
 mod openldap;
 
-use super::directory::{Directory, Person};
-
 const TITLES: &str = "title = \"title\"\nmanager = false";
-
-fn people(directory: &Directory, names: &[&str]) {
-    for name in names {
-        directory.join(&Person {
-            key: name,
-            given_name: "A",
-            surname: "Person",
-            mail: &format!("{name}@example.com"),
-            title: "Clerk",
-        });
-    }
-}

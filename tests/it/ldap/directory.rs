@@ -239,6 +239,20 @@ impl Directory {
         self.server.modify(&record.0);
     }
 
+    /// People join who are nothing but their keys.
+    pub(super) fn join_clerks<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) {
+        for key in keys {
+            let key = key.as_ref();
+            self.join(&Person {
+                key,
+                given_name: "A",
+                surname: "Person",
+                mail: &format!("{key}@example.com"),
+                title: "Clerk",
+            });
+        }
+    }
+
     /// Gives an attribute of somebody, or of a group, just these values.
     pub(super) fn set(&self, dn: &str, attribute: &str, values: &[&str]) {
         let mut record = Record::change(dn, "modify");

@@ -30,7 +30,7 @@ fn an_account_that_may_not_read_the_deleted_reads_everything() {
     let Some(directory) = Directory::start(Flavor::ActiveDirectory) else {
         return;
     };
-    super::people(&directory, &["ana", "bo"]);
+    directory.join_clerks(["ana", "bo"]);
     let reader = Reader::new(&directory.source(""), TITLES);
     reader.read(true, Utc::now());
     directory.delete(&directory.person_dn("bo"));
@@ -45,7 +45,7 @@ fn who_may_replicate_is_told_of_everybody() {
     let Some(directory) = Directory::start(Flavor::ActiveDirectory) else {
         return;
     };
-    super::people(&directory, &["ana", "bo"]);
+    directory.join_clerks(["ana", "bo"]);
     let reader = Reader::new(&directory.source_as_admin(""), TITLES);
     reader.read(true, Utc::now());
     directory.set(&directory.person_dn("ana"), "title", &["Boss"]);

@@ -2,14 +2,14 @@
 
 use chrono::Utc;
 
-use super::{TITLES, people};
+use super::TITLES;
 use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::reader::Reader;
 use crate::ldap::slapd;
 
 fn with_openldap(test: impl FnOnce(&mut Directory)) {
     if let Some(mut directory) = Directory::start(Flavor::OpenLdap) {
-        people(&directory, &["ana", "bo", "cy"]);
+        directory.join_clerks(["ana", "bo", "cy"]);
         test(&mut directory);
     }
 }
@@ -73,7 +73,7 @@ fn a_server_that_does_not_tell_deletions_is_read_whole() {
     let Some(directory) = Directory::start_openldap(slapd::Overlays::Discreet) else {
         return;
     };
-    people(&directory, &["ana", "bo", "cy"]);
+    directory.join_clerks(["ana", "bo", "cy"]);
     let reader = Reader::new(&directory.source(""), TITLES);
     reader.read(true, Utc::now());
     directory.delete(&directory.person_dn("bo"));
@@ -110,7 +110,7 @@ fn restore(everything: bool) {
     let Some(mut yesterday) = Directory::start(Flavor::OpenLdap) else {
         return;
     };
-    people(&yesterday, &["ana", "bo"]);
+    yesterday.join_clerks(["ana", "bo"]);
     yesterday.server.stop();
     with_openldap(|directory| {
         let source = directory.source("").replace("start_tls = true\n", "");

@@ -5,20 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use super::begin;
 use crate::ldap::cut::Cut;
-use crate::ldap::directory::{Directory, Flavor, Person, Record};
+use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::slapd;
 
 /// Thirty people.
 fn crowd(directory: &Directory) {
-    for number in 0..30 {
-        directory.join(&Person {
-            key: &format!("p{number:02}"),
-            given_name: "A",
-            surname: "Person",
-            mail: &format!("p{number:02}@example.com"),
-            title: "Clerk",
-        });
-    }
+    directory.join_clerks((0..30).map(|number| format!("p{number:02}")));
 }
 
 /// A limit, of pages too, that the result exceeds: what was given until then is nothing.
