@@ -117,7 +117,7 @@ pub fn read_directory(data: &[u8]) -> Result<Vec<Record>, String> {
     });
     let config = format!(
         "[ldap]\nurl = \"ldap://127.0.0.1:{port}\"\nbind_dn = \"cn=a\"\n\
-         bind_password = {{ file = \"password\" }}\ntimeout = \"2s\"\n\
+         bind_password = {{ file = \"password\" }}\ntimeout = \"100ms\"\n\
          [ldap.users]\nbase = \"dc=a\"\n[ldap.groups]\nbase = \"dc=a\"\n"
     );
     let config: SourceConfig = toml::from_str(&config).expect("a source's table");
