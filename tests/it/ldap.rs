@@ -16,6 +16,7 @@ mod looked_after;
 mod ns_slapd;
 mod pages;
 mod reader;
+mod record;
 mod samba;
 mod server;
 mod slapd;

@@ -6,6 +6,8 @@
 
 mod asked;
 mod changes;
+mod former;
+mod marks;
 mod memberships;
 mod missing;
 mod naming;
@@ -21,7 +23,6 @@ use self::outbox::Outbox;
 use super::answers::Answers;
 use super::config::{Changes, Referrals};
 use super::connect::{Connection, Connector};
-use super::deleted;
 use super::dn::Dn;
 use super::entry::Entry;
 use super::filter::Filter;
@@ -33,13 +34,12 @@ use super::name::is_description;
 use super::people::{self, Wanted};
 use super::position::Position;
 use super::search::Search;
-use super::tracking::{self, Mark, Spot, Way};
+use super::tracking::{self, Spot, Way};
 use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::source::{
     Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
-    Warning,
 };
 use crate::unchanged::Content;
 
@@ -158,7 +158,6 @@ struct Reading<'a> {
     listed: bool,
     /// Only what has changed is read: whoever has a name is there, although nothing was read.
     only_changes: bool,
-    warnings: Vec<Warning>,
     unanswered: BTreeMap<String, String>,
     /// What is asked about the next person.
     content: Content,
@@ -191,7 +190,6 @@ impl<'a> Reading<'a> {
             answers: Answers::default(),
             listed: false,
             only_changes: false,
-            warnings: Vec::new(),
             unanswered: BTreeMap::new(),
             content: Content::default(),
             stamp,
@@ -239,62 +237,8 @@ impl<'a> Reading<'a> {
             cursor: position.cursor(),
             voided: false,
             unanswered: self.unanswered,
-            warnings: self.warnings,
+            warnings: Vec::new(),
         })
-    }
-
-    /// What the next read goes on from; nothing where changes of somebody would not be told.
-    fn mark_if_told(&self, spot: Option<Spot>) -> Option<Mark> {
-        let (spot, stamp) = (spot?, self.stamp.unwrap_or_default());
-        if self.unstamped {
-            tracing::info!(
-                server = self.place.connection.server,
-                "this account may not see everybody's `{stamp}`: changes are found by comparing"
-            );
-            return None;
-        }
-        Some(self.mark(spot))
-    }
-
-    /// What the next read goes on from.
-    fn mark(&self, spot: Spot) -> Mark {
-        Mark {
-            at: self.request.now,
-            selection: tracking::selection(self.place.settings, &self.wanted),
-            judged: self.judged(),
-            spot,
-        }
-    }
-
-    /// What the filters and places that people are judged by came to.
-    fn judged(&self) -> Digest {
-        digest(format!("{:?} {:?}", self.inactive, self.answers).as_bytes())
-    }
-
-    /// Those who were deleted; of those, whom this filter matches, where there is one.
-    async fn find_deleted(&self, matching: Option<&Filter>) -> Result<Vec<Record>, SourceError> {
-        let place = &self.place;
-        let root = &place.connection.root;
-        let asked = &self.wanted.of_people;
-        let mut searches = deleted::searches(place.settings, root, asked, place.page_size);
-        for search in &mut searches {
-            if let Some(matching) = matching {
-                search.filter = search.filter.and(matching);
-            }
-        }
-        let found = deleted::read(place.settings, place.connector, &place.connection, searches);
-        let records = found.await?.into_iter().map(|entry| {
-            let mut attributes = entry.attributes(self.wanted.requested.as_ref());
-            people::drop_references(&mut attributes, &place.settings.references);
-            Ok(Record {
-                kind: Kind::User,
-                id: self.id(&entry)?,
-                lifecycle: deleted::lifecycle(&entry),
-                attributes,
-                members: Members::Complete(BTreeSet::new()),
-            })
-        });
-        records.collect()
     }
 
     async fn read_people(&mut self) -> Result<(), SourceError> {
@@ -360,10 +304,6 @@ impl<'a> Reading<'a> {
             self.send_people().await?;
         }
         Ok(())
-    }
-
-    fn note_stamp(&mut self, entry: &Entry) {
-        self.unstamped |= self.stamp.is_some_and(|stamp| !entry.has(stamp));
     }
 
     async fn read_groups(&mut self) -> Result<(), SourceError> {

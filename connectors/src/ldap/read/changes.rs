@@ -147,7 +147,7 @@ impl Reading<'_> {
             cursor: position.cursor(),
             voided: false,
             unanswered: self.unanswered,
-            warnings: self.warnings,
+            warnings: Vec::new(),
         })
     }
 
