@@ -23,6 +23,7 @@ use super::people::Wanted;
 use super::read::Place;
 use super::search::Search;
 use super::tracking::{self, Deleted, IDS, MOST, Touched};
+use super::usn;
 use super::walk::Walk;
 use crate::source::{SourceError, SourceId};
 
@@ -208,6 +209,8 @@ fn attributes(settings: &Settings, wanted: &Wanted) -> Vec<String> {
         .map(str::to_owned)
         .into();
     asked.extend(wanted.of_people.iter().chain(&wanted.of_groups).cloned());
+    // It is this controller's own, and no part of what is replicated.
+    asked.remove(usn::CHANGED);
     for part in settings.parts() {
         match part.filter.attributes() {
             Some(names) => asked.extend(names),

@@ -237,6 +237,41 @@ fn an_answer_that_contradicts_itself_is_a_failure() {
     ends_well(&fake, story);
 }
 
+/// Twenty had an address, and none can be seen any more, or none of what says who is switched
+/// off: whoever was changed meanwhile has lost nothing.
+#[test]
+fn an_attribute_that_is_hidden_freezes_the_source() {
+    for changes in ["full", "usn", "dirsync"] {
+        let rules = Rules {
+            replicates: true,
+            ..Rules::default()
+        };
+        let fake = Fake::start(people(20), rules);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let source = source(&fake, folder.path(), &format!("changes = \"{changes}\""));
+        let mut story = begin(&source, "What cannot be seen any more has not gone.");
+        story.tell("name = \"twenty people\"\nwrites = 20\n");
+        fake.change(&person_dn(3), |person| person.set("title", &["Boss"]));
+        let hidden: [fn(Vec<u8>) -> Vec<u8>; 2] = [
+            |answer| replaced(&answer, b"\x04\x04mail", b"\x04\x04maiX"),
+            |answer| {
+                replaced(
+                    &answer,
+                    b"\x04\x12userAccountControl",
+                    b"\x04\x12userAccountControX",
+                )
+            },
+        ];
+        for how in hidden {
+            fake.instead(move |asked| (!asked.base.is_empty()).then_some(Instead::Altered(how)));
+            in_vain(&story, changes);
+        }
+        fake.behave();
+        story.tell("name = \"everything can be seen again\"\nwrites = 1\n");
+        story.check_settled();
+    }
+}
+
 /// Every occurrence replaced by as many bytes, so that no length changes.
 fn replaced(bytes: &[u8], this: &[u8], that: &[u8]) -> Vec<u8> {
     assert_eq!(this.len(), that.len());
