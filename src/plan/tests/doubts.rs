@@ -126,6 +126,19 @@ fn member_who_was_sent_and_has_not_come_is_not_taken_out() {
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
 
+/// Fails when those who have not come are counted among those who stay (world 9066).
+#[test]
+fn group_that_somebody_was_sent_into_in_vain_is_deleted_at_once() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.group("eng").of(&["ana"]).linked().sent(&["u-bo"]);
+    world.group("eng").stands(Standing::OutOfScope);
+    world.rules.groups.when_gone = WhenGone::Delete;
+    insta::assert_snapshot!(rendered(&world.plan()), @"delete eng (g-eng) LeftScope; DELETE in Deletions");
+    // Without a listing they may be in it, and go with it.
+    world.lists = false;
+    insta::assert_snapshot!(rendered(&world.plan()), @"delete eng (g-eng) LeftScope; DELETE in Deletions");
+}
+
 /// Fails when `as_made` keeps nothing of what the creation named.
 #[test]
 fn members_that_a_lost_creation_named_are_ours_to_take_out() {
