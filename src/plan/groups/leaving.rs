@@ -86,8 +86,11 @@ impl Table<'_> {
         let not_joined = self.not_joined(group, &[]);
         let lost: BTreeSet<ResourceId> = self.lost(group).into_iter().collect();
         let some_stay = group.owned.iter().any(|(member, edge)| {
-            let is_kept = edge.unknown || edge.protected.is_some() || !lost.contains(member);
-            is_kept && !remove.contains(member) && !not_joined.contains(member)
+            // Whoever is not listed and nobody's may be hidden.
+            let may_be_hidden = edge.record.is_none() && edge.protected.is_some();
+            let is_lost = lost.contains(member) && !edge.unknown && !may_be_hidden;
+            let is_gone = is_lost || not_joined.contains(member);
+            !is_gone && !remove.contains(member)
         });
         let when_gone = self.input.rules.groups.when_gone;
         let mut action = if when_gone == WhenGone::Delete && ours && !some_stay {
