@@ -229,7 +229,7 @@ impl Slapd {
         for number in (0..CHANGES).map(|it| it * (people / CHANGES)) {
             records.push_str(&format!(
                 "dn: uid=user.{number},{PEOPLE}\nchangetype: modify\nreplace: title\n\
-                 title: Title {round}\n\n"
+                 title: Boss {round}\n\n"
             ));
         }
         let mut command = self.tool("ldapmodify");
