@@ -6,11 +6,6 @@
 //! on loopback, in memory where there is `/dev/shm`, and ends it. Needs Debian's packages `slapd`
 //! and `ldap-utils`.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "figures are for whoever ran the benchmark"
-)]
-
 #[expect(dead_code, reason = "every benchmark uses a part of it")]
 mod common;
 
