@@ -295,6 +295,12 @@ pub struct SourceFacts {
 
 /// A directory that can be read.
 pub trait Source: Send + Sync {
+    /// Every attribute name that the source can give, where nobody has to be asked for that.
+    /// Otherwise [`Source::check`] says it, if the source can.
+    fn attributes(&self) -> Option<BTreeMap<Kind, BTreeSet<String>>> {
+        None
+    }
+
     /// Connects, reads as little as possible and says what there is. Fails as a read would.
     fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>>;
 
@@ -320,6 +326,8 @@ pub enum SourceConfig {
     Csv(crate::csv::CsvConfig),
     /// A directory that speaks LDAP.
     Ldap(Box<crate::ldap::LdapConfig>),
+    /// A Microsoft Entra tenant.
+    Entra(Box<crate::entra::EntraConfig>),
 }
 
 impl SourceConfig {
@@ -333,6 +341,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Csv(config) => config.validate(),
             SourceConfig::Ldap(config) => config.validate(),
+            SourceConfig::Entra(config) => config.validate(),
         }
     }
 
@@ -348,6 +357,7 @@ impl SourceConfig {
                 problem: "a CSV file cannot answer that; use `when`".to_owned(),
             }),
             SourceConfig::Ldap(_) => crate::ldap::check_question(question),
+            SourceConfig::Entra(_) => crate::entra::check_question(question),
         }
     }
 
@@ -357,6 +367,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Csv(config) => Box::new(crate::csv::CsvSource::new(config, base)),
             SourceConfig::Ldap(config) => Box::new(crate::ldap::LdapSource::new(config, base)),
+            SourceConfig::Entra(config) => Box::new(crate::entra::EntraSource::new(config, base)),
         }
     }
 }

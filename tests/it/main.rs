@@ -5,6 +5,7 @@ mod architecture;
 mod crash;
 mod damage;
 mod documentation;
+mod entra;
 mod ldap;
 mod scenarios;
 mod side_by_side;

@@ -9,7 +9,6 @@ mod changes;
 mod memberships;
 mod missing;
 mod naming;
-mod outbox;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +16,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
-use self::outbox::Outbox;
 use super::answers::Answers;
 use super::config::{Changes, Referrals};
 use super::connect::{Connection, Connector};
@@ -37,6 +35,7 @@ use super::tracking::{self, Mark, Spot, Way};
 use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
+use crate::outbox::Outbox;
 use crate::source::{
     Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, Warning,
 };

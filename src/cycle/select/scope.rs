@@ -24,7 +24,7 @@ impl Selector<'_> {
             }
             self.scope_groups.push(resolved);
         }
-        Ok(())
+        self.resolve_assigned()
     }
 
     fn resolve_scope_group(&mut self, name: &str) -> Result<ScopeGroup, SnapshotError> {
@@ -194,7 +194,7 @@ impl Selector<'_> {
             .collect();
         self.target
             .scope
-            .judge(&self.scope_groups, &memberships, attributes)
+            .judge(&self.scope_groups, &self.assigned, &memberships, attributes)
     }
 
     /// Why nothing may happen to somebody, if that is so. Their row is only read where it is
