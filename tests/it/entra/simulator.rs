@@ -333,7 +333,7 @@ impl State {
 }
 
 /// An error in Graph's form.
-pub(super) fn error(status: u16, code: &str, words: &str) -> Answer {
+pub(in crate::entra) fn error(status: u16, code: &str, words: &str) -> Answer {
     Answer::new(
         status,
         &json!({"error": {"code": code, "message": words,

@@ -4,7 +4,10 @@
 //! What is expected was written from the design's table of who gets what, as in
 //! `tests/scenarios`, whose machinery and notation this uses.
 
+mod groups;
 mod people;
+mod scope;
+mod soft_delete;
 
 use std::os::unix::fs::PermissionsExt;
 

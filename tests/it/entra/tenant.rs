@@ -208,6 +208,11 @@ impl Tenant {
         self.object(group).members.insert(member, (there, at));
     }
 
+    /// Nobody may see the members of this group any more, and nothing is told of them.
+    pub(super) fn hide_members(&mut self, group: Uuid) {
+        self.object(group).members.clear();
+    }
+
     /// Moves a user to the deleted items: with the id before the name, and everything else kept
     /// (Microsoft Entra, "Recover from deletions").
     pub(super) fn delete(&mut self, id: Uuid) {
