@@ -3,10 +3,12 @@
 //! The simulator holds a tenant and answers as Microsoft's pages say, with the quirks and faults
 //! that people reported. It imports nothing from the connector: it would only agree with itself.
 
+mod counted;
 mod metadata;
 mod round;
 mod sign_in;
 mod simulator;
 mod stories;
 mod tenant;
+mod trouble;
 mod wire;

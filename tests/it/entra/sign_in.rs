@@ -150,11 +150,6 @@ impl Login {
         (Instant::now() < given.until).then_some(given)
     }
 
-    /// No token that was given so far is good any more.
-    pub(super) fn revoke(&mut self) {
-        self.given.clear();
-    }
-
     /// The tokens that were given so far.
     pub(super) fn tokens(&self) -> Vec<String> {
         self.given.keys().cloned().collect()

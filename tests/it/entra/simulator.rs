@@ -18,7 +18,6 @@ use super::wire::{self, Answer, Request};
 /// A request that arrived.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
-    pub(super) method: String,
     pub(super) path: String,
     pub(super) raw_query: String,
     /// What it would have cost (Graph, "Service-specific throttling limits").
@@ -167,7 +166,6 @@ impl State {
 
     fn answer_graph(&mut self, request: &Request, in_batch: bool) -> Answer {
         let asked = Asked {
-            method: request.method.clone(),
             path: request.path.clone(),
             raw_query: request.raw_query.clone(),
             units: lists::units(request),
