@@ -4,6 +4,7 @@
 //! that people reported. It imports nothing from the connector: it would only agree with itself.
 
 mod counted;
+mod documented;
 mod metadata;
 mod round;
 mod sign_in;
