@@ -35,12 +35,6 @@ fn mistakes_at_the_top_and_in_sources_are_pointed_at() {
         ("state_dir = \"\"\n", 1, 13, &["/var/lib/provisor"]),
         ("audit_values = 1\n", 1, 16, &["write true or false"]),
         (
-            "[sources.a.entra]\n",
-            1,
-            12,
-            &["`entra` are not supported", "`csv`, `ldap`"],
-        ),
-        (
             "[sources.a.okta]\n",
             1,
             12,
