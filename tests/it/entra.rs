@@ -6,6 +6,7 @@
 mod counted;
 mod documented;
 mod metadata;
+mod random;
 mod round;
 mod sign_in;
 mod simulator;
