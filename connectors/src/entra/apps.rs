@@ -36,9 +36,18 @@ impl App {
             .collect()
     }
 
-    /// The group that answers who is assigned.
-    pub(super) fn record(&self, name: &str) -> Record {
+    /// The groups that are assigned.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Uuid> {
+        let groups = self.assigned.iter();
+        let groups = groups.filter(|(kind, _, _)| *kind == Kind::Group);
+        groups.map(|(_, id, _)| *id)
+    }
+
+    /// The group that answers who is assigned. A group that is not there any more has nobody,
+    /// whether or not its assignment is.
+    pub(super) fn record(&self, name: &str, groups: &BTreeSet<Uuid>) -> Record {
         let members = self.assigned.iter();
+        let members = members.filter(|(kind, id, _)| *kind == Kind::User || groups.contains(id));
         let members = members.map(|(kind, id, _)| member_key((*kind, *id)));
         Record {
             kind: Kind::Group,

@@ -12,7 +12,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::answer::{Item, Removed, id};
-use super::apps::answer_id;
+use super::apps::{App, answer_id};
 use super::batch;
 use super::deleted;
 use super::error::{GraphError, What, not_known};
@@ -58,18 +58,6 @@ impl Stop {
             other => Stop::Failed(other.into_source(what, &graph.server)),
         }
     }
-
-    /// As an error of a read that goes on from nothing.
-    pub(super) fn failed(self) -> SourceError {
-        match self {
-            Stop::Failed(error) => error,
-            Stop::Refused(problem) => SourceError::Server {
-                server: "Microsoft Graph".to_owned(),
-                problem,
-                source: None,
-            },
-        }
-    }
 }
 
 impl From<SourceError> for Stop {
@@ -94,14 +82,18 @@ pub(super) async fn read(
     let deleted = deleted.map_err(|error| Stop::from(error, &What::Deleted, graph))?;
     let apps = read_apps(graph, wanted, Some(&before.apps)).await;
     let pages = Pages::since(graph, What::Groups, &before.groups)?;
-    let (groups, groups_link) = hear_groups(graph, pages).await?;
+    let heard = hear_groups(graph, pages).await;
+    let (mut groups, groups_link) =
+        heard.map_err(|error| Stop::from(error, &What::Groups, graph))?;
     let (people, users_link) = hear_people(&place).await?;
+
+    place.leave_parents(&mut groups)?;
 
     // Nothing is handed on before everything was read: all of it may have to be read anew.
     let mut outbox = Outbox::holding(changes);
     for name in &wanted.assigned {
         let answer = match apps.apps.get(name) {
-            Some(app) => Change::Upsert(app.record(name)),
+            Some(app) => Change::Upsert(app.record(name, &place.there(app, &groups)?)),
             // Nobody can tell who is assigned: not the same as nobody.
             None => Change::Removal(Kind::Group, answer_id(name)),
         };
@@ -260,6 +252,40 @@ async fn hear_people(place: &Place<'_>) -> Result<(BTreeMap<Uuid, person::Heard>
 impl Place<'_> {
     fn known(&self, kind: Kind, id: Uuid) -> Result<KnownRecord, SourceError> {
         self.known.of(&member_key((kind, id))).map_err(not_known)
+    }
+
+    /// Graph may never say that a group which is gone is not a member any more.
+    fn leave_parents(&self, groups: &mut BTreeMap<Uuid, group::Heard>) -> Result<(), SourceError> {
+        let gone = groups.iter().filter(|(_, group)| group.removed.is_some());
+        let gone: Vec<Uuid> = gone.map(|(id, _)| *id).collect();
+        for id in gone {
+            for parent in self.known(Kind::Group, id)?.groups {
+                if let Ok(parent) = Uuid::try_parse(parent.as_str()) {
+                    let heard = groups.entry(parent).or_default();
+                    heard.members.insert((Kind::Group, id), false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of an app's groups that are there.
+    fn there(
+        &self,
+        app: &App,
+        groups: &BTreeMap<Uuid, group::Heard>,
+    ) -> Result<BTreeSet<Uuid>, SourceError> {
+        let mut there = BTreeSet::new();
+        for id in app.groups() {
+            let is_there = match groups.get(&id) {
+                Some(heard) => heard.removed.is_none(),
+                None => self.known(Kind::Group, id)?.lifecycle.is_some(),
+            };
+            if is_there {
+                there.insert(id);
+            }
+        }
+        Ok(there)
     }
 
     /// What became of a group. Of one that is new here, the whole list is read: it may have come

@@ -281,7 +281,7 @@ impl Graph {
             .get_or_try_init(|| async {
                 Ok(Clients {
                     graph: self.build(is_loopback(&self.base))?,
-                    sign_in: self.build(self.sign_in.is_local() || is_loopback(&self.base))?,
+                    sign_in: self.build(self.sign_in.is_local())?,
                 })
             })
             .await
@@ -316,10 +316,10 @@ impl Graph {
                     ),
                 })?;
         }
-        builder = match self.base.scheme() {
+        builder = match self.base.scheme() == "http" && !self.sign_in.is_encrypted() {
             // Plain http needs no roots, and a small container may have none.
-            "http" => builder.tls_certs_only(own_roots),
-            _ => builder.tls_certs_merge(own_roots),
+            true => builder.tls_certs_only(own_roots),
+            false => builder.tls_certs_merge(own_roots),
         };
         builder.build().map_err(|error| SourceError::Server {
             server: self.server.clone(),

@@ -14,9 +14,9 @@ use super::apps::{self, App};
 use super::changes::{self, Stop};
 use super::config::{Changes, EntraConfig};
 use super::deleted;
-use super::error::{What, not_known};
+use super::error::{GraphError, What, not_known};
 use super::graph::Graph;
-use super::group::{self, member_key};
+use super::group::{self, Member, member_key};
 use super::person::{self, Absent, is_shown, lifecycle, record, set_manager, source_id};
 use super::position::Position;
 use super::properties::Wanted;
@@ -92,6 +92,9 @@ enum Word {
     Not(Removed),
 }
 
+/// Who is directly in which groups.
+type InGroups = BTreeMap<Uuid, BTreeSet<Uuid>>;
+
 struct Reading<'a> {
     graph: &'a Graph,
     wanted: &'a Wanted,
@@ -116,10 +119,10 @@ impl Reading<'_> {
         let read = read_apps(self.graph, self.wanted, pinned).await;
         self.warnings = read.warnings;
         let roles = Roles::new(&self.wanted.roles, &read.apps);
-        let (groups, in_groups) = self.read_groups(&roles).await?;
+        let (groups, there, in_groups) = self.read_groups(&roles).await?;
         for name in &self.wanted.assigned {
             if let Some(app) = read.apps.get(name) {
-                let answer = Change::Upsert(app.record(name));
+                let answer = Change::Upsert(app.record(name, &there));
                 self.outbox.push(answer).await?;
             }
         }
@@ -146,23 +149,31 @@ impl Reading<'_> {
         })
     }
 
-    /// Every group. Gives the link for changes, and who is directly in a group that gives roles.
+    /// Every group. Gives the link for changes, the groups that are there, and who is directly in
+    /// one that gives roles.
     async fn read_groups(
         &mut self,
         roles: &Roles<'_>,
-    ) -> Result<(String, BTreeMap<Uuid, BTreeSet<Uuid>>), SourceError> {
+    ) -> Result<(String, BTreeSet<Uuid>, InGroups), SourceError> {
         let select = self.wanted.select_of_groups();
         let url = self
             .graph
             .url(&["groups", "delta"], &[("$select", &select)]);
         let pages = Pages::new(self.graph, What::Groups, url, Ends::WithToken);
-        let (groups, link) = hear_groups(self.graph, pages).await.map_err(Stop::failed)?;
-        let mut in_groups: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+        let heard = hear_groups(self.graph, pages).await;
+        let server = &self.graph.server;
+        let (groups, link) = heard.map_err(|error| error.into_source(&What::Groups, server))?;
+        let mut in_groups = InGroups::new();
         let nothing = Attributes::default();
-        for (id, group) in groups {
-            if group.removed.is_some() {
+        let living = groups.iter().filter(|(_, group)| group.removed.is_none());
+        let there: BTreeSet<Uuid> = living.map(|(id, _)| *id).collect();
+        for (id, mut group) in groups {
+            if !there.contains(&id) {
                 continue;
             }
+            // Graph goes on listing a group that was deleted for good.
+            let is_there = |(kind, id): &Member| *kind == Kind::User || there.contains(id);
+            group.members.retain(|member, _| is_there(member));
             if roles.has_group(id) {
                 for (kind, member) in group.those(true) {
                     if kind == Kind::User {
@@ -180,13 +191,13 @@ impl Reading<'_> {
             );
             self.outbox.push(Change::Upsert(record)).await?;
         }
-        Ok((link, in_groups))
+        Ok((link, there, in_groups))
     }
 
     async fn read_people(
         &mut self,
         roles: &Roles<'_>,
-        in_groups: &BTreeMap<Uuid, BTreeSet<Uuid>>,
+        in_groups: &InGroups,
     ) -> Result<String, SourceError> {
         let select = self.wanted.select_of_changed_people();
         let url = self.graph.url(&["users", "delta"], &[("$select", &select)]);
@@ -360,13 +371,9 @@ pub(super) async fn read_apps(
 pub(super) async fn hear_groups(
     graph: &Graph,
     mut pages: Pages<'_>,
-) -> Result<(BTreeMap<Uuid, group::Heard>, String), Stop> {
+) -> Result<(BTreeMap<Uuid, group::Heard>, String), GraphError> {
     let mut groups: BTreeMap<Uuid, group::Heard> = BTreeMap::new();
-    while let Some(items) = pages
-        .next()
-        .await
-        .map_err(|error| Stop::from(error, &What::Groups, graph))?
-    {
+    while let Some(items) = pages.next().await? {
         for item in items {
             let Some(id) = id(&item) else {
                 let problem = "a group has no id";

@@ -15,6 +15,8 @@ use crate::source::SourceError;
 
 /// So many pages one after another may hold nothing, or nothing but what was there before.
 const MOST_IDLE: u32 = 500;
+/// What a page costs at most (see [`Pace`](super::pace::Pace)).
+const UNITS: f64 = 3.0;
 /// More than any tenant has.
 const MOST_OBJECTS: usize = 5_000_000;
 
@@ -32,7 +34,6 @@ pub(super) struct Pages<'a> {
     graph: &'a Graph,
     what: What,
     ends: Ends,
-    units: f64,
     next: Option<Url>,
     /// The link for what changes from here on, once the list has ended.
     delta: Option<String>,
@@ -50,8 +51,6 @@ impl<'a> Pages<'a> {
             graph,
             what,
             ends,
-            // The dearest of the lists that are read.
-            units: 2.0,
             next: Some(first),
             delta: None,
             goes_on: false,
@@ -81,7 +80,7 @@ impl<'a> Pages<'a> {
             what: &self.what,
             url,
             body: None,
-            units: self.units,
+            units: UNITS,
             goes_on: self.goes_on,
         };
         let body = self.graph.send(call).await?;

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{BodyError, read_body};
 use super::assertion;
-use super::config::EntraConfig;
+use super::config::{EntraConfig, is_loopback};
 use super::error::{What, broken, is_transient, shorten};
 use crate::retry::{LONGEST_WAIT, backoff, read_retry_after};
 use crate::secret::{Secret, SecretError, read_token_file};
@@ -110,7 +110,12 @@ impl SignIn {
 
     /// Whether the token is asked for on this machine, where no proxy is in between.
     pub(super) fn is_local(&self) -> bool {
-        matches!(self.credential, Credential::Managed)
+        matches!(self.credential, Credential::Managed) || is_loopback(&self.endpoint)
+    }
+
+    /// Whether TLS is needed for it.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.endpoint.scheme() == "https"
     }
 
     /// A token that is good for a while.

@@ -2,6 +2,7 @@
 //! types. The file holds the part that is needed, with its licence.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -9,7 +10,15 @@ const TEXT: &str = include_str!("graph-v1.0.xml");
 
 /// The properties of a type, by name, with their types as written; those of its base types
 /// included. Relations are among them, with the type `→`.
-pub(super) fn properties(of_type: &str) -> BTreeMap<String, String> {
+pub(super) fn properties(of_type: &str) -> Arc<BTreeMap<String, String>> {
+    static READ: Mutex<BTreeMap<String, Arc<BTreeMap<String, String>>>> =
+        Mutex::new(BTreeMap::new());
+    let mut all = READ.lock().expect("nobody panics with it");
+    let read = all.entry(of_type.to_owned());
+    Arc::clone(read.or_insert_with(|| Arc::new(read_properties(of_type))))
+}
+
+fn read_properties(of_type: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut next = Some(of_type.to_owned());
     while let Some(name) = next.take() {

@@ -443,11 +443,14 @@ impl World {
     }
 
     fn fail(&self, why: &str) -> ! {
+        let full = self.run(&["sync", "--full", "--dry-run"]);
         panic!(
-            "world {} ({:?}): {why}\n{}\nplay it again with PROVISOR_ENTRA_SEED={}",
+            "world {} ({:?}): {why}\n{}\na full cycle would do:\n{}{}\nplay it again with PROVISOR_ENTRA_SEED={}",
             self.seed,
             self.assigned,
             self.story.join("\n"),
+            full.stdout,
+            full.stderr,
             self.seed
         );
     }

@@ -242,6 +242,58 @@ members = { Admin = ["ana@example.com", "bo@example.com"], Viewer = [] }
 }
 
 #[test]
+fn a_role_is_mapped_in_a_template() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let app = tenant.add_app("App", &["Admin", "Viewer"]);
+    tenant.assign(app, ana, Some("Viewer"));
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(&simulator, "A changed role is one write.", "");
+    let text = config(&simulator.source(""), "").replace(
+        "[targets.demo.mapping]",
+        "[targets.demo.mapping]\nnickName = \"{{ record['roles:App'] | join(', ') }}\"",
+    );
+    story.set_config(&text);
+    story.tell("name = \"Ana\"\nwrites = 1\n");
+    simulator.tenant(|tenant| tenant.assign(app, ana, Some("Admin")));
+    story.tell(
+        r#"
+name = "one role more"
+requests = '''
+PATCH /Users/{id:ana@example.com} [{"op":"replace","path":"nickName","value":"Admin, Viewer"}]
+'''
+"#,
+    );
+    simulator.instead(|asked, _| {
+        let is_list = asked.path.ends_with("/appRoleAssignedTo");
+        is_list.then(|| {
+            error(
+                403,
+                "Authorization_RequestDenied",
+                "Insufficient privileges.",
+            )
+        })
+    });
+    for command in ["[\"sync\"]", "[\"sync\", \"--full\"]"] {
+        story.tell(&format!(
+            "name = \"the roles cannot be read, and stay\"\ncommand = {command}\nrequests = \"\"\n\
+             stderr_contains = [\"Application.Read.All\"]\n"
+        ));
+    }
+    simulator.behave();
+    simulator.tenant(|tenant| tenant.unassign(app, ana));
+    story.tell(
+        r#"
+name = "no role at all"
+requests = '''
+PATCH /Users/{id:ana@example.com} [{"op":"remove","path":"nickName"}]
+'''
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
 fn a_scope_of_groups() {
     let mut tenant = Tenant::new();
     let ana = tenant.add_user("ana", json!({}));

@@ -223,6 +223,38 @@ fn gone_for_good_while_the_agent_was_off_for_forty_days() {
 }
 
 #[test]
+fn deleted_and_gone_for_good_between_two_reads_without_a_word() {
+    let Two {
+        simulator,
+        mut story,
+        bo,
+    } = two("");
+    simulator.tenant(|tenant| {
+        tenant.silences.deletion = true;
+        tenant.silences.purge = true;
+        tenant.delete(bo);
+        tenant.purge(bo);
+    });
+    story.tell(
+        r#"
+name = "neither the changes nor the deleted items know of it"
+requests = ""
+"#,
+    );
+    story.tell(
+        r#"
+name = "the next full cycle finds it"
+command = ["sync", "--full"]
+requests = '''
+PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":false}]
+'''
+users = { "ana@example.com" = true, "bo@example.com" = false }
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
 fn a_name_that_somebody_else_got_meanwhile() {
     let Two {
         simulator,
