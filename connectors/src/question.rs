@@ -18,34 +18,33 @@ pub enum Question {
     RolesIn(String),
 }
 
-const BELOW: &str = "below:";
-const MATCHES: &str = "matches:";
-const ASSIGNED: &str = "assigned:";
-const ROLES: &str = "roles:";
+const BELOW: &str = "below";
+const MATCHES: &str = "matches";
+const ASSIGNED: &str = "assigned-to";
+const ROLES: &str = "roles";
 
 impl Question {
     /// The name to ask by.
     pub fn name(&self) -> String {
         match self {
-            Question::Below(place) => format!("{BELOW}{place}"),
-            Question::Matches(filter) => format!("{MATCHES}{filter}"),
-            Question::AssignedTo(app) => format!("{ASSIGNED}{app}"),
-            Question::RolesIn(app) => format!("{ROLES}{app}"),
+            Question::Below(place) => format!("{BELOW}:{place}"),
+            Question::Matches(filter) => format!("{MATCHES}:{filter}"),
+            Question::AssignedTo(app) => format!("{ASSIGNED}:{app}"),
+            Question::RolesIn(app) => format!("{ROLES}:{app}"),
         }
     }
 
     /// The question that a name asks; `None` for an attribute's name.
     pub fn asked(name: &str) -> Option<Self> {
-        let questions: [(&str, fn(String) -> Self); 4] = [
-            (BELOW, Question::Below),
-            (MATCHES, Question::Matches),
-            (ASSIGNED, Question::AssignedTo),
-            (ROLES, Question::RolesIn),
-        ];
-        questions.into_iter().find_map(|(prefix, question)| {
-            let rest = name.strip_prefix(prefix)?;
-            Some(question(rest.to_owned()))
-        })
+        let (kind, rest) = name.split_once(':')?;
+        let rest = rest.to_owned();
+        match kind {
+            BELOW => Some(Question::Below(rest)),
+            MATCHES => Some(Question::Matches(rest)),
+            ASSIGNED => Some(Question::AssignedTo(rest)),
+            ROLES => Some(Question::RolesIn(rest)),
+            _ => None,
+        }
     }
 }
 

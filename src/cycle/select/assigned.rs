@@ -100,5 +100,6 @@ impl Selector<'_> {
 
 /// Whether a group is a source's answer to a question, and no group of the directory.
 pub(super) fn is_answer(group: &RecordKey) -> bool {
-    Question::asked(group.id.as_str()).is_some()
+    let asked = Question::asked(group.id.as_str());
+    matches!(asked, Some(Question::AssignedTo(_)))
 }

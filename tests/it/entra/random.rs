@@ -348,7 +348,7 @@ impl World {
         };
         let change = match self.rng.usize(0..4) {
             0 => json!({"jobTitle": title}),
-            1 => json!({"accountEnabled": number % 2 == 0}),
+            1 => json!({"accountEnabled": number.is_multiple_of(2)}),
             2 => json!({"userPrincipalName": format!("n{number}-{}@example.com", self.names)}),
             _ => json!({"city": "nobody selects it", "displayName": format!("N {number}")}),
         };

@@ -58,7 +58,7 @@ fn what_is_asked_for_is_what_is_in_use_and_what_a_read_goes_by() {
         "costCenter",
         "division",
         "manager",
-        "assigned:App",
+        "assigned-to:App",
         "roles:B",
     ];
     let requested = requested.map(str::to_owned).into();
