@@ -146,12 +146,20 @@ impl Agent {
             .expect("the configuration has one target")
     }
 
-    /// Reads the source and publishes what it says.
+    /// Reads the source, or what has changed in it, and publishes what it says.
     pub(crate) async fn read(&self, now: DateTime<Utc>) -> Outcome<Readings> {
+        self.read_whole(&BTreeSet::new(), now).await
+    }
+
+    /// The same; of these sources not only what has changed.
+    pub(crate) async fn read_whole(
+        &self,
+        whole: &BTreeSet<String>,
+        now: DateTime<Utc>,
+    ) -> Outcome<Readings> {
         let targets = [self.target().target.clone()];
-        let whole = BTreeSet::new();
         let (store, sources) = (&self.store, &self.sources);
-        let mut readings = cycle::read_sources(store, sources, &targets, &whole, now, &Silent)
+        let mut readings = cycle::read_sources(store, sources, &targets, whole, now, &Silent)
             .await
             .map_err(in_words)?;
         if let Some(failure) = readings.failures().values().next() {

@@ -81,6 +81,11 @@ fn choose(variable: Option<&str>, verbosity: Verbosity) -> Result<EnvFilter, Tel
             .add_directive(LevelFilter::WARN.into())
             // What goes wrong with a connection is an error of ours, and said once.
             .add_directive(ours("ldap3", Verbosity(LevelFilter::OFF))?)
+            // What it refuses is the error of whoever connects, and was said twice otherwise.
+            .add_directive(ours(
+                "rustls_platform_verifier",
+                Verbosity(LevelFilter::OFF),
+            )?)
             .add_directive(ours("provisor", verbosity)?)
             .add_directive(ours("provisor_connectors", verbosity)?)),
     }

@@ -76,6 +76,12 @@ impl CsvSource {
 }
 
 impl Source for CsvSource {
+    fn attribute_names(
+        &self,
+    ) -> BoxFuture<'_, Result<BTreeMap<Kind, BTreeSet<String>>, SourceError>> {
+        Box::pin(async move { Ok(self.check().await?.attributes) })
+    }
+
     fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
         Box::pin(self.run(Files::check))
     }
@@ -135,6 +141,7 @@ impl Files {
             tells_lifecycle,
             cursor: None,
             voided: false,
+            unanswered: BTreeMap::new(),
             warnings,
         })
     }

@@ -70,15 +70,18 @@ impl EntraSource {
 }
 
 impl Source for EntraSource {
-    fn attributes(&self) -> Option<BTreeMap<Kind, BTreeSet<String>>> {
-        Some(properties::names(&self.config.extension_properties))
-    }
-
     fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
         Box::pin(async move {
             self.config.validate()?;
             check::check(&self.graph, &self.config).await
         })
+    }
+
+    fn attribute_names(
+        &self,
+    ) -> BoxFuture<'_, Result<BTreeMap<Kind, BTreeSet<String>>, SourceError>> {
+        // Nobody has to be asked for them.
+        Box::pin(async { Ok(properties::names(&self.config.extension_properties)) })
     }
 
     fn read<'a>(

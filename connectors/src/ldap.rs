@@ -9,7 +9,9 @@ mod answers;
 mod check;
 mod config;
 mod connect;
+mod controller;
 mod deleted;
+mod dirsync;
 mod dn;
 mod entry;
 mod error;
@@ -34,6 +36,7 @@ mod waiting;
 mod walk;
 mod wire;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,7 +47,7 @@ use self::connect::Connector;
 use self::flavor::Settings;
 use self::read::{Place, read_all};
 use crate::question::Question;
-use crate::source::{Batch, Change, ReadRequest, Source, SourceError, SourceFacts};
+use crate::source::{Batch, Change, Kind, ReadRequest, Source, SourceError, SourceFacts};
 
 pub use self::config::{Changes, GroupsConfig, LdapConfig, Referrals, Sasl, UsersConfig};
 pub use self::dn::{Dn, DnError};
@@ -117,6 +120,13 @@ impl LdapSource {
 }
 
 impl Source for LdapSource {
+    /// Names are the same in any case there, which is not how they would be compared.
+    fn attribute_names(
+        &self,
+    ) -> BoxFuture<'_, Result<BTreeMap<Kind, BTreeSet<String>>, SourceError>> {
+        Box::pin(async { Ok(BTreeMap::new()) })
+    }
+
     fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
         Box::pin(async move {
             let (connection, settings) = self.open().await?;

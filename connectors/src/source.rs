@@ -280,6 +280,8 @@ pub struct Batch {
     /// Whether only changes were to be read, and the server refused the cursor: everything was
     /// read instead, and whoever acts on that is to be careful.
     pub voided: bool,
+    /// Questions that have no answer for anybody, by their names ([`Question::name`]), and why.
+    pub unanswered: BTreeMap<String, String>,
     /// What an operator should see.
     pub warnings: Vec<Warning>,
 }
@@ -295,14 +297,14 @@ pub struct SourceFacts {
 
 /// A directory that can be read.
 pub trait Source: Send + Sync {
-    /// Every attribute name that the source can give, where nobody has to be asked for that.
-    /// Otherwise [`Source::check`] says it, if the source can.
-    fn attributes(&self) -> Option<BTreeMap<Kind, BTreeSet<String>>> {
-        None
-    }
-
     /// Connects, reads as little as possible and says what there is. Fails as a read would.
     fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>>;
+
+    /// The names of the attributes that it can give, as far as it can say so; connects only where
+    /// the names are found by that. Fails as a check does.
+    fn attribute_names(
+        &self,
+    ) -> BoxFuture<'_, Result<BTreeMap<Kind, BTreeSet<String>>, SourceError>>;
 
     /// Reads every record, or those changed since the cursor, into `changes` in chunks of a
     /// bounded size (about 1,000), and ends with what it covered.

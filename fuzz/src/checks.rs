@@ -7,6 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -73,6 +76,54 @@ pub fn csv(data: &[u8]) {
         let held: usize = records.iter().map(size).sum();
         assert!(held <= 3 * people.len() + 3 * groups.len() + 64);
     }
+}
+
+/// What a directory answers over LDAP: one part, behind separators, to each request, and then the
+/// end. Whatever it says, reading it ends, and nobody is made up.
+pub fn directory(data: &[u8]) {
+    for record in read_directory(data).unwrap_or_default() {
+        let id = record.id.as_str().as_bytes();
+        let said = data.windows(id.len()).any(|part| part == id);
+        assert!(said || id.len() == 36, "{id:?}");
+    }
+}
+
+/// Everybody whom that directory has, or the error in words.
+pub fn read_directory(data: &[u8]) -> Result<Vec<Record>, String> {
+    let folder = TempDir::new().expect("a temporary folder");
+    let secret = folder.path().join("password");
+    write(folder.path(), "password", b"only-for-this-test");
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(secret, private).expect("its mode can be set");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("its own address").port();
+    let answers: Vec<Vec<u8>> = data
+        .split(|&byte| byte == SEPARATOR)
+        .map(<[u8]>::to_vec)
+        .collect();
+    let server = std::thread::spawn(move || {
+        let Ok((mut client, _)) = listener.accept() else {
+            return;
+        };
+        // Nobody else is answered.
+        drop(listener);
+        let mut request = [0; 4_096];
+        for answer in answers {
+            let asked = client.read(&mut request).is_ok_and(|length| length > 0);
+            if !asked || client.write_all(&answer).is_err() {
+                return;
+            }
+        }
+    });
+    let config = format!(
+        "[ldap]\nurl = \"ldap://127.0.0.1:{port}\"\nbind_dn = \"cn=a\"\n\
+         bind_password = {{ file = \"password\" }}\ntimeout = \"100ms\"\n\
+         [ldap.users]\nbase = \"dc=a\"\n[ldap.groups]\nbase = \"dc=a\"\n"
+    );
+    let config: SourceConfig = toml::from_str(&config).expect("a source's table");
+    let records = read(&*config.build(folder.path()));
+    server.join().expect("the server ends with its client");
+    records
 }
 
 /// A configuration file: good, or an error in words whose place is in the file.

@@ -10,8 +10,10 @@ use provisor_connectors::RecordKey;
 use super::report::Failure;
 use super::{Applier, Turn, failed};
 use crate::plan::action::{Acknowledge, Action, Plan, Reference, Request, Write};
+use crate::plan::guard::WINDOW;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceId;
+use crate::snapshot::target::Spent;
 use crate::snapshot::{Deactivation, Intent, Link, MemberEdge, SnapshotError, TargetChange};
 
 impl Applier<'_> {
@@ -71,8 +73,10 @@ impl Applier<'_> {
                 let link = self.store.link(record)?.filter(|link| !link.missing);
                 if let Some(before) = link {
                     let mut link = before.clone();
-                    if active.is_some() {
+                    if let Some(active) = *active {
                         switch(&mut link, action, at);
+                        let spent = spend(&mut link, &before, action, active, at);
+                        changes.extend(spent);
                     }
                     link.sent.extend(new_paths(&link, &resolved.acknowledge));
                     if link != before {
@@ -140,7 +144,37 @@ pub(super) fn switched(action: &Action, at: DateTime<Utc>) -> Deactivation {
         reason: format!("{:?}", action.reason),
         at,
         gone_since: None,
+        spent: None,
     }
+}
+
+/// Somebody about to be switched off is counted before the call, and once, however often it is
+/// sent: should every answer be lost, the limit holds all the same.
+fn spend(
+    link: &mut Link,
+    before: &Link,
+    action: &Action,
+    active: bool,
+    at: DateTime<Utc>,
+) -> Option<TargetChange> {
+    let switched = link.deactivated.as_mut()?;
+    if active {
+        switched.spent = None;
+        return None;
+    }
+    let cost = action.costs.first()?;
+    let limit = cost.limit.name();
+    if before.spent_since(at - WINDOW) == Some(limit) {
+        return None;
+    }
+    switched.at = at;
+    switched.spent = Some(limit.to_owned());
+    let spent = Spent {
+        limit: limit.to_owned(),
+        amount: cost.amount,
+        group: None,
+    };
+    Some(TargetChange::Spend(at, spent))
 }
 
 /// Where a call sets what the target had nothing acknowledged of: nothing else would tell that

@@ -12,6 +12,7 @@ use super::send::resource_of;
 use super::{Applier, doubt, failed};
 use crate::apply::report::Failure;
 use crate::plan::action::{Acknowledge, Action, Change, Limit, Plan, Reference, Request, Write};
+use crate::plan::guard::WINDOW;
 use crate::plan::{drift, references};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -70,7 +71,7 @@ impl Applier<'_> {
         sent: &Sent,
         first: bool,
     ) -> Result<Option<ResourceId>, SnapshotError> {
-        let mut changes = self.spending(action, request, first);
+        let mut changes = self.spending(action, request, link.as_ref(), first);
         let Some(record) = &action.subject.record else {
             self.ledger.add_changes(changes);
             return Ok(action.subject.resource.clone());
@@ -261,7 +262,11 @@ impl Applier<'_> {
             Some(old) => self.look_at_reports(record, &old, &adoption.resource)?,
             None => Vec::new(),
         };
-        changes.extend(adoption.moved_from.clone().map(TargetChange::DropLink));
+        if let Some(former) = &adoption.moved_from {
+            // Theirs by a link, or by a creation whose answer was lost.
+            changes.push(TargetChange::DropLink(former.clone()));
+            changes.push(TargetChange::CloseIntent(former.clone()));
+        }
         changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
         // A create in doubt is settled by finding what it made. Whom it put into a group stays
         // ours to take out, should that not come about in this run.
@@ -286,13 +291,23 @@ impl Applier<'_> {
     }
 
     /// What this request spends of the guards' limits: the action's costs with its first
-    /// request, members removed with each. Approved actions cost nothing.
-    fn spending(&self, action: &Action, request: &Request, first: bool) -> Vec<TargetChange> {
+    /// request, members removed with each. Approved actions cost nothing, and what was spent
+    /// before the call is not spent again.
+    fn spending(
+        &self,
+        action: &Action,
+        request: &Request,
+        link: Option<&Link>,
+        first: bool,
+    ) -> Vec<TargetChange> {
         let now = (self.clock)();
+        let link = link.filter(|_| action.change == Change::Deactivate);
+        let before = link.and_then(|link| link.spent_since(now - WINDOW));
         let removed = request.acknowledge.members_removed.len() as u64;
         action
             .costs
             .iter()
+            .filter(|cost| before != Some(cost.limit.name()))
             .filter_map(|cost| {
                 let amount = match cost.limit {
                     Limit::MembersRemoved => removed,
@@ -359,6 +374,7 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action, now: Date
                 reason,
                 at: now,
                 gone_since: None,
+                spent: None,
             });
         }
         None => {}

@@ -14,7 +14,7 @@ use crate::plan::long_gone::is_the_same;
 use crate::plan::references;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold, read_path};
-use crate::snapshot::{Link, SnapshotError};
+use crate::snapshot::{Link, MemberEdge, SnapshotError};
 use crate::target::dialect::Change;
 use crate::target::error::{Scope, TargetError};
 use crate::target::lookup::Lookup;
@@ -205,12 +205,16 @@ impl Applier<'_> {
     }
 
     /// The members that provisor put into a group, or found there; unreadable: none, and the
-    /// cycle fails at its next reading.
+    /// cycle fails at its next reading. Who was sent and not acknowledged may not be there, and
+    /// is no proof that the target hides somebody.
     fn owned_members(&self, action: &Action) -> BTreeSet<ResourceId> {
         let record = action.subject.record.as_ref();
         let owned = record.map(|record| self.store.members(record));
         let owned = owned.and_then(Result::ok).unwrap_or_default();
-        owned.into_keys().collect()
+        let sure = owned
+            .into_iter()
+            .filter(|(_, edge)| *edge != MemberEdge::Sent);
+        sure.map(|(resource, _)| resource).collect()
     }
 
     /// Before something that cannot be undone: the id must still mean whom it meant.

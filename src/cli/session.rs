@@ -102,20 +102,19 @@ pub(super) async fn check_names(
     targets: &[&TargetConfig],
     sources: &BTreeMap<String, Box<dyn Source>>,
 ) -> Result<(), Stop> {
-    let asked = sources.iter().map(|(name, source)| async move {
-        let known = match source.attributes() {
-            Some(attributes) => Ok(SourceFacts {
-                lines: Vec::new(),
-                attributes,
-            }),
-            None => source.check().await,
-        };
-        (name.clone(), known)
-    });
+    let asked = sources
+        .iter()
+        .map(|(name, source)| async move { (name.clone(), source.attribute_names().await) });
     let facts: BTreeMap<String, SourceFacts> = future::join_all(asked)
         .await
         .into_iter()
-        .filter_map(|(name, known)| Some((name, known.ok()?)))
+        .filter_map(|(name, attributes)| {
+            let facts = SourceFacts {
+                lines: Vec::new(),
+                attributes: attributes.ok()?,
+            };
+            Some((name, facts))
+        })
         .collect();
     targets
         .iter()

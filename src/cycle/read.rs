@@ -22,6 +22,8 @@ pub struct Readings {
     sources: BTreeMap<String, Reading>,
     failures: BTreeMap<String, Failure>,
     warnings: BTreeMap<String, Vec<String>>,
+    /// Questions that have no answer for anybody, and why, by source name.
+    unanswered: BTreeMap<String, BTreeMap<String, String>>,
     /// The targets of sources that refused to say what has changed, and were read whole.
     careful: BTreeSet<String>,
     store: Store,
@@ -49,6 +51,7 @@ pub async fn read_sources(
         sources: BTreeMap::new(),
         failures: BTreeMap::new(),
         warnings: BTreeMap::new(),
+        unanswered: BTreeMap::new(),
         careful: BTreeSet::new(),
         store: store.clone(),
         verified: OnceLock::new(),
@@ -83,6 +86,7 @@ pub async fn read_sources(
                     .map(|warning| warning.0)
                     .collect();
                 readings.warnings.insert(name.clone(), warnings);
+                readings.unanswered.insert(name.clone(), batch.unanswered);
                 if batch.voided {
                     let having = targets
                         .iter()
@@ -118,6 +122,7 @@ impl Readings {
             sources: BTreeMap::new(),
             failures: BTreeMap::new(),
             warnings: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             careful: BTreeSet::new(),
             store: store.clone(),
             verified: OnceLock::new(),
@@ -138,6 +143,11 @@ impl Readings {
     /// What an operator should see although the reads are good, by source name.
     pub fn warnings(&self) -> &BTreeMap<String, Vec<String>> {
         &self.warnings
+    }
+
+    /// Why a question has no answer for anybody of a source, if that is so.
+    pub(super) fn unanswered(&self, source: &str, question: &str) -> Option<&String> {
+        self.unanswered.get(source)?.get(question)
     }
 
     /// Holds the store against its own counts: once for all the targets of a run, because

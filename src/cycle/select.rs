@@ -38,7 +38,7 @@ pub(super) const SUSPENDED: &str = "SuspendedAtTarget";
 pub(super) struct Selection {
     pub(super) people: BTreeMap<RecordKey, Candidate>,
     pub(super) groups: BTreeMap<RecordKey, GroupCandidate>,
-    /// Scope groups that could not be found or read, in words.
+    /// Scope groups and places that could not be found or read, in words.
     pub(super) unresolved: Vec<String>,
     /// Scope groups as resolved, to pin them.
     pub(super) pins: BTreeMap<String, RecordKey>,

@@ -8,11 +8,9 @@ use super::Release;
 use super::known::Known;
 use crate::plan;
 use crate::plan::action::{Held, Limit};
+pub(super) use crate::plan::guard::WINDOW;
 use crate::plan::guard::{Approved, Base, Window};
 use crate::snapshot::{Approval, Progress, SnapshotError};
-
-/// How far back the guards count, and how long an approval lives.
-pub(super) const WINDOW: chrono::Duration = chrono::Duration::hours(24);
 
 /// The window of this cycle.
 pub(super) fn window(

@@ -32,6 +32,8 @@ pub struct Noted {
     pub is_off: bool,
     /// Where values were sent that have not come.
     pub not_come: BTreeSet<AttributePath>,
+    /// Members who were sent, have not come, and are not wanted any more.
+    pub not_joined: BTreeSet<ResourceId>,
 }
 
 impl Noted {
@@ -42,8 +44,11 @@ impl Noted {
             outgrown,
             is_off,
             not_come,
+            not_joined,
         } = self;
-        foreign_external_id.is_none() && outgrown.is_empty() && !is_off && not_come.is_empty()
+        let is_nothing_of_the_link =
+            foreign_external_id.is_none() && outgrown.is_empty() && !is_off && not_come.is_empty();
+        is_nothing_of_the_link && not_joined.is_empty()
     }
 
     /// Writes it into the link, as far as the cycle's own calls have not overtaken it.

@@ -66,6 +66,8 @@ struct Table<'a> {
     moved: &'a BTreeSet<RecordKey>,
     /// What each unlinked group finds.
     found: BTreeMap<&'a RecordKey, Match>,
+    /// Groups that lost creations have made, of records that are not to be there any more.
+    made: BTreeMap<ResourceId, &'a RecordKey>,
     /// How many groups that are, or may be, pushed find a resource.
     suitors: BTreeMap<ResourceId, usize>,
     /// Who waits because another group has, or wants, the same name; and why.
@@ -98,16 +100,20 @@ impl<'a> Table<'a> {
         let index = Index::new(&input.observed_groups, &keys, &moves);
         let mut found = BTreeMap::new();
         let mut suitors: BTreeMap<ResourceId, usize> = BTreeMap::new();
+        let mut made = BTreeMap::new();
         for (record, candidate) in candidates() {
             let (Some(sought), None) = (candidate.sought(), candidate.standing_link()) else {
                 continue;
             };
             let hit = index.find(sought);
             let standing = &candidate.standing;
-            if let (Match::One(resource), true) =
-                (&hit, standing.is_entitled() || standing.is_unknown())
-            {
-                *suitors.entry(resource.clone()).or_default() += 1;
+            if let Match::One(resource) = &hit {
+                let listed = input.observed_groups.resources.get(resource);
+                if standing.is_entitled() || standing.is_unknown() {
+                    *suitors.entry(resource.clone()).or_default() += 1;
+                } else if listed.is_some_and(|it| leaving::is_made(record, candidate, it)) {
+                    made.insert(resource.clone(), record);
+                }
             }
             found.insert(record, hit);
         }
@@ -116,6 +122,7 @@ impl<'a> Table<'a> {
             coming,
             moved,
             found,
+            made,
             suitors,
             waiting,
             second: nested::second(input, coming),
@@ -268,6 +275,7 @@ impl<'a> Table<'a> {
     fn rivals(&self, record: &RecordKey, resource: &ResourceId) -> Option<String> {
         let observed = &self.input.observed_groups;
         let owner = observed.owners.get(resource);
+        let owner = owner.or(self.made.get(resource).copied());
         let named = owner.or(observed.external_owners.get(resource));
         if let Some(other) = named.filter(|other| *other != record) {
             return Some(format!(

@@ -21,6 +21,9 @@ use limits::Ledger;
 pub use limits::allowed;
 use split::{Drift, Split};
 
+/// What limits count: what was spent since so long ago.
+pub const WINDOW: chrono::Duration = chrono::Duration::hours(24);
+
 /// What the guards judge by, besides the plan.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Window {

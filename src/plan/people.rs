@@ -85,6 +85,9 @@ struct Table<'a> {
     waiting: BTreeMap<RecordKey, String>,
     /// Unlinked records that are, or may be, entitled, by the one resource they match.
     suitors: BTreeMap<ResourceId, BTreeSet<RecordKey>>,
+    /// Resources that lost creations of people who are not entitled have made: theirs, as if
+    /// they were linked.
+    made: BTreeMap<ResourceId, RecordKey>,
     /// Resources that some record's keys find: not "unlinked".
     claimed: BTreeSet<ResourceId>,
     /// Resources without a link of their own record that an action of this plan is about.
@@ -120,6 +123,7 @@ impl<'a> Table<'a> {
             index: Index::new(&input.observed_users, &keys, &moves),
             waiting,
             suitors: BTreeMap::new(),
+            made: BTreeMap::new(),
             claimed: BTreeSet::new(),
             taken: BTreeSet::new(),
             joining: Vec::new(),
@@ -142,6 +146,8 @@ impl<'a> Table<'a> {
                 if candidate.standing.is_entitled() || candidate.standing.is_unknown() {
                     let suitors = self.suitors.entry(resource).or_default();
                     suitors.insert(record.clone());
+                } else if self.seems_made(candidate, &resource) {
+                    self.made.insert(resource, record.clone());
                 }
             }
             Match::Ambiguous(resources, _) => self.claimed.extend(resources),

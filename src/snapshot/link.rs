@@ -49,6 +49,12 @@ impl Link {
     pub fn is_surely_active(&self) -> bool {
         self.active && self.deactivated.is_none()
     }
+
+    /// The limit that a deactivation which is not acknowledged has spent, at or after a moment.
+    pub fn spent_since(&self, moment: DateTime<Utc>) -> Option<&str> {
+        let switched = self.deactivated.as_ref().filter(|_| self.active);
+        switched.filter(|it| it.at >= moment)?.spent.as_deref()
+    }
 }
 
 /// What a target shows in place of a value that it acknowledged. At the path `members`, the
@@ -93,6 +99,10 @@ pub struct Deactivation {
     /// while it is not gone, and while the clock was in doubt.
     #[serde(default)]
     pub gone_since: Option<DateTime<Utc>>,
+    /// The limit that the call has spent, at `at`, while it is about to switch off and is not
+    /// acknowledged: it may have happened, and is not spent again when it is sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<String>,
 }
 
 /// A member edge at the target that provisor added, or found where the source has it too.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use provisor_connectors::{Kind, RecordKey, SourceId};
@@ -344,6 +344,26 @@ fn what_a_newer_version_wrote_is_an_error_and_stays_where_it_is() {
         "{error}"
     );
     assert!(!path.join("db.damaged-1").exists());
+}
+
+/// Fails when `examine` takes what the system refuses for damage.
+#[test]
+fn a_database_on_a_disk_that_is_not_there_is_an_error_and_nothing_is_lost() {
+    let (folder, path) = state_dir();
+    used(&path);
+    drop(database_at(&path));
+    let file = path.join("db").join("db");
+    let (disk, away) = (folder.path().join("disk"), folder.path().join("away"));
+    fs::create_dir(&away).unwrap();
+    fs::rename(&file, away.join("db")).unwrap();
+    symlink(disk.join("db"), &file).unwrap();
+    let error = open_at(&path, None)
+        .map(|opened| opened.condition)
+        .unwrap_err();
+    assert!(matches!(error, SnapshotError::Database { .. }), "{error}");
+    assert!(!path.join("db.damaged-1").exists());
+    fs::rename(&away, &disk).unwrap();
+    assert_eq!(condition(&path, None), Condition::Intact);
 }
 
 #[test]

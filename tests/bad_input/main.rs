@@ -473,6 +473,11 @@ proptest! {
     }
 
     #[test]
+    fn answers_of_directories(data in mutated(ANSWERS)) {
+        checks::directory(&data);
+    }
+
+    #[test]
     fn bytes_of_no_kind(data in vec(any::<u8>(), 0..200)) {
         for check in CHECKS {
             check(&data);
@@ -480,9 +485,27 @@ proptest! {
     }
 }
 
+/// A whole read of a server that cannot page: signed in, its root entry, one person, no groups.
+const ANSWERS: &[&str] = &[
+    "0\u{c}\u{2}\u{1}\u{1}a\u{7}\n\u{1}\u{0}\u{4}\u{0}\u{4}\u{0}\u{1e}\
+     0\t\u{2}\u{1}\u{2}d\u{4}\u{4}\u{0}0\u{0}0\u{c}\u{2}\u{1}\u{2}e\u{7}\n\u{1}\u{0}\u{4}\u{0}\u{4}\u{0}\u{1e}\
+     0\u{20}\u{2}\u{1}\u{3}d\u{1b}\u{4}\u{5}uid=a0\u{12}0\u{10}\u{4}\tentryUUID1\u{3}\u{4}\u{1}1\
+     0\u{c}\u{2}\u{1}\u{3}e\u{7}\n\u{1}\u{0}\u{4}\u{0}\u{4}\u{0}\u{1e}\
+     0\u{c}\u{2}\u{1}\u{4}e\u{7}\n\u{1}\u{0}\u{4}\u{0}\u{4}\u{0}",
+    "0\u{c}\u{2}\u{1}\u{1}a\u{7}\n\u{1}1\u{4}\u{0}\u{4}\u{0}",
+];
+
+/// That sample is one: a mutation of it comes far.
+#[test]
+fn a_directory_that_answers_rightly_is_read() {
+    let records = checks::read_directory(ANSWERS[0].as_bytes());
+    assert_eq!(records.map(|records| records.len()), Ok(1));
+}
+
 /// All of them: what is good input for one is bad input for the others.
-const CHECKS: [fn(&[u8]); 9] = [
+const CHECKS: [fn(&[u8]); 10] = [
     checks::csv,
+    checks::directory,
     checks::configuration,
     checks::expression,
     checks::response,

@@ -6,6 +6,7 @@
 //! What the machine lacks is left out, and said. Nothing here imports the connector.
 
 mod agree;
+mod changes;
 mod cut;
 mod directory;
 mod domain;
@@ -13,6 +14,9 @@ mod fake;
 mod limits;
 mod looked_after;
 mod ns_slapd;
+mod pages;
+mod reader;
+mod record;
 mod samba;
 mod server;
 mod slapd;

@@ -4,6 +4,7 @@
 mod architecture;
 mod crash;
 mod damage;
+mod disk_gone;
 mod documentation;
 mod entra;
 mod ldap;

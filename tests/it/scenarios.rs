@@ -125,8 +125,10 @@ scenarios! {
     leaver_out_of_scope
     limit_over_people_and_groups
     limit_zero
+    lost_deactivations_counted
     lost_post_answer
     lost_post_answer_in_doubt
+    lost_switch_answer
     mail_change
     manager_adopted
     manager_chain

@@ -173,6 +173,7 @@ pub(super) async fn read(
         tells_lifecycle: !told.0 || told.1,
         cursor: position.cursor(),
         voided: false,
+        unanswered: apps.unanswered,
         warnings: apps.warnings,
     })
 }

@@ -23,6 +23,7 @@ use super::properties::Wanted;
 use super::roles::Roles;
 use super::round::{Ends, Pages};
 use crate::outbox::Outbox;
+use crate::question::Question;
 use crate::source::{
     Attributes, Batch, Change, Coverage, Kind, Lifecycle, ReadRequest, Record, SourceError, Warning,
 };
@@ -77,6 +78,7 @@ pub(super) async fn read_all(
         people: BTreeMap::new(),
         managers: BTreeMap::new(),
         tells: false,
+        unanswered: BTreeMap::new(),
         warnings: Vec::new(),
     };
     let batch = reading.read(before.flatten().as_ref()).await?;
@@ -106,6 +108,7 @@ struct Reading<'a> {
     managers: BTreeMap<Uuid, Uuid>,
     /// Somebody was said to be active or not.
     tells: bool,
+    unanswered: BTreeMap<String, String>,
     warnings: Vec<Warning>,
 }
 
@@ -117,6 +120,7 @@ impl Reading<'_> {
             deleted.map_err(|error| error.into_source(&What::Deleted, &self.graph.server))?;
         let pinned = before.map(|before| &before.apps);
         let read = read_apps(self.graph, self.wanted, pinned).await;
+        self.unanswered = read.unanswered;
         self.warnings = read.warnings;
         let roles = Roles::new(&self.wanted.roles, &read.apps);
         let (groups, there, in_groups) = self.read_groups(&roles).await?;
@@ -145,6 +149,7 @@ impl Reading<'_> {
             tells_lifecycle: self.tells || !everybody,
             cursor: position.cursor(),
             voided: false,
+            unanswered: self.unanswered,
             warnings: self.warnings,
         })
     }
@@ -339,6 +344,8 @@ pub(super) fn soft_deleted(
 pub(super) struct ReadApps {
     /// Without those that could not be read.
     pub(super) apps: BTreeMap<String, App>,
+    /// Why nobody can tell who is assigned to one of those.
+    pub(super) unanswered: BTreeMap<String, String>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -350,6 +357,7 @@ pub(super) async fn read_apps(
 ) -> ReadApps {
     let mut read = ReadApps {
         apps: BTreeMap::new(),
+        unanswered: BTreeMap::new(),
         warnings: Vec::new(),
     };
     for name in wanted.assigned.union(&wanted.roles) {
@@ -359,8 +367,14 @@ pub(super) async fn read_apps(
             Ok(app) => drop(read.apps.insert(name.clone(), app)),
             Err(error) => {
                 let error = error.into_source(&What::Assignments(name.clone()), &graph.server);
-                let warning = format!("{error}; nobody comes or goes by these assignments");
-                read.warnings.push(Warning(warning));
+                if wanted.assigned.contains(name) {
+                    let question = Question::AssignedTo(name.clone()).name();
+                    read.unanswered.insert(question, error.to_string());
+                }
+                if with_roles {
+                    let warning = format!("{error}; everybody keeps the roles that were known");
+                    read.warnings.push(Warning(warning));
+                }
             }
         }
     }

@@ -32,7 +32,7 @@ pub(super) async fn check(place: Place<'_>) -> Result<SourceFacts, SourceError> 
     }
     lines.extend(deleted_line(&place).await?);
     let wanted = Wanted::new(settings, None);
-    lines.push(changes(&tracking::choose(&place, &wanted).await?));
+    lines.push(changes(&tracking::choose(&place, &wanted, None).await?));
     if !root.has_control(PAGED_RESULTS) {
         lines.push("the server cannot page: everything is read at once".to_owned());
     }
@@ -102,11 +102,7 @@ async fn deleted_line(place: &Place<'_>) -> Result<Option<String>, SourceError> 
         Flavor::FreeIpa => "preserved people",
         _ => return Ok(None),
     };
-    let root = &place.connection.root;
-    let asked = [settings.id_attribute.clone()];
-    let searches = deleted::searches(settings, root, &asked, ENTRIES);
-    let readable = deleted::are_readable(place.connector, &place.connection, searches);
-    Ok(Some(match readable.await? {
+    Ok(Some(match deleted::are_readable(place).await? {
         true => format!("{keeps}: can be read"),
         false => format!("{keeps}: not for this account; they are taken to be gone"),
     }))
@@ -156,7 +152,19 @@ async fn look(place: &Place<'_>, part: &Part) -> Result<String, SourceError> {
 fn changes(way: &Way) -> String {
     match way {
         Way::Full(reason) => format!("changes: everything is read and compared; {reason}"),
-        Way::Usn => "changes: by `uSNChanged` of this domain controller".to_owned(),
+        Way::Usn => {
+            "changes: by `uSNChanged` of this domain controller; who is moved to where this \
+                     account may not look is found by the next full read"
+                .to_owned()
+        }
+        Way::DirSync {
+            only_visible: false,
+        } => "changes: by DirSync of this domain controller, of everybody".to_owned(),
+        Way::DirSync { only_visible: true } => {
+            "changes: by DirSync of this domain controller; who is moved to where this account \
+             may not look is found by the next full read"
+                .to_owned()
+        }
         Way::SyncRepl => "changes: by content synchronisation (RFC 4533)".to_owned(),
     }
 }

@@ -210,12 +210,6 @@ impl LdapConfig {
                 ));
             }
         }
-        if self.changes == Changes::DirSync {
-            return refuse(
-                "`changes = \"dirsync\"` is not supported by this version; leave it out for the \
-                 best way that there is",
-            );
-        }
         if self.timeout().is_zero() {
             return refuse("`timeout` must be longer than nothing; leave it out for 30s");
         }

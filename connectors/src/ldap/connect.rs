@@ -106,10 +106,9 @@ impl Connector {
     }
 
     async fn connect_to_one_of(&self, servers: &[ServerUrl]) -> Result<Connection, SourceError> {
-        let tls = self.tls().await?;
         let mut failures = Vec::new();
         for server in servers {
-            match self.attempt(server, Arc::clone(&tls)).await {
+            match self.attempt(server).await {
                 Ok(connection) => return Ok(connection),
                 Err(Attempt::Refused(error)) => return Err(error),
                 Err(Attempt::NotReached(error)) => {
@@ -148,15 +147,15 @@ impl Connector {
         }
     }
 
-    async fn attempt(
-        &self,
-        server: &ServerUrl,
-        tls: Arc<ClientConfig>,
-    ) -> Result<Connection, Attempt> {
+    async fn attempt(&self, server: &ServerUrl) -> Result<Connection, Attempt> {
+        let tls = match self.start_tls || !server.is_plain() {
+            true => Some(self.tls().await.map_err(Attempt::Refused)?),
+            false => None,
+        };
         let name = server.to_string();
         let request = Request::Connect;
         let not_reached = |error| Attempt::NotReached(error);
-        let wired = wire::connect(server, self.start_tls, tls);
+        let wired = wire::connect(server, tls);
         let (stream, carrier) = match time::timeout(self.timeout, wired).await {
             Ok(Ok(wired)) => wired,
             Ok(Err(error)) => return Err(not_reached(request.cut(&name, error))),

@@ -14,7 +14,9 @@ use super::entry::Entry;
 use super::filter::Filter;
 use super::flavor::{Flavor, RootDse, Settings};
 use super::lifecycle::generalized_time;
+use super::read::Place;
 use super::search::{Outcome, Search};
+use super::usn;
 use super::walk::Walk;
 use crate::source::{Lifecycle, SourceError};
 
@@ -23,6 +25,12 @@ const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 
 /// Where the deleted person stood.
 const LAST_PARENT: &str = "lastKnownParent";
+
+/// What every deleted object has, and the container too.
+const IS_DELETED: &str = "isDeleted";
+
+/// As many are looked at for telling whether they can be read.
+const LOOKED_AT: u16 = 20;
 
 /// Of a deleted object nothing changes any more.
 const WHEN: &str = "whenChanged";
@@ -53,6 +61,7 @@ pub(super) fn searches(
     attributes.extend([LAST_PARENT, WHEN].map(str::to_owned));
     partitions(&settings.users.bases, root)
         .into_iter()
+        .flatten()
         .filter_map(|partition| Dn::parse(&format!("{container},{partition}")).ok())
         .map(|base| Search {
             controls: controls.clone(),
@@ -71,8 +80,13 @@ pub(super) fn show_deleted() -> Vec<RawControl> {
     }]
 }
 
-/// The partitions that the bases are in: the longest that fits each.
-pub(super) fn partitions(bases: &[Dn], root: &RootDse) -> Vec<Dn> {
+/// The partitions that hold what is below the bases: around each base the nearest, and those
+/// of other domains below it, which a global catalog has too. `None` where a base is in none
+/// that is known of.
+pub(super) fn partitions<'a>(
+    bases: impl IntoIterator<Item = &'a Dn>,
+    root: &RootDse,
+) -> Option<Vec<Dn>> {
     let known: Vec<Dn> = root
         .naming_contexts
         .iter()
@@ -81,14 +95,25 @@ pub(super) fn partitions(bases: &[Dn], root: &RootDse) -> Vec<Dn> {
     let mut partitions: Vec<Dn> = Vec::new();
     for base in bases {
         let around = known.iter().filter(|context| base.is_within(context));
-        let nearest = around.max_by_key(|context| context.key().len());
-        if let Some(nearest) = nearest
-            && !partitions.contains(nearest)
-        {
-            partitions.push(nearest.clone());
+        let nearest = around.max_by_key(|context| context.key().len())?;
+        let below = known
+            .iter()
+            .filter(|context| context.is_within(base) && is_domain(context));
+        for partition in std::iter::once(nearest).chain(below) {
+            if !partitions.contains(partition) {
+                partitions.push(partition.clone());
+            }
         }
     }
-    partitions
+    Some(partitions)
+}
+
+/// Whether people can be in a partition: not in the schema and the configuration, and not in
+/// those of the name service.
+fn is_domain(context: &Dn) -> bool {
+    let name = context.as_str().to_ascii_lowercase();
+    let of_names = ["dc=domaindnszones,", "dc=forestdnszones,"];
+    name.starts_with("dc=") && !of_names.iter().any(|zones| name.starts_with(zones))
 }
 
 /// Reads the deleted people who stood below one of the bases, where this account may.
@@ -107,16 +132,28 @@ pub(super) async fn read(
 }
 
 /// Whether this account may read them: looks at no more than it has to.
-pub(super) async fn are_readable(
-    connector: &Connector,
-    connection: &Arc<Connection>,
-    searches: Vec<Search>,
-) -> Result<bool, SourceError> {
+///
+/// An Active Directory can show the container, and nothing in it, to who may not: it counts
+/// that everything of what is there to be seen, the container itself at least, can be read.
+pub(super) async fn are_readable(place: &Place<'_>) -> Result<bool, SourceError> {
+    let settings = place.settings;
+    let is_ad = settings.flavor == Flavor::ActiveDirectory;
+    let asked = match is_ad {
+        true => [IS_DELETED, usn::CHANGED].map(str::to_owned).to_vec(),
+        false => vec![settings.id_attribute.clone()],
+    };
+    let searches = searches(settings, &place.connection.root, &asked, LOOKED_AT);
     let mut readable = !searches.is_empty();
-    for search in searches {
-        let mut walk = Walk::new(connector, connection, Referrals::Ignore, [search]);
-        walk.next_chunk().await?;
+    for mut search in searches {
+        if is_ad {
+            search.filter = Filter::constant("(objectClass=*)");
+        }
+        let home = &place.connection;
+        let mut walk = Walk::new(place.connector, home, Referrals::Ignore, [search]);
+        let chunk = walk.next_chunk().await?.unwrap_or_default();
+        let is_told = |entry: &Entry| asked.iter().all(|name| entry.has(name));
         readable &= walk.outcome() == Outcome::Read;
+        readable &= !is_ad || !chunk.is_empty() && chunk.iter().all(is_told);
     }
     Ok(readable)
 }
@@ -139,5 +176,48 @@ pub(super) fn lifecycle(entry: &Entry) -> Lifecycle {
     let since = entry.texts(WHEN);
     Lifecycle::SoftDeleted {
         since: since.first().and_then(|text| generalized_time(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_base_is_in_the_nearest_partition_and_may_hold_other_domains() {
+        let contexts = [
+            "DC=corp,DC=example",
+            "CN=Configuration,DC=corp,DC=example",
+            "DC=DomainDnsZones,DC=corp,DC=example",
+            "DC=eu,DC=corp,DC=example",
+        ];
+        let root = RootDse {
+            naming_contexts: contexts.map(str::to_owned).to_vec(),
+            ..RootDse::default()
+        };
+        let found = |bases: &[&str]| {
+            let bases: Vec<Dn> = bases.iter().map(|base| Dn::parse(base).unwrap()).collect();
+            let found = partitions(&bases, &root)?;
+            Some(
+                found
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<String>>(),
+            )
+        };
+        let some = |contexts: &[&str]| Some(contexts.iter().map(ToString::to_string).collect());
+        assert_eq!(found(&["OU=a,DC=corp,DC=example"]), some(&contexts[..1]));
+        assert_eq!(
+            found(&["OU=a,DC=EU,DC=corp,DC=example"]),
+            some(&contexts[3..])
+        );
+        let both = [contexts[0], contexts[3]];
+        assert_eq!(found(&["DC=corp,DC=example"]), some(&both));
+        assert_eq!(
+            found(&["DC=corp,DC=example", "OU=a,DC=eu,DC=corp,DC=example"]),
+            some(&both)
+        );
+        assert_eq!(found(&["OU=a,DC=elsewhere"]), None);
+        assert_eq!(found(&["OU=a,DC=corp,DC=example", "DC=elsewhere"]), None);
     }
 }

@@ -147,7 +147,7 @@ pub(super) fn result_words(result: &LdapResult) -> String {
         }
         11 => {
             "the server's administrative limit was reached before everything was read: raise \
-               it for this account"
+               it for this account, or lower `page_size`"
         }
         12 => "the server cannot do what was asked for (a critical control)",
         13 => "the server wants encryption: use ldaps://, or `start_tls = true`",
@@ -243,6 +243,14 @@ mod tests {
             "(result code 4)",
         ] {
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_the_server_says_what_to_lower() {
+        for code in [4, 11] {
+            let words = result_words(&result(code, ""));
+            assert!(words.contains("`page_size`"), "{words}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Nothing else is ever put into a filter: of what a directory says, only names and ids, each of
 //! their bytes escaped.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,20 @@ impl Filter {
         Self(format!("(&({attribute}>={from})({attribute}<={to}))"))
     }
 
+    /// The names of the attributes that it looks at, without options; `None` where it looks
+    /// at all of them (an extensible match without a name, RFC 4515 §3).
+    pub(super) fn attributes(&self) -> Option<BTreeSet<String>> {
+        // In a value a parenthesis is always escaped.
+        let parts = self.0.split('(').map(str::trim_start);
+        let items = parts.filter(|part| !part.is_empty() && !part.starts_with(['&', '|', '!']));
+        let names = items.map(|item| {
+            let end = item.find([';', ':', '=', '<', '>', '~'])?;
+            let name = item[..end].trim();
+            (!name.is_empty()).then(|| name.to_owned())
+        });
+        names.collect()
+    }
+
     /// Whether it mentions one of these attributes.
     pub(super) fn mentions(&self, names: &[&str]) -> bool {
         let text = self.0.to_ascii_lowercase();
@@ -142,6 +157,25 @@ mod tests {
         for bad in ["", "objectClass=person", "(a=b", "(a=b))", "()", "(a=(b))"] {
             assert!(Filter::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_filter_says_which_attributes_it_looks_at() {
+        let names = |text: &str| {
+            let names = Filter::parse(text).unwrap().attributes();
+            names.map(|names| Vec::from_iter(names).join(" "))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            names("(&(a=1)(|(b>=2)(!(c~=\\28x=\\29)))(d=*))"),
+            some("a b c d")
+        );
+        assert_eq!(
+            names("(userAccountControl:1.2.3:=2)"),
+            some("userAccountControl")
+        );
+        assert_eq!(names("(&(cn;lang-de=x))"), some("cn"));
+        assert_eq!(names("(&(a=1)(:dn:2.4.6:=x))"), None);
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use super::entry::Entry;
 use super::filter::Filter;
 use super::id::IdEncoding;
 use super::lifecycle::Rule;
+use crate::source::SourceId;
 
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,11 +225,45 @@ impl Settings {
         )
     }
 
+    /// Where people are, and where groups are, if they are read.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        [Some(&self.users), self.groups.as_ref()]
+            .into_iter()
+            .flatten()
+    }
+
+    /// All bases.
+    pub(super) fn bases(&self) -> impl Iterator<Item = &Dn> {
+        self.parts().flat_map(|part| &part.bases)
+    }
+
+    /// The bases that are not part of another.
+    pub(super) fn outer_bases(&self) -> Vec<&Dn> {
+        let mut outer: Vec<&Dn> = Vec::new();
+        for base in self.bases() {
+            if outer.iter().any(|known| base.is_within(known)) {
+                continue;
+            }
+            outer.retain(|known| !known.is_within(base));
+            outer.push(base);
+        }
+        outer
+    }
+
+    /// What matches the entries with these ids, and no others; `None` where an id is not of
+    /// the form that this attribute has.
+    pub(super) fn any_of<'a>(&self, ids: impl IntoIterator<Item = &'a SourceId>) -> Option<Filter> {
+        let filters = ids.into_iter().map(|id| {
+            let bytes = self.id_encoding.bytes(id.as_str())?;
+            Some(Filter::equals(&self.id_attribute, &bytes))
+        });
+        let filters: Option<Vec<Filter>> = filters.collect();
+        Some(Filter::any(&filters?))
+    }
+
     /// Whether an entry with this name could be a record of this source.
     pub(super) fn is_ours(&self, dn: &Dn) -> bool {
-        let parts = [Some(&self.users), self.groups.as_ref()];
-        let mut bases = parts.into_iter().flatten().flat_map(|part| &part.bases);
-        bases.any(|base| dn.is_within(base))
+        self.bases().any(|base| dn.is_within(base))
     }
 }
 

@@ -13,7 +13,7 @@ const LONGEST: usize = 256 * 1024 * 1024;
 const DEEPEST: usize = 16;
 
 pub(super) const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
+pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OCTETS: u8 = 0x04;
 pub(super) const ENUMERATED: u8 = 0x0a;
 pub(super) const BOOLEAN: u8 = 0x01;
@@ -102,6 +102,21 @@ pub(super) fn elements(mut bytes: &[u8]) -> Result<Vec<Element<'_>>, Malformed> 
         elements.push(next);
     }
     Ok(elements)
+}
+
+/// Writes the length of an element in the shortest form.
+pub(super) fn push_length(bytes: &mut Vec<u8>, length: usize) {
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => bytes.push(short),
+        _ => {
+            let digits = length.to_be_bytes();
+            let zeros = digits.iter().take_while(|digit| **digit == 0).count();
+            let digits = &digits[zeros..];
+            // A length has 8 bytes at most.
+            bytes.push(0x80 | u8::try_from(digits.len()).unwrap_or(8));
+            bytes.extend_from_slice(digits);
+        }
+    }
 }
 
 fn check_depth(mut bytes: &[u8], left: usize) -> Result<(), Malformed> {

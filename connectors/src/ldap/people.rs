@@ -56,6 +56,16 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Asks everybody for one more attribute.
+    pub(super) fn add(&mut self, name: Option<&str>) {
+        for asked in [&mut self.of_people, &mut self.of_groups] {
+            let name = name.filter(|name| !asked.iter().any(|it| it.eq_ignore_ascii_case(name)));
+            asked.extend(name.map(str::to_owned));
+        }
+    }
+}
+
 /// Each name once. What cannot be an attribute's name is another source's.
 fn asked(
     settings: &Settings,

@@ -46,6 +46,11 @@ impl Position {
         }
     }
 
+    /// Whether it is of the same question: where, who, and by which id.
+    pub(super) fn is_of(&self, selection: &str) -> bool {
+        self.selection == selection
+    }
+
     /// The position after a read of only changes: what only a full read counts stands.
     pub(super) fn after_changes(self, told: BTreeMap<String, u64>, mark: Mark) -> Self {
         Self {
@@ -84,7 +89,6 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tracking::Spot;
     use super::*;
 
     fn position(selection: &str, count: u64) -> Position {
@@ -115,10 +119,10 @@ mod tests {
             at: chrono::DateTime::UNIX_EPOCH,
             selection: [1, 2],
             judged: [3, 4],
-            spot: Spot::SyncRepl {
-                cookies: vec!["eA==".to_owned()],
-                containers: BTreeSet::new(),
-            },
+            spot: serde_json::from_str(
+                r#"{"syncrepl": {"server": "ldap://s", "cookies": ["eA=="], "containers": []}}"#,
+            )
+            .unwrap(),
         };
         let after = before
             .clone()

@@ -6,6 +6,8 @@
 
 mod asked;
 mod changes;
+mod former;
+mod marks;
 mod memberships;
 mod missing;
 mod naming;
@@ -19,7 +21,6 @@ use tokio::sync::mpsc::Sender;
 use super::answers::Answers;
 use super::config::{Changes, Referrals};
 use super::connect::{Connection, Connector};
-use super::deleted;
 use super::dn::Dn;
 use super::entry::Entry;
 use super::filter::Filter;
@@ -31,13 +32,13 @@ use super::name::is_description;
 use super::people::{self, Wanted};
 use super::position::Position;
 use super::search::Search;
-use super::tracking::{self, Mark, Spot, Way};
+use super::tracking::{self, Spot, Way};
 use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
 use crate::outbox::Outbox;
 use crate::source::{
-    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, Warning,
+    Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
 };
 use crate::unchanged::Content;
 
@@ -56,21 +57,37 @@ pub(super) struct Place<'a> {
     pub(super) changes: Changes,
 }
 
-/// Reads everything. See the trait for what is promised.
+impl Place<'_> {
+    /// The record's id that an entry shows: one value, and not a list of them.
+    pub(super) fn id(&self, entry: &Entry) -> Option<SourceId> {
+        let settings = self.settings;
+        match entry.values(&settings.id_attribute)[..] {
+            [value] => settings.id_encoding.text(value).map(SourceId::new),
+            _ => None,
+        }
+    }
+}
+
+/// Reads everything, or what has changed. See the trait for what is promised.
 pub(super) async fn read_all(
     place: Place<'_>,
     request: &ReadRequest,
     changes: Sender<Vec<Change>>,
 ) -> Result<Batch, SourceError> {
-    let wanted = Wanted::new(place.settings, request.attributes.as_ref());
-    let way = tracking::choose(&place, &wanted).await?;
-    let reading = |place, outbox| Reading::new(place, request, wanted.clone(), outbox);
+    let mut wanted = Wanted::new(place.settings, request.attributes.as_ref());
     let before = Position::of(request.since.as_ref());
-    let mut voided = false;
-    if !request.everything
-        && !matches!(way, Way::Full(_))
-        && let Some(before) = before
-        && let (Some(mark), Some(known)) = (before.mark.clone(), &request.known)
+    // Another base or filter, and whoever is not there now may only not be looked for.
+    let selection = place.settings.selection();
+    let mut voided = before.as_ref().is_some_and(|it| !it.is_of(&selection));
+    let last = before.as_ref().and_then(|before| before.mark.clone());
+    let mark = last.clone().filter(|_| !request.everything && !voided);
+    let spot = mark.as_ref().map(|mark| &mark.spot);
+    let way = tracking::choose(&place, &wanted, spot).await?;
+    let stamp = way.stamp();
+    wanted.add(stamp);
+    let reading = |place, outbox| Reading::new(place, request, wanted.clone(), stamp, outbox);
+    if !matches!(way, Way::Full(_))
+        && let (Some(before), Some(mark), Some(known)) = (before, mark, &request.known)
     {
         let outbox = Outbox::holding(changes.clone());
         let changes = reading(place.clone(), outbox).read_changes(before, mark, known);
@@ -86,6 +103,9 @@ pub(super) async fn read_all(
     }
     // Before anything else: what changes while everything is read is asked for again.
     let spot = tracking::begin(&place, &way).await?;
+    if let (Some(now), Some(last)) = (&spot, last) {
+        voided |= now.went_back(&last.spot);
+    }
     let batch = reading(place, Outbox::new(changes)).read(spot).await?;
     Ok(Batch { voided, ..batch })
 }
@@ -137,13 +157,23 @@ struct Reading<'a> {
     listed: bool,
     /// Only what has changed is read: whoever has a name is there, although nothing was read.
     only_changes: bool,
-    warnings: Vec<Warning>,
+    unanswered: BTreeMap<String, String>,
     /// What is asked about the next person.
     content: Content,
+    /// What has to be seen of everybody for their changes to be told.
+    stamp: Option<&'static str>,
+    /// Whether somebody was read without it.
+    unstamped: bool,
 }
 
 impl<'a> Reading<'a> {
-    fn new(place: Place<'a>, request: &'a ReadRequest, wanted: Wanted, outbox: Outbox) -> Self {
+    fn new(
+        place: Place<'a>,
+        request: &'a ReadRequest,
+        wanted: Wanted,
+        stamp: Option<&'static str>,
+        outbox: Outbox,
+    ) -> Self {
         let requested = wanted.requested.iter().flatten();
         let requested = requested.filter(|name| is_description(name));
         let rare = requested.flat_map(|name| Kind::ALL.map(|kind| ((kind, name.clone()), 0)));
@@ -159,8 +189,10 @@ impl<'a> Reading<'a> {
             answers: Answers::default(),
             listed: false,
             only_changes: false,
-            warnings: Vec::new(),
+            unanswered: BTreeMap::new(),
             content: Content::default(),
+            stamp,
+            unstamped: false,
             place,
             request,
             wanted,
@@ -195,7 +227,7 @@ impl<'a> Reading<'a> {
         let told = std::mem::take(&mut self.told);
         let mut position = Position::new(self.place.settings.selection(), told);
         position.common = std::mem::take(&mut self.common);
-        position.mark = spot.map(|spot| self.mark(spot));
+        position.mark = self.mark_if_told(spot);
         self.check_told(&position)?;
         self.outbox.flush().await?;
         Ok(Batch {
@@ -203,49 +235,9 @@ impl<'a> Reading<'a> {
             tells_lifecycle: self.tells_lifecycle(&position),
             cursor: position.cursor(),
             voided: false,
-            warnings: self.warnings,
+            unanswered: self.unanswered,
+            warnings: Vec::new(),
         })
-    }
-
-    /// What the next read goes on from.
-    fn mark(&self, spot: Spot) -> Mark {
-        Mark {
-            at: self.request.now,
-            selection: tracking::selection(self.place.settings, &self.wanted),
-            judged: self.judged(),
-            spot,
-        }
-    }
-
-    /// What the filters and places that people are judged by came to.
-    fn judged(&self) -> Digest {
-        digest(format!("{:?} {:?}", self.inactive, self.answers).as_bytes())
-    }
-
-    /// Those who were deleted; `since`: of those, whom this filter matches.
-    async fn find_deleted(&self, since: Option<&Filter>) -> Result<Vec<Record>, SourceError> {
-        let place = &self.place;
-        let root = &place.connection.root;
-        let asked = &self.wanted.of_people;
-        let mut searches = deleted::searches(place.settings, root, asked, place.page_size);
-        for search in &mut searches {
-            if let Some(since) = since {
-                search.filter = search.filter.and(since);
-            }
-        }
-        let found = deleted::read(place.settings, place.connector, &place.connection, searches);
-        let records = found.await?.into_iter().map(|entry| {
-            let mut attributes = entry.attributes(self.wanted.requested.as_ref());
-            people::drop_references(&mut attributes, &place.settings.references);
-            Ok(Record {
-                kind: Kind::User,
-                id: self.id(&entry)?,
-                lifecycle: deleted::lifecycle(&entry),
-                attributes,
-                members: Members::Complete(BTreeSet::new()),
-            })
-        });
-        records.collect()
     }
 
     async fn read_people(&mut self) -> Result<(), SourceError> {
@@ -268,6 +260,7 @@ impl<'a> Reading<'a> {
             .insert(Kind::User, &id, &entry.dn)
             .map_err(|clash| self.clash(clash, entry))?;
         self.people += 1;
+        self.note_stamp(entry);
         self.count_rare(Kind::User, entry);
         for rule in &settings.rules {
             self.count(rule.attribute(), entry.has(rule.attribute()));
@@ -335,6 +328,7 @@ impl<'a> Reading<'a> {
         self.index
             .insert(Kind::Group, &id, &entry.dn)
             .map_err(|clash| self.clash(clash, entry))?;
+        self.note_stamp(entry);
         self.count_rare(Kind::Group, entry);
         let found = groups::find_members(entry, settings, &self.index);
         let names = settings.member_attributes.iter();

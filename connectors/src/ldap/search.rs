@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use ldap3::asn1::{PL, StructureTag, parse_tag};
 use ldap3::controls::{Control, MakeCritical, PagedResults, RawControl};
-use ldap3::{Scope, SearchStream};
+use ldap3::{LdapResult, ResultEntry, Scope, SearchOptions, SearchStream};
 
 use super::connect::{Connection, guarded};
 use super::dn::Dn;
 use super::entry::Entry;
 use super::error::{GARBAGE, Request};
 use super::filter::Filter;
+use super::message::Malformed;
 use crate::source::SourceError;
 
 /// RFC 2696.
@@ -246,6 +247,41 @@ impl Running {
     fn garbage(&self) -> SourceError {
         let request = self.search.request();
         request.failed(&self.connection.server, GARBAGE, None)
+    }
+}
+
+/// Runs a search that cannot page, and hands each message on. A limit is a result like others
+/// here: it is for who asked to say what follows from one.
+pub(super) async fn run_unpaged(
+    connection: &Connection,
+    search: &Search,
+    control: RawControl,
+    mut take: impl FnMut(ResultEntry) -> Result<(), Malformed>,
+) -> Result<LdapResult, SourceError> {
+    let request = search.request();
+    let mut ldap = connection.handle();
+    let mut controls = search.controls.clone();
+    controls.push(control);
+    ldap.with_controls(controls);
+    // Without this, some servers give no more than a few hundred.
+    ldap.with_search_options(SearchOptions::new().sizelimit(i32::MAX));
+    let starting = ldap.streaming_search(
+        search.base.as_str(),
+        search.scope,
+        search.filter.as_str(),
+        search.attributes.clone(),
+    );
+    let mut stream = match guarded(connection.timeout, starting).await {
+        Ok(stream) => stream,
+        Err(trouble) => return Err(connection.explain(&request, trouble).await),
+    };
+    loop {
+        match guarded(connection.timeout, stream.next()).await {
+            Ok(Some(message)) => take(message)
+                .map_err(|Malformed| request.failed(&connection.server, GARBAGE, None))?,
+            Ok(None) => return Ok(stream.finish().await),
+            Err(trouble) => return Err(connection.explain(&request, trouble).await),
+        }
     }
 }
 

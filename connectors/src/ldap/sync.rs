@@ -5,17 +5,20 @@
 //! would only follow because nothing was said of them is no answer. Must not know what entries
 //! mean: it gives their unique ids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ldap3::LdapResult;
 use ldap3::asn1::{PL, StructureTag};
 use ldap3::controls::{Control, RawControl};
-use ldap3::{LdapResult, SearchOptions};
 use uuid::Uuid;
 
-use super::connect::{Connection, guarded};
+use super::connect::Connection;
 use super::error::{GARBAGE, Request};
-use super::message::{BOOLEAN, ENUMERATED, Element, Malformed, OCTETS, SEQUENCE, elements};
-use super::search::Search;
+use super::lifecycle::generalized_time;
+use super::message::{
+    BOOLEAN, ENUMERATED, Element, Malformed, OCTETS, SEQUENCE, elements, push_length,
+};
+use super::search::{Search, run_unpaged};
 use crate::source::SourceError;
 
 /// The control that asks, and the sign that a server can do it (RFC 4533 §2.2).
@@ -101,6 +104,71 @@ pub(super) async fn begin(
     Ok(done.and_then(|done| done.cookie))
 }
 
+/// Whether the server says by its answers that something is gone. One that is told to leave
+/// that out (`syncprov-nopresent`) says of a cookie from before everything that it named all
+/// that is gone, and names nothing. `search` must match nobody; `cookie` is of this moment.
+pub(super) async fn tells_deletions(
+    connection: &Connection,
+    search: &Search,
+    cookie: &[u8],
+) -> Result<bool, SourceError> {
+    let Some(old) = before_everything(cookie) else {
+        return Ok(false);
+    };
+    let answer = ask(connection, search, &old).await?;
+    Ok(!matches!(answer, Answer::Changed(_)))
+}
+
+/// OpenLDAP's cookie, such as `rid=000,csn=20260101120000.000000Z#000000#000#000000`, with
+/// each of its moments in 1970; `None` where it is none of these.
+fn before_everything(cookie: &[u8]) -> Option<Vec<u8>> {
+    let (head, numbers) = numbers(cookie)?;
+    let numbers: Vec<String> = numbers
+        .into_iter()
+        .map(|(_, count, server, more)| format!("19700101000000.000000Z#{count}#{server}#{more}"))
+        .collect();
+    Some(format!("{head}csn={}", numbers.join(";")).into_bytes())
+}
+
+/// Whether one of OpenLDAP's cookies is of an earlier moment than another, by what any server
+/// had written: the directory was restored from a copy. Of what is not such a cookie it is not
+/// said.
+pub(super) fn is_earlier(cookie: &[u8], than: &[u8]) -> bool {
+    let last = |cookie| {
+        let (_, numbers) = numbers(cookie)?;
+        let by_server = numbers.into_iter();
+        let by_server = by_server.map(|(moment, count, server, _)| (server, (moment, count)));
+        Some(by_server.collect::<BTreeMap<&str, (&str, &str)>>())
+    };
+    let (Some(now), Some(before)) = (last(cookie), last(than)) else {
+        return false;
+    };
+    before
+        .iter()
+        .any(|(server, moment)| now.get(server).is_none_or(|now| now < moment))
+}
+
+/// What a cookie begins with, and its change sequence numbers: the moment, the count within
+/// it, the server, and the count of modifications, each in a form that can be compared as text.
+type Numbers<'a> = (&'a str, Vec<(&'a str, &'a str, &'a str, &'a str)>);
+
+fn numbers(cookie: &[u8]) -> Option<Numbers<'_>> {
+    let text = std::str::from_utf8(cookie).ok()?;
+    let (head, numbers) = text.split_once("csn=")?;
+    let numbers = numbers.split(';').map(|number| {
+        let mut parts = number.split('#');
+        let moment = parts
+            .next()
+            .filter(|moment| generalized_time(moment).is_some())?;
+        let (count, server, more) = (parts.next()?, parts.next()?, parts.next()?);
+        parts
+            .next()
+            .is_none()
+            .then_some((moment, count, server, more))
+    });
+    Some((head, numbers.collect::<Option<_>>()?))
+}
+
 /// Whether the answer says all that has to be known (RFC 4533 §3.3.2).
 fn conclude(said: Said, done: Option<Done>, cookie: &[u8]) -> Answer {
     let Some(done) = done else {
@@ -130,42 +198,21 @@ async fn run(
     search: &Search,
     cookie: Option<&[u8]>,
 ) -> Result<(Said, LdapResult), SourceError> {
-    let request = Request::search(&search.base, &search.filter);
-    let mut ldap = connection.handle();
-    let mut controls = search.controls.clone();
-    controls.push(RawControl {
+    let control = RawControl {
         ctype: SYNC_REQUEST.to_owned(),
         crit: true,
         val: Some(request_value(cookie)),
-    });
-    ldap.with_controls(controls);
-    // It cannot page: without this, some servers give no more than a few hundred.
-    ldap.with_search_options(SearchOptions::new().sizelimit(i32::MAX));
-    let starting = ldap.streaming_search(
-        search.base.as_str(),
-        search.scope,
-        search.filter.as_str(),
-        search.attributes.clone(),
-    );
-    let mut stream = match guarded(connection.timeout, starting).await {
-        Ok(stream) => stream,
-        Err(trouble) => return Err(connection.explain(&request, trouble).await),
     };
     let mut said = Said::default();
-    loop {
-        match guarded(connection.timeout, stream.next()).await {
-            Ok(Some(message)) => {
-                let noted = match (message.is_ref(), message.is_intermediate()) {
-                    (true, _) => Ok(()),
-                    (_, true) => said.note_info(message.0),
-                    _ => said.note_entry(&message.1),
-                };
-                noted.map_err(|Malformed| garbage(connection, search))?;
-            }
-            Ok(None) => return Ok((said, stream.finish().await)),
-            Err(trouble) => return Err(connection.explain(&request, trouble).await),
+    let result = run_unpaged(connection, search, control, |message| {
+        match (message.is_ref(), message.is_intermediate()) {
+            (true, _) => Ok(()),
+            (_, true) => said.note_info(message.0),
+            _ => said.note_entry(&message.1),
         }
-    }
+    });
+    let result = result.await?;
+    Ok((said, result))
 }
 
 fn garbage(connection: &Connection, search: &Search) -> SourceError {
@@ -184,20 +231,6 @@ fn request_value(cookie: Option<&[u8]>) -> Vec<u8> {
     push_length(&mut value, content.len());
     value.extend(content);
     value
-}
-
-fn push_length(bytes: &mut Vec<u8>, length: usize) {
-    match u8::try_from(length) {
-        Ok(short) if short < 0x80 => bytes.push(short),
-        _ => {
-            let digits = length.to_be_bytes();
-            let zeros = digits.iter().take_while(|digit| **digit == 0).count();
-            let digits = &digits[zeros..];
-            // A length has 8 bytes at most.
-            bytes.push(0x80 | u8::try_from(digits.len()).unwrap_or(8));
-            bytes.extend_from_slice(digits);
-        }
-    }
 }
 
 impl Said {

@@ -1,76 +1,57 @@
 //! Active Directory's update sequence numbers: what one domain controller has written since.
 //!
-//! They are one controller's own: another one, or the same one restored, has another story. A
-//! container that moves takes everybody in it along, and none of those has changed.
+//! They are one controller's own. A container that moves takes everybody in it along, and none
+//! of those has changed. What this account may not see is not told.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::config::Referrals;
+use super::controller::{Controller, is_container};
 use super::deleted;
-use super::dn::Dn;
 use super::entry::Entry;
 use super::filter::Filter;
 use super::read::Place;
-use super::search::{Search, lookup};
-use super::tracking::{self, Touched};
+use super::search::Search;
+use super::tracking::{self, Deleted, Touched};
 use super::walk::Walk;
 use crate::source::{SourceError, SourceId};
 
 /// What counts up with each write of an object, at this controller.
-const CHANGED: &str = "uSNChanged";
+pub(super) const CHANGED: &str = "uSNChanged";
 /// The number of the write that made it.
 const CREATED: &str = "uSNCreated";
-
-/// The classes of what holds people and can be moved.
-const CONTAINERS: &[&str] = &[
-    "organizationalUnit",
-    "container",
-    "organization",
-    "locality",
-];
 
 /// Where the story of a domain controller goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Spot {
-    /// The entry of the controller's service.
-    service: String,
-    /// Which copy of its database it is, in hexadecimal digits.
-    invocation: String,
+    controller: Controller,
     /// The last number that was given out before the read.
     highest: u64,
 }
 
 impl Spot {
+    /// Whether the controller knows less than it did.
+    pub(super) fn went_back(&self, before: &Self) -> bool {
+        let same = self.controller == before.controller;
+        self.controller.was_restored(&before.controller) || same && self.highest < before.highest
+    }
+
     /// What was written after it. There is no `>` in filters.
-    pub(super) fn since(&self) -> Filter {
+    fn since(&self) -> Filter {
         Filter::at_least(CHANGED, &self.highest.saturating_add(1).to_string())
     }
 }
 
-/// Where the story of this controller is now; `None` where it does not say.
+/// Where the story of this controller is now; `None` where it does not say. The number is of
+/// the moment of the connection: before anything that is read on it.
 pub(super) async fn here(place: &Place<'_>) -> Result<Option<Spot>, SourceError> {
-    let connection = &place.connection;
-    let root = &connection.root;
-    let (Some(service), Some(highest)) = (&root.ds_service_name, root.highest_committed_usn) else {
-        return Ok(None);
-    };
-    let Ok(dn) = Dn::parse(service) else {
-        return Ok(None);
-    };
-    let everything = Filter::constant("(objectClass=*)");
-    let asked = vec!["invocationId".to_owned()];
-    let found = lookup(connection, &dn, &everything, asked).await?;
-    let invocation = found.and_then(|entry| {
-        let values = entry.values("invocationId");
-        let value = values.first()?;
-        Some(value.iter().map(|byte| format!("{byte:02x}")).collect())
-    });
-    Ok(invocation.map(|invocation| Spot {
-        service: service.clone(),
-        invocation,
+    let controller = Controller::of(place).await?;
+    let highest = place.connection.root.highest_committed_usn;
+    Ok(controller.zip(highest).map(|(controller, highest)| Spot {
+        controller,
         highest,
     }))
 }
@@ -80,10 +61,8 @@ pub(super) async fn touched(place: &Place<'_>, before: &Spot) -> Result<Touched,
     let Some(now) = here(place).await? else {
         return Ok(Touched::Unclear("the server does not say who it is"));
     };
-    if (&now.service, &now.invocation) != (&before.service, &before.invocation) {
-        return Ok(Touched::Unclear(
-            "another domain controller answers, or one that was restored",
-        ));
+    if let Some(answer) = now.controller.cannot_go_on(&before.controller) {
+        return Ok(answer);
     }
     if now.highest < before.highest {
         let words = "its update sequence numbers went back";
@@ -94,16 +73,11 @@ pub(super) async fn touched(place: &Place<'_>, before: &Spot) -> Result<Touched,
     let asked: Vec<String> = [&settings.id_attribute, "objectClass", CREATED]
         .map(str::to_owned)
         .to_vec();
-    let parts = [Some(&settings.users), settings.groups.as_ref()];
-    let bases: Vec<Dn> = parts
-        .into_iter()
-        .flatten()
-        .flat_map(|part| part.bases.clone())
-        .collect();
     // Everywhere, because who has left a base is not in it; and before the bases, because who
     // comes into one meanwhile is there.
-    let everywhere = deleted::partitions(&bases, &place.connection.root)
+    let everywhere = deleted::partitions(settings.bases(), &place.connection.root)
         .into_iter()
+        .flatten()
         .map(|partition| Search {
             controls: deleted::show_deleted(),
             ..Search::below(&partition, since.clone(), asked.clone(), place.page_size)
@@ -115,11 +89,12 @@ pub(super) async fn touched(place: &Place<'_>, before: &Spot) -> Result<Touched,
             if is_old_container(entry, before.highest) {
                 return Ok(Touched::Unclear("a container was changed or moved"));
             }
-            elsewhere.extend(id(place, entry));
+            // What has no id to be seen is no record of ours, or was none.
+            elsewhere.extend(place.id(entry));
         }
     }
     let mut there = BTreeSet::new();
-    let bases = parts.into_iter().flatten().flat_map(|part| {
+    let bases = settings.parts().flat_map(|part| {
         let filter = part.filter.and(&since);
         let asked = &asked;
         let bases = part.bases.iter();
@@ -127,12 +102,18 @@ pub(super) async fn touched(place: &Place<'_>, before: &Spot) -> Result<Touched,
     });
     let mut walk = self::walk(place, bases);
     while let Some(chunk) = walk.next_chunk().await? {
-        there.extend(chunk.iter().filter_map(|entry| id(place, entry)));
+        for entry in &chunk {
+            let Some(id) = place.id(entry) else {
+                return Ok(Touched::Unclear("somebody's id is not to be seen"));
+            };
+            there.insert(id);
+        }
     }
-    elsewhere.retain(|id| !there.contains(id));
+    elsewhere.retain(|id: &SourceId| !there.contains(id));
     Ok(Touched::Records {
         there,
         elsewhere,
+        deleted: Deleted::Matching(since),
         spot: tracking::Spot::Usn(now),
     })
 }
@@ -142,26 +123,13 @@ fn walk<'a>(place: &Place<'a>, searches: impl Iterator<Item = Search>) -> Walk<'
     Walk::new(place.connector, connection, Referrals::Ignore, searches)
 }
 
-fn id(place: &Place<'_>, entry: &Entry) -> Option<SourceId> {
-    let settings = place.settings;
-    match entry.values(&settings.id_attribute)[..] {
-        [value] => settings.id_encoding.text(value).map(SourceId::new),
-        _ => None,
-    }
-}
-
 /// Whether it could have taken somebody along. Who is in a new one has come there since.
 fn is_old_container(entry: &Entry, highest: u64) -> bool {
-    let classes = entry.texts("objectClass");
-    let is_container = classes.iter().any(|class| {
-        let mut containers = CONTAINERS.iter();
-        containers.any(|container| container.eq_ignore_ascii_case(class))
-    });
     let created = entry.texts(CREATED);
     let created = created
         .first()
         .and_then(|number| number.parse::<u64>().ok());
-    is_container && created.is_none_or(|created| created <= highest)
+    is_container(&entry.texts("objectClass")) && created.is_none_or(|created| created <= highest)
 }
 
 #[cfg(test)]

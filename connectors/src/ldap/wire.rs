@@ -55,11 +55,11 @@ impl From<io::Error> for WireError {
 /// What carries the messages. Ends when either side does, and then knows why.
 pub(super) type Carrier = JoinHandle<WireError>;
 
-/// Connects, and gives the end for the library.
+/// Connects, and gives the end for the library. Encrypted, from the start or by StartTLS, where
+/// there is something to encrypt with.
 pub(super) async fn connect(
     server: &ServerUrl,
-    start_tls: bool,
-    tls: Arc<ClientConfig>,
+    tls: Option<Arc<ClientConfig>>,
 ) -> Result<(std::os::unix::net::UnixStream, Carrier), WireError> {
     if let Some(path) = server.socket() {
         return carry(UnixStream::connect(path).await?);
@@ -67,9 +67,9 @@ pub(super) async fn connect(
     let (host, port) = server.address();
     let mut stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    if server.is_plain() && !start_tls {
+    let Some(tls) = tls else {
         return carry(stream);
-    }
+    };
     if server.is_plain() {
         ask_for_tls(&mut stream).await?;
     }

@@ -213,6 +213,7 @@ fn link_of(link: &Link) -> Value {
             reason,
             at,
             gone_since,
+            spent: _,
         } = deactivated;
         json!({ "reason": reason, "at": at, "gone_since": gone_since })
     });

@@ -70,6 +70,7 @@ fn explained() -> Explained {
                 reason: "LeftScope".to_owned(),
                 at: moment(),
                 gone_since: None,
+                spent: None,
             }),
             foreign_external_id: Some("hr-5".to_owned()),
             unsettled: false,

@@ -162,7 +162,7 @@ fn what_the_parser_refuses_the_schema_underlines() {
         (ldap, "id_encoding = \"uuid\"", ""),
         (ldap, "inactive_by = [\"userAccountcontrol\"]", ""),
         (ldap, "inactive_when = \"title=x\"", ""),
-        (ldap, "changes = \"dirsync\"", ""),
+        (ldap, "changes = \"some\"", ""),
         (ldap, "timeout = 30", ""),
         (users, "", "base"),
         (users, "base = []", "base"),

@@ -36,6 +36,7 @@ impl Known {
             tells_lifecycle: true,
             cursor: None,
             voided: false,
+            unanswered: BTreeMap::new(),
             warnings: Vec::new(),
         };
         stage.finish(&batch, now()).unwrap().publish(None).unwrap();

@@ -25,6 +25,12 @@ impl Source for Meeting {
         Box::pin(async { unreachable!("nobody asks in this test") })
     }
 
+    fn attribute_names(
+        &self,
+    ) -> BoxFuture<'_, Result<BTreeMap<Kind, BTreeSet<String>>, SourceError>> {
+        Box::pin(async { unreachable!("nobody asks in this test") })
+    }
+
     fn read<'a>(
         &'a self,
         _: &'a ReadRequest,
@@ -50,6 +56,7 @@ impl Source for Meeting {
                 tells_lifecycle: true,
                 cursor: None,
                 voided: false,
+                unanswered: BTreeMap::new(),
                 warnings: Vec::new(),
             })
         })
@@ -118,6 +125,12 @@ impl Source for Refusing {
         Box::pin(async { unreachable!("nobody asks in this test") })
     }
 
+    fn attribute_names(
+        &self,
+    ) -> BoxFuture<'_, Result<BTreeMap<Kind, BTreeSet<String>>, SourceError>> {
+        Box::pin(async { unreachable!("nobody asks in this test") })
+    }
+
     fn read<'a>(
         &'a self,
         request: &'a ReadRequest,
@@ -150,6 +163,7 @@ impl Source for Refusing {
                 tells_lifecycle: true,
                 cursor: Some(Cursor("here".to_owned())),
                 voided: !request.everything,
+                unanswered: BTreeMap::new(),
                 warnings: Vec::new(),
             })
         })

@@ -42,6 +42,10 @@ impl Selector<'_> {
         if let Some(why) = self.unreadable(source) {
             return unresolved(&why);
         }
+        let question = assigned.group.as_str();
+        if let Some(why) = self.readings.unanswered(source, question) {
+            return unresolved(why);
+        }
         let Some(view) = self.view(source) else {
             return unresolved("its source was not read");
         };

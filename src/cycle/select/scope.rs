@@ -12,7 +12,8 @@ use crate::spelling;
 use crate::text;
 
 impl Selector<'_> {
-    /// Resolves the configured scope groups, by pin first, and flattens their members.
+    /// Resolves the configured scope groups, by pin first, and flattens their members; and notes
+    /// which places of the scope are not there.
     pub(super) fn resolve_scope(&mut self) -> Result<(), SnapshotError> {
         for name in &self.target.scope.groups {
             let resolved = self.resolve_scope_group(name)?;
@@ -23,6 +24,12 @@ impl Selector<'_> {
                 ScopeGroup::Unresolved(why) => self.selection.unresolved.push(why.clone()),
             }
             self.scope_groups.push(resolved);
+        }
+        let scope = &self.target.scope;
+        for question in scope.below.iter().chain(&scope.matches) {
+            let sources = self.target.sources.iter();
+            let reasons = sources.filter_map(|it| self.readings.unanswered(it, question));
+            self.selection.unresolved.extend(reasons.cloned());
         }
         self.resolve_assigned()
     }

@@ -11,7 +11,7 @@ use crate::plan::action::{
 };
 use crate::plan::build;
 use crate::plan::costs;
-use crate::plan::input::GroupCandidate;
+use crate::plan::input::{Candidate, GroupCandidate};
 use crate::plan::matching::Match;
 use crate::plan::protection;
 use crate::plan::rules::WhenGone;
@@ -30,6 +30,11 @@ impl Table<'_> {
         if let Some(key) = protection::link_protected_by(&subject, link, &rules.protect) {
             let detail = format!("not emptied ({reason:?}): `protect` names {key}");
             return self.list(subject, ListedReason::Protected, detail);
+        }
+        let not_joined = self.not_joined(group, &[]);
+        if let Some(record) = subject.record.clone().filter(|_| !not_joined.is_empty()) {
+            let noted = self.groups.noted.entry(record).or_default();
+            noted.not_joined = not_joined;
         }
         let action = self.go(subject, group, link.origin == Origin::Created);
         if !action.requests.is_empty() {
@@ -50,7 +55,7 @@ impl Table<'_> {
             return;
         };
         let listed = self.input.observed_groups.resources.get(&resource);
-        let Some(listed) = listed.filter(|listed| is_made(record, group, listed)) else {
+        let Some(listed) = listed.filter(|listed| is_made(record, &group.group, listed)) else {
             return;
         };
         let is_anothers = self.rivals(record, &resource).is_some();
@@ -100,10 +105,10 @@ impl Table<'_> {
 }
 
 /// Whether what was found is what a creation of this record made whose answer was lost.
-fn is_made(record: &RecordKey, group: &GroupCandidate, listed: &Resource) -> bool {
+pub(super) fn is_made(record: &RecordKey, candidate: &Candidate, listed: &Resource) -> bool {
     let external_id = read_path(&listed.json, &AttributePath::external_id());
     let is_ours = external_id.and_then(|id| id.as_str()) == Some(record.id.as_str());
-    is_ours && group.group.intent.is_some()
+    is_ours && candidate.intent.is_some()
 }
 
 /// A group as it was found: of its members those are ours that a lost creation of ours named. Those
@@ -113,7 +118,7 @@ pub(super) fn as_made(
     group: &GroupCandidate,
     listed: &Resource,
 ) -> GroupCandidate {
-    let is_made = is_made(record, group, listed);
+    let is_made = is_made(record, &group.group, listed);
     let shown: BTreeSet<&ResourceId> = listed.members.iter().flatten().collect();
     let mut group = group.clone();
     let intent = group.group.intent.as_ref().filter(|_| is_made);

@@ -38,6 +38,7 @@ impl Table<'_> {
         for detail in &present.listed {
             self.list(subject.clone(), ListedReason::Drifted, detail);
         }
+        present.noted.not_joined = self.not_joined(group, &wanted);
         if !present.noted.is_empty() {
             let noted = present.noted.clone();
             self.groups.noted.insert(record.clone(), noted);

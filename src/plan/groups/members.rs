@@ -59,6 +59,25 @@ impl Table<'_> {
         lost.map(|(resource, _)| resource.clone()).collect()
     }
 
+    /// Edges that were sent, and that the listing shows not to have come; without those that
+    /// are wanted, which are sent again.
+    pub(super) fn not_joined(
+        &self,
+        group: &GroupCandidate,
+        wanted: &[Reference],
+    ) -> BTreeSet<ResourceId> {
+        let link = group.group.standing_link();
+        let listed = link.and_then(|link| self.input.observed_groups.resources.get(&link.resource));
+        let Some(shown) = listed.and_then(|listed| listed.members.as_ref()) else {
+            return BTreeSet::new();
+        };
+        let is_out = |id: &&ResourceId| {
+            !shown.contains(id) && !wanted.contains(&Reference::Linked((*id).clone()))
+        };
+        let sent = group.owned.iter().filter(|(_, edge)| edge.sent);
+        sent.map(|(id, _)| id).filter(is_out).cloned().collect()
+    }
+
     /// Owned edges that nobody wants and nothing protects.
     pub(super) fn removable(
         &mut self,

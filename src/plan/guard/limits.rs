@@ -6,8 +6,8 @@ use provisor_connectors::{Kind, RecordKey};
 
 use super::held_set::digest_of;
 use super::split::{removed, spends, split_removals};
-use super::{Approved, Base, Window};
-use crate::plan::action::{Action, Limit, Reason};
+use super::{Approved, Base, WINDOW, Window};
+use crate::plan::action::{Action, Change, Limit, Reason};
 use crate::plan::input::{GroupCandidate, Input};
 use crate::plan::rules::{Allowance, Limits};
 use crate::scim::resource::ResourceId;
@@ -82,14 +82,29 @@ impl<'a> Ledger<'a> {
             .iter()
             .chain(carried)
             .filter(|action| action.reason != Reason::ProbableLeaver && !self.is_approved(action));
-        let costs = counted.flat_map(|action| &action.costs);
-        for cost in costs.filter(|cost| cost.limit != Limit::MembersRemoved) {
-            *planned.entry(cost.limit).or_default() += cost.amount;
+        for action in counted {
+            let before = self.spent_before(action);
+            let costs = action.costs.iter();
+            for cost in costs.filter(|cost| cost.limit != Limit::MembersRemoved) {
+                let planned = planned.entry(cost.limit).or_default();
+                if before != Some(cost.limit.name()) {
+                    *planned += cost.amount;
+                }
+            }
         }
         planned
             .into_iter()
             .filter_map(|(limit, amount)| Some((limit, self.exceeds(limit, amount)?)))
             .collect()
+    }
+
+    /// The limit that a deactivation has spent already, when it was sent and its answer lost: it
+    /// is in the window.
+    fn spent_before(&self, action: &Action) -> Option<&'a str> {
+        let record = action.subject.record.as_ref();
+        let record = record.filter(|_| action.change == Change::Deactivate)?;
+        let link = self.input.people.get(record)?.link.as_ref()?;
+        link.spent_since(self.input.now - WINDOW)
     }
 
     /// What the target may lose of members, where these actions take more.

@@ -181,16 +181,20 @@ impl<'a> Table<'a> {
                     };
                     let former = moved_from.as_ref();
                     let former = former.and_then(|former| self.input.people.get(former));
-                    let former = former.and_then(|former| former.link.as_ref());
+                    let link = former.and_then(|former| former.link.as_ref());
+                    let link = link.filter(|link| link.resource == listed.id);
                     let mut acknowledged = AttributeMap::new();
-                    if let Some(link) = former {
+                    if let Some(link) = link {
                         wanted.values = build::keep_what_stays(&wanted.values, link, self.input);
                         acknowledged.clone_from(&link.acknowledged);
+                    } else if let Some(former) = former {
+                        acknowledged = self.sent_with_creation(former);
                     } else if self.is_made(&record, candidate, listed) {
                         acknowledged = self.sent_with_creation(candidate);
                     }
                     // The externalId of the former record is one of ours, unless it was kept.
-                    let ours = former.is_some_and(|link| link.foreign_external_id.is_none());
+                    let kept = link.is_some_and(|link| link.foreign_external_id.is_some());
+                    let ours = former.is_some() && !kept;
                     let take_over = self.input.rules.take_over || ours;
                     let mut action =
                         build::adopt(subject, listed, wanted, &acknowledged, take_over, reason);
@@ -248,7 +252,8 @@ impl<'a> Table<'a> {
             return Err((Change::Adopt, HeldReason::DuplicateKey, detail));
         }
         let other = |owner: &&RecordKey| *owner != record;
-        let owner = observed.owners.get(resource).filter(other);
+        let owner = observed.owners.get(resource).or(self.made.get(resource));
+        let owner = owner.filter(other);
         if let Some(owner) = owner {
             self.may_succeed(candidate, owner)?;
         } else if let Some(named) = named.filter(other) {

@@ -114,11 +114,13 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A matching resource, where it is active and nobody else may have a right to it.
+    /// A matching resource, where it is active and nobody else may have a right to it. What a
+    /// lost creation of ours has made is its record's, whoever wants it now.
     fn stale(&self, record: &RecordKey, resource: &ResourceId) -> Option<&'a Listed> {
         let observed = &self.input.observed_users;
         let named = observed.external_owners.get(resource);
-        let wanted = self.suitors.contains_key(resource)
+        let is_made = self.made.get(resource) == Some(record);
+        let wanted = (self.suitors.contains_key(resource) && !is_made)
             || self.taken.contains(resource)
             || observed.owners.contains_key(resource)
             || named.is_some_and(|other| other != record);
@@ -160,6 +162,12 @@ impl<'a> Table<'a> {
         self.people.coming.insert(record.clone(), reference);
         self.taken.insert(listed.id.clone());
         self.people.actions.push(action);
+    }
+
+    /// Whether what a record finds may well be what a lost creation of it has made.
+    pub(super) fn seems_made(&self, candidate: &Candidate, resource: &ResourceId) -> bool {
+        let listed = self.input.observed_users.resources.get(resource);
+        listed.is_some_and(|listed| is_made(candidate, listed))
     }
 
     fn subject_at(

@@ -49,6 +49,11 @@ impl World {
             if let Some(link) = person.and_then(|person| person.link.as_mut()) {
                 noted.apply_to(link);
             }
+            if let Some(group) = self.groups.get_mut(record.id.as_str()) {
+                let stays = |id: &ResourceId| !noted.not_joined.contains(id);
+                group.owned.retain(stays);
+                group.sent.retain(stays);
+            }
         }
     }
 
@@ -65,7 +70,9 @@ impl World {
             return;
         };
         if let Some(former) = &adoption.moved_from {
-            self.people.get_mut(former.id.as_str()).unwrap().link = None;
+            let former = self.people.get_mut(former.id.as_str()).unwrap();
+            former.link = None;
+            former.intent = None;
         }
         let mut link = new_link(adoption.resource.clone(), adoption.found.clone());
         link.origin = Origin::Adopted;

@@ -1,11 +1,12 @@
 //! What was sent and not acknowledged: it may have happened or not, and nobody is wronged either
-//! way. Each of these was found by the simulation.
+//! way. Each of these was found by the simulation. What is said to make one fail was tried.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::world::path;
 use super::{World, rendered};
+use crate::plan::action::Limit;
 use crate::plan::input::Standing;
 use crate::plan::rules::{Stale, WhenGone};
 
@@ -21,7 +22,7 @@ fn who_may_have_been_switched_off_by_us_is_switched_on() {
     "#);
 }
 
-/// Fails when a reactivation is not noted before it is sent: the link says inactive then.
+/// Fails when `leaver` asks whether they are surely active.
 #[test]
 fn who_may_have_been_switched_on_by_us_is_switched_off_without_a_listing() {
     let mut world = World::new();
@@ -53,7 +54,8 @@ fn refused_create_is_sent_again_where_nothing_is_found() {
     insta::assert_snapshot!(rendered(&world.plan()), @"create ana NewInScope; POST");
 }
 
-/// Fails when a refusal closes the intent: something on the way may have repeated the call.
+/// Something on the way may have repeated the call. Fails when `is_made` takes a refusal for proof
+/// that nothing was made.
 #[test]
 fn what_a_refused_create_has_made_after_all_is_switched_off() {
     let mut world = World::new();
@@ -110,15 +112,21 @@ fn member_who_was_sent_is_added_again_or_taken_out() {
     insta::assert_snapshot!(rendered(&world.plan()), @"patch eng (g-eng) MembersChanged; PATCH -u-bo");
 }
 
-/// Fails when `lost` does not look at what the group shows.
+/// Fails when `lost` does not look at what the group shows, or when nothing is noted of it
+/// (world 5578).
 #[test]
 fn member_who_was_sent_and_has_not_come_is_not_taken_out() {
     let mut world = World::staff(&["ana", "bo"]);
     world.group("eng").of(&["ana"]).linked().sent(&["u-bo"]);
+    let planned = world.plan();
+    insta::assert_snapshot!(rendered(&planned), @"");
+    // Nor by the next cycle, which does not look.
+    world.note(&planned);
+    world.lists = false;
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
 
-/// Fails when `adopt` owns nothing of what it finds, or all of it.
+/// Fails when `as_made` keeps nothing of what the creation named.
 #[test]
 fn members_that_a_lost_creation_named_are_ours_to_take_out() {
     let mut world = World::staff(&["ana", "bo", "cy"]);
@@ -285,4 +293,71 @@ fn lost_creations_whose_names_were_swapped_are_each_their_own() {
     adopt bo (u-ana) Matched; links u-ana; PATCH userName:ana→renaming-ana-ana in Releases; PATCH userName:ana→bo in Releases
     adopt ana (u-bo) Matched; links u-bo; PATCH userName:bo→ana in Releases
     "#);
+}
+
+/// Fails when `made` is empty: newcomers get what was made for people who have left. Found in
+/// world 793.
+#[test]
+fn what_a_lost_creation_of_a_leaver_has_made_is_nobody_elses() {
+    let mut world = World::new();
+    world
+        .person("ana")
+        .titled("Boss")
+        .at_target()
+        .in_doubt(5)
+        .gone();
+    world.person("bo").at_target().in_doubt(5).disabled();
+    world.person("ana2").named("ana").rehire_key("7");
+    world.person("bo2").named("bo");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    deactivate ana (u-ana) GoneFromSource; links u-ana; PATCH active=false
+    deactivate bo (u-bo) DisabledAtSource; links u-bo; PATCH active=false
+    ! adopt ana (u-ana) PossibleRehire: the matching resource belongs to staff ana, who is not entitled any more; if this is the same person, set `rehire_key`
+    ! adopt bo (u-bo) PossibleRehire: the matching resource belongs to staff bo, who is not entitled any more; if this is the same person, set `rehire_key`
+    "#);
+    // As from a link: what it set and is not wanted any more is cleared, and its key replaced.
+    world.person("ana").rehire_key("7");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    adopt ana (u-ana) Rehired; links u-ana of ana; PATCH externalId:ana→ana2 title:Boss→
+    deactivate bo (u-bo) DisabledAtSource; links u-bo; PATCH active=false
+    ! adopt bo (u-bo) PossibleRehire: the matching resource belongs to staff bo, who is not entitled any more; if this is the same person, set `rehire_key`
+    "#);
+}
+
+/// Fails when `made` is empty: one is told to delete the group, and the other to adopt it.
+#[test]
+fn group_that_a_lost_creation_has_made_is_nobody_elses() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.rules.groups.when_gone = WhenGone::Delete;
+    world
+        .group("eng")
+        .of(&[])
+        .at_target(&["u-ana", "u-bo"])
+        .in_doubt_with(&["u-ana"])
+        .stands(Standing::Gone);
+    world.group("eng2").named("eng").of(&["bo"]);
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    delete eng (g-eng) GoneFromSource; links g-eng; DELETE in Deletions
+    ! adopt eng (g-eng) DuplicateKey: the matching group belongs to staff eng
+    "#);
+}
+
+/// Fails when `exceeded` counts what the window holds already: nobody could be tried again.
+#[test]
+fn deactivations_that_may_have_happened_are_counted_once() {
+    let mut world = World::staff(&["ana", "bo", "cy"]);
+    world.limit(Limit::Deactivations, Some(2), None);
+    world.window.spent.insert(Limit::Deactivations, 2);
+    for name in ["ana", "bo"] {
+        world.person(name).perhaps_switched().gone();
+        let link = world.people.get_mut(name).unwrap().link.as_mut().unwrap();
+        link.deactivated.as_mut().unwrap().spent = Some("deactivations".to_owned());
+    }
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    deactivate ana (u-ana) GoneFromSource; PATCH active=false
+    deactivate bo (u-bo) GoneFromSource; PATCH active=false
+    "#);
+    world.person("cy").gone();
+    let held = world.plan().plan.held.len();
+    assert_eq!(held, 3, "all of a kind wait over a limit");
 }

@@ -417,10 +417,13 @@ fn run_once(
     let acts_on: BTreeSet<RecordKey> = records(plan.actions.iter().map(|it| &it.subject));
     if let Some(waited) = waited {
         let mut people = acts_on.iter().filter(|record| record.kind == Kind::User);
-        // Who waited may be the manager of others.
+        // Who waited may be the manager of others, or get what was the resource of one.
+        let former = |action: &Action| action.adoption.as_ref()?.moved_from.clone();
+        let former: BTreeSet<RecordKey> = plan.actions.iter().filter_map(former).collect();
         let reports_to_one = |record: &RecordKey| {
             let manager = world.people[record.id.as_str()].manager.as_ref();
-            manager.is_some_and(|manager| waited.contains(&key(Kind::User, manager)))
+            let manager = manager.map(|manager| key(Kind::User, manager));
+            manager.is_some_and(|it| waited.contains(&it) || former.contains(&it))
         };
         assert!(
             people.all(|record| waited.contains(record) || reports_to_one(record)),

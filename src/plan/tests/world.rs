@@ -489,5 +489,6 @@ pub(super) fn deactivation() -> Deactivation {
         reason: "DisabledAtSource".to_owned(),
         at: now(),
         gone_since: None,
+        spent: None,
     }
 }

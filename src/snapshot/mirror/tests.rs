@@ -77,6 +77,7 @@ fn batch(coverage: Coverage) -> Batch {
         coverage: Kind::ALL.into_iter().map(|kind| (kind, coverage)).collect(),
         cursor: None,
         voided: false,
+        unanswered: BTreeMap::new(),
         warnings: Vec::new(),
     }
 }

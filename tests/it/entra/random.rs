@@ -31,7 +31,7 @@ fn changes_come_to_what_everything_comes_to() {
     };
     let seeds = match number("PROVISOR_ENTRA_SEED") {
         Some(seed) => seed..=seed,
-        None => 1..=number("PROVISOR_ENTRA_WORLDS").unwrap_or(4),
+        None => 1..=number("PROVISOR_ENTRA_WORLDS").unwrap_or(2),
     };
     for seed in seeds {
         World::begin(seed).play();

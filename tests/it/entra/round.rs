@@ -2,6 +2,7 @@
 //! that this was written from (Graph, "Use delta query", and issues of microsoft-graph-docs).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -59,7 +60,9 @@ type Slot = (Uuid, Option<Vec<Uuid>>);
 #[derive(Debug, Clone)]
 pub(super) struct Round {
     pub(super) mark: Mark,
-    pages: Vec<Vec<Slot>>,
+    /// Shared, because a round is kept for every page of it.
+    pages: Arc<Vec<Vec<Slot>>>,
+    turned: usize,
     /// Where the next round goes on.
     pub(super) next: Mark,
     /// The first round tells everything.
@@ -110,7 +113,6 @@ impl Round {
         if pages.is_empty() {
             pages.push(Vec::new());
         }
-        pages.reverse();
         Self {
             next: Mark {
                 since: tenant.changes,
@@ -118,19 +120,23 @@ impl Round {
                 ..mark.clone()
             },
             mark,
-            pages,
+            pages: Arc::new(pages),
+            turned: 0,
             is_first,
         }
     }
 
     /// The next page; whether there is another one after it.
     pub(super) fn turn(&mut self, tenant: &Tenant, manners: &Manners) -> (Vec<Value>, bool) {
-        let page = self.pages.pop().unwrap_or_default();
+        let pages = Arc::clone(&self.pages);
+        let page = pages.get(self.turned);
+        self.turned += 1;
         let shown = page
-            .iter()
+            .into_iter()
+            .flatten()
             .filter_map(|slot| self.show(tenant, manners, slot))
             .collect();
-        (shown, !self.pages.is_empty())
+        (shown, self.turned < pages.len())
     }
 
     fn show(&self, tenant: &Tenant, manners: &Manners, (id, members): &Slot) -> Option<Value> {

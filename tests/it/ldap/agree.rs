@@ -2,125 +2,13 @@
 //! thing after another at random, and after each few the mirror of a reader of changes is
 //! compared with that of somebody who reads everything.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-
 use chrono::{DateTime, TimeDelta, Utc};
-use provisor::config::Config;
-use provisor::cycle::{Progress, read_sources};
-use provisor::snapshot::Store;
-use provisor_connectors::{Kind, Source};
-use tempfile::TempDir;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::directory::{Directory, Flavor, Person, Record};
-use super::stories::config;
-use crate::support::private;
+use super::reader::Reader;
 
 /// Rounds of changes with each directory.
 const ROUNDS: u64 = 60;
-
-struct Silent;
-
-impl Progress for Silent {
-    fn report(&self, _: &str, _: u64, _: Option<u64>) {}
-}
-
-/// What a mirror holds of the living, as text.
-type Mirror = BTreeMap<String, String>;
-
-/// Somebody with a mirror of their own.
-struct Reader {
-    store: Store,
-    sources: BTreeMap<String, Box<dyn Source>>,
-    config: Config,
-    _folder: TempDir,
-}
-
-impl Reader {
-    fn new(source: &str, mapping: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("provisor.toml");
-        private::write(&path, &configuration(source, mapping))
-            .expect("a file in the temporary folder");
-        let config = Config::load(&path).expect("a right configuration");
-        let state = folder.path().join("state");
-        let lock = Store::lock(&state).expect("a state directory");
-        let store = Store::open(lock, None).expect("a store").store;
-        let source = config.sources["corp"].build(Path::new("/"));
-        Self {
-            store,
-            sources: BTreeMap::from([("corp".to_owned(), source)]),
-            config,
-            _folder: folder,
-        }
-    }
-
-    /// Reads, publishes, and gives what there is then.
-    async fn read(&self, everything: bool, now: DateTime<Utc>) -> Mirror {
-        let targets = [self.config.targets["demo"].target.clone()];
-        let whole: BTreeSet<String> = everything.then(|| "corp".to_owned()).into_iter().collect();
-        let read = read_sources(&self.store, &self.sources, &targets, &whole, now, &Silent);
-        let mut readings = read.await.expect("the store can be written");
-        assert!(readings.failures().is_empty(), "{:?}", readings.failures());
-        readings.publish().await.expect("the store can be written");
-        let view = self.store.view("corp").expect("a mirror");
-        let mut mirror = Mirror::new();
-        for kind in Kind::ALL {
-            for row in view.rows(kind) {
-                let row = row.expect("a row");
-                if row.gone_since.is_none() {
-                    let members = view.members(&row.id).expect("members");
-                    let text = format!("{:?} {:?} {members:?}", row.lifecycle, row.attributes);
-                    mirror.insert(format!("{kind} {}", row.id), text);
-                }
-            }
-        }
-        mirror
-    }
-}
-
-fn configuration(source: &str, mapping: &str) -> String {
-    let text = config(source, "[targets.demo.groups]\npush = [\"*\"]\n");
-    let mapping = format!("userName = \"mail\"\n{mapping}\n");
-    text.replace("userName = \"mail\"\n", &mapping)
-        .replace("{base_url}", "http://127.0.0.1:1")
-        .replace("{token_file}", "/dev/null")
-}
-
-/// What the program said of its reads.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Said {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .lock()
-            .expect("nobody panics")
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Said {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Said {
-    fn take(&self) -> String {
-        let bytes = std::mem::take(&mut *self.0.lock().expect("nobody panics"));
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
 
 /// Numbers that look random and are the same in each run (SplitMix64).
 struct Dice(u64);
@@ -147,6 +35,17 @@ struct Administrator<'a> {
 }
 
 impl Administrator<'_> {
+    /// Somebody who stays: a source without anybody is refused.
+    fn welcome(&self) {
+        self.directory.join(&Person {
+            key: "ana",
+            given_name: "Ana",
+            surname: "Alba",
+            mail: "ana@example.com",
+            title: "Clerk",
+        });
+    }
+
     fn person(&mut self) -> String {
         self.directory
             .person_dn(&format!("p{}", self.dice.roll(PEOPLE)))
@@ -323,30 +222,12 @@ impl Administrator<'_> {
 }
 
 fn agree(directory: &Directory, source: &str, mapping: &str, seed: u64) {
-    let said = Said::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(said.clone())
-        .with_max_level(tracing::Level::DEBUG)
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
     let mut administrator = Administrator {
         directory,
         dice: Dice(seed),
         moment: Utc::now(),
     };
-    // Somebody who stays: a source without anybody is refused.
-    directory.join(&Person {
-        key: "ana",
-        given_name: "Ana",
-        surname: "Alba",
-        mail: "ana@example.com",
-        title: "Clerk",
-    });
+    administrator.welcome();
     let (one, other) = (Reader::new(source, mapping), Reader::new(source, mapping));
     let (mut partly, mut everything) = (0, Vec::new());
     for round in 0..ROUNDS {
@@ -359,14 +240,16 @@ fn agree(directory: &Directory, source: &str, mapping: &str, seed: u64) {
         }
         administrator.moment += TimeDelta::hours(3);
         let now = administrator.moment;
-        said.take();
-        let changes = runtime.block_on(one.read(false, now));
-        let how = said.take();
-        partly += u64::from(how.contains("read what has changed"));
+        let changes = one.read(false, now);
+        let how = &changes.said;
+        partly += u64::from(changes.partly);
         let why = how.lines().find(|line| line.contains("everything is read"));
         everything.extend(why.map(str::to_owned));
-        let whole = runtime.block_on(other.read(true, now));
-        assert_eq!(changes, whole, "round {round}, after {done:#?}\n{how}");
+        let whole = other.read(true, now);
+        assert_eq!(
+            changes.mirror, whole.mirror,
+            "round {round}, after {done:#?}\n{how}"
+        );
     }
     assert!(partly >= ROUNDS / 3, "{everything:#?}");
 }
@@ -381,16 +264,10 @@ fn agree_with_openldap(mapping: &str, seed: u64) {
     }
 }
 
-fn agree_with_active_directory(mapping: &str, seed: u64) {
+fn agree_with_active_directory(changes: &str, mapping: &str, seed: u64) {
     if let Some(directory) = Directory::start(Flavor::ActiveDirectory) {
         // Deleted objects are for administrators.
-        let admin = directory.server.admin.clone();
-        let secret = directory.server.folder().join("admin-password");
-        private::write(&secret, &admin.password).expect("a file in the temporary folder");
-        let source = directory.source("changes = \"usn\"");
-        let source = source
-            .replace(&directory.agent().dn, &admin.dn)
-            .replace("bind-password\"", "admin-password\"");
+        let source = directory.source_as_admin(&format!("changes = \"{changes}\""));
         agree(&directory, &source, mapping, seed);
     }
 }
@@ -407,10 +284,53 @@ fn changes_and_everything_agree_with_openldap_when_people_name_each_other() {
 
 #[test]
 fn changes_and_everything_agree_with_active_directory() {
-    agree_with_active_directory(WITHOUT_REFERENCES, 1);
+    agree_with_active_directory("usn", WITHOUT_REFERENCES, 1);
 }
 
 #[test]
 fn changes_and_everything_agree_with_active_directory_when_people_name_each_other() {
-    agree_with_active_directory(WITH_REFERENCES, 7);
+    agree_with_active_directory("usn", WITH_REFERENCES, 7);
+}
+
+#[test]
+fn changes_and_everything_agree_with_dirsync() {
+    agree_with_active_directory("dirsync", WITHOUT_REFERENCES, 1);
+}
+
+#[test]
+fn changes_and_everything_agree_with_dirsync_when_people_name_each_other() {
+    agree_with_active_directory("dirsync", WITH_REFERENCES, 7);
+}
+
+/// Nothing but full reads there: two of them, in whatever order the server gives people, leave
+/// the same.
+#[test]
+fn reading_twice_agrees_with_389ds() {
+    let Some(directory) = Directory::start(Flavor::DirectoryServer) else {
+        return;
+    };
+    let mut administrator = Administrator {
+        directory: &directory,
+        dice: Dice(3),
+        moment: Utc::now(),
+    };
+    administrator.welcome();
+    let source = directory.source("");
+    let (one, other) = (
+        Reader::new(&source, WITH_REFERENCES),
+        Reader::new(&source, WITH_REFERENCES),
+    );
+    for round in 0..ROUNDS / 3 {
+        for _ in 0..=administrator.dice.roll(9) {
+            let record = administrator.think();
+            directory.server.attempt(&record);
+        }
+        administrator.moment += TimeDelta::hours(3);
+        let (one, other) = (
+            one.read(false, administrator.moment),
+            other.read(true, administrator.moment),
+        );
+        assert!(!one.partly, "its changes are not known to be complete");
+        assert_eq!(one.mirror, other.mirror, "round {round}");
+    }
 }

@@ -4,9 +4,8 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
+pub(super) use super::record::Record;
+use super::record::escape;
 use super::server::{Login, Server, first_missing};
 use super::{ns_slapd, samba, slapd};
 use crate::support::left_out::leave_out;
@@ -74,10 +73,21 @@ impl Directory {
             return None;
         }
         let server = match flavor {
-            Flavor::OpenLdap => slapd::Slapd::empty(),
+            Flavor::OpenLdap => slapd::Slapd::empty(slapd::Overlays::All),
             Flavor::ActiveDirectory => samba::start(),
             Flavor::DirectoryServer | Flavor::FreeIpa => ns_slapd::start(),
         };
+        Some(Self { flavor, server })
+    }
+
+    /// Starts an OpenLDAP with these overlays. `None`, and said, when the machine lacks it.
+    pub(super) fn start_openldap(overlays: slapd::Overlays) -> Option<Self> {
+        let flavor = Flavor::OpenLdap;
+        if let Some(missing) = flavor.lacks() {
+            leave_out("an OpenLDAP with other overlays", missing);
+            return None;
+        }
+        let server = slapd::Slapd::empty(overlays);
         Some(Self { flavor, server })
     }
 
@@ -151,6 +161,16 @@ impl Directory {
         )
     }
 
+    /// The same, for who may read and do everything.
+    pub(super) fn source_as_admin(&self, more: &str) -> String {
+        let admin = &self.server.admin;
+        let secret = self.server.folder().join("admin-password");
+        private::write(&secret, &admin.password).expect("a file in the temporary folder");
+        self.source(more)
+            .replace(&self.agent().dn, &admin.dn)
+            .replace("bind-password\"", "admin-password\"")
+    }
+
     /// The name of somebody in the people's place.
     pub(super) fn person_dn(&self, key: &str) -> String {
         format!("{},{}", self.person_rdn(key), self.users_base())
@@ -216,6 +236,20 @@ impl Directory {
             .line("mail", mail)
             .line("title", title);
         self.server.modify(&record.0);
+    }
+
+    /// People join who are nothing but their keys.
+    pub(super) fn join_clerks<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) {
+        for key in keys {
+            let key = key.as_ref();
+            self.join(&Person {
+                key,
+                given_name: "A",
+                surname: "Person",
+                mail: &format!("{key}@example.com"),
+                title: "Clerk",
+            });
+        }
     }
 
     /// Gives an attribute of somebody, or of a group, just these values.
@@ -348,49 +382,6 @@ impl Directory {
     pub(super) fn remove_member(&self, group: &str, member: &str) {
         self.change_value(&self.group_dn(group), "delete", "member", member);
     }
-}
-
-/// An LDIF change record (RFC 2849).
-pub(super) struct Record(pub(super) String);
-
-impl Record {
-    pub(super) fn add(dn: &str) -> Self {
-        Self::change(dn, "add")
-    }
-
-    pub(super) fn change(dn: &str, kind: &str) -> Self {
-        let mut record = Self(String::new());
-        record.line("dn", dn).line("changetype", kind);
-        record
-    }
-
-    /// One line, in base64 where the text would not survive.
-    pub(super) fn line(&mut self, name: &str, value: &str) -> &mut Self {
-        let plain = value.bytes().all(|byte| (0x20..0x7f).contains(&byte))
-            && !value.starts_with([' ', ':', '<'])
-            && !value.ends_with(' ');
-        let line = if plain {
-            format!("{name}: {value}\n")
-        } else {
-            format!("{name}:: {}\n", STANDARD.encode(value))
-        };
-        self.0.push_str(&line);
-        self
-    }
-}
-
-/// A value as part of a DN (RFC 4514 §2.4).
-pub(super) fn escape(value: &str) -> String {
-    let last = value.chars().count().saturating_sub(1);
-    let mut escaped = String::new();
-    for (at, letter) in value.chars().enumerate() {
-        let edge = (letter == ' ' && (at == 0 || at == last)) || (letter == '#' && at == 0);
-        if edge || "\"+,;<=>\\".contains(letter) {
-            escaped.push('\\');
-        }
-        escaped.push(letter);
-    }
-    escaped
 }
 
 /// An id such as the plugin of FreeIPA gives, which is not there.

@@ -30,7 +30,11 @@ pub(super) fn people(count: usize) -> Vec<Object> {
     ];
     let mut deleted = Object::new(
         DELETED,
-        &[("objectClass", "container"), ("uSNChanged", "4")],
+        &[
+            ("objectClass", "container"),
+            ("isDeleted", "TRUE"),
+            ("uSNChanged", "4"),
+        ],
     );
     deleted.deleted = true;
     objects.push(deleted);

@@ -26,6 +26,9 @@ pub(super) struct Rules {
     pub(super) value_limit: Option<usize>,
     /// No answer to DirSync holds more entries.
     pub(super) sync_limit: Option<usize>,
+    /// Whether the account may replicate: without that, DirSync wants to be asked for what the
+    /// account may see.
+    pub(super) replicates: bool,
 }
 
 /// A search that arrived.
@@ -39,6 +42,8 @@ pub(super) struct Asked {
     pub(super) goes_on: bool,
     /// The names of the attributes that were asked for.
     pub(super) attributes: Vec<String>,
+    /// Whether it asks by DirSync for what has changed.
+    pub(super) synchronises: bool,
 }
 
 /// What happens instead of the right answer.
@@ -112,6 +117,19 @@ impl Fake {
         let object = object.expect("an object of that name");
         how(object);
         object.set("uSNChanged", &[next.to_string().as_str()]);
+    }
+
+    /// Deletes an object, as a directory with a recycle bin does.
+    pub(super) fn delete(&self, dn: &str) {
+        let (rdn, parent) = dn.split_once(',').expect("a name and a place");
+        let (rdn, parent) = (rdn.to_owned(), parent.to_owned());
+        self.change(dn, move |object| {
+            object.dn = format!("{rdn}\\0ADEL:0,CN=Deleted Objects,{SUFFIX}");
+            object.deleted = true;
+            object.set("isDeleted", &["TRUE"]);
+            object.set("lastKnownParent", &[parent.as_str()]);
+            object.set("whenChanged", &["20260101120000.0Z"]);
+        });
     }
 
     /// From now on this happens, instead of what is right.

@@ -137,6 +137,24 @@ impl Server {
         }
     }
 
+    /// Ends its processes as a machine that is shut down, so that they keep what they know.
+    pub(super) fn stop(&mut self) {
+        for child in self.children.iter().rev() {
+            let ended = Command::new("kill").arg(child.id().to_string()).status();
+            assert!(ended.expect("kill runs").success());
+        }
+        for mut child in self.children.drain(..) {
+            let _ = child.wait();
+        }
+    }
+
+    /// Takes over a process that serves what this one did, at other ports.
+    pub(super) fn revive(&mut self, child: Child, ldap: u16, ldaps: u16) {
+        self.children.push(child);
+        (self.ldap, self.ldaps) = (ldap, Some(ldaps));
+        self.wait();
+    }
+
     /// One of OpenLDAP's tools, pointed at the server: over TLS, which an Active Directory
     /// insists on, and over StartTLS nowhere, so that a server's certificate may be bad.
     fn tool(&self, name: &str, login: &Login) -> Command {

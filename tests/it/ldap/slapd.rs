@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use super::server::{Login, Server, free_port, program, spawn};
 use crate::support::certificates::{Authority, Pair};
@@ -28,6 +28,19 @@ pub(super) struct Slapd<'a> {
     pub(super) pair: Option<&'a Pair>,
     /// What it holds at first, besides the suffix, the containers and the agent (LDIF).
     pub(super) data: &'a str,
+    /// What keeps references right, and tells changes.
+    pub(super) overlays: Overlays,
+}
+
+/// Which overlays it has besides the password policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overlays {
+    /// `memberof`, `refint` and `syncprov`.
+    All,
+    /// The same, but `syncprov` does not say who is gone.
+    Discreet,
+    /// None, as the package leaves it.
+    None,
 }
 
 /// The agent reads everything in pages; without pages 500 entries are the limit.
@@ -35,12 +48,18 @@ pub(super) const LIMITS: &str = "limits dn.exact=\"cn=provisor,ou=services,dc=ex
      size.soft=500 size.hard=unlimited size.pr=1000 size.prtotal=unlimited";
 
 impl Slapd<'_> {
-    /// Starts one with the usual limits, that holds nobody.
-    pub(super) fn empty() -> Server {
+    /// Starts one that holds nobody: with the usual limits, or as the package leaves it, for an
+    /// administrator to set up.
+    pub(super) fn empty(overlays: Overlays) -> Server {
+        let limits = match overlays {
+            Overlays::All | Overlays::Discreet => LIMITS,
+            Overlays::None => "",
+        };
         let slapd = Slapd {
-            limits: LIMITS,
+            limits,
             pair: None,
             data: "",
+            overlays,
         };
         slapd.start(&Authority::new("ours"))
     }
@@ -65,14 +84,7 @@ impl Slapd<'_> {
         let said = String::from_utf8_lossy(&loaded.stderr);
         assert!(loaded.status.success(), "slapadd: {said}");
         let (ldap, ldaps) = (free_port(), free_port());
-        let mut command = Command::new(program("slapd").expect("slapd"));
-        // With `-d` it stays in the foreground, and is the process that is ended.
-        command.args(["-d", "0", "-f", "slapd.conf", "-h"]);
-        let socket = local_url(at);
-        command.arg(format!(
-            "ldap://127.0.0.1:{ldap}/ ldaps://127.0.0.1:{ldaps}/ {socket}"
-        ));
-        let child = spawn(&mut command, at);
+        let child = serve(at, ldap, ldaps);
         let admin = Login::new("cn=admin,dc=example,dc=com", "admin-secret");
         Server::new(folder, vec![child], ldap, Some(ldaps), false, admin)
     }
@@ -81,6 +93,11 @@ impl Slapd<'_> {
         let at = at.display();
         let agent = agent().dn;
         let limits = self.limits;
+        let (modules, overlays) = match self.overlays {
+            Overlays::All => (MODULES, format!("{OVERLAYS}syncprov-sessionlog 1000\n")),
+            Overlays::Discreet => (MODULES, format!("{OVERLAYS}syncprov-nopresent TRUE\n")),
+            Overlays::None => ("", String::new()),
+        };
         format!(
             "include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -90,10 +107,7 @@ pidfile {at}/pid
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload ppolicy
-moduleload memberof
-moduleload refint
-moduleload syncprov
-TLSCACertificateFile {at}/ca.crt
+{modules}TLSCACertificateFile {at}/ca.crt
 TLSCertificateFile {at}/server.crt
 TLSCertificateKeyFile {at}/server.key
 TLSVerifyClient try
@@ -113,17 +127,35 @@ index objectClass,entryCSN,entryUUID,uid,cn,member eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact=\"{agent}\" read by * none
 overlay ppolicy
-overlay memberof
-memberof-refint TRUE
-overlay refint
-refint_attributes member manager
-refint_nothing cn=admin,{SUFFIX}
-overlay syncprov
-syncprov-sessionlog 1000
-"
+{overlays}"
         )
     }
 }
+
+/// Starts the server of what is in this folder.
+pub(super) fn serve(at: &Path, ldap: u16, ldaps: u16) -> Child {
+    let mut command = Command::new(program("slapd").expect("slapd"));
+    // With `-d` it stays in the foreground, and is the process that is ended.
+    command.args(["-d", "0", "-f", "slapd.conf", "-h"]);
+    let socket = local_url(at);
+    command.arg(format!(
+        "ldap://127.0.0.1:{ldap}/ ldaps://127.0.0.1:{ldaps}/ {socket}"
+    ));
+    spawn(&mut command, at)
+}
+
+const MODULES: &str = "moduleload memberof
+moduleload refint
+moduleload syncprov
+";
+
+const OVERLAYS: &str = "overlay memberof
+memberof-refint TRUE
+overlay refint
+refint_attributes member manager
+refint_nothing cn=admin,dc=example,dc=com
+overlay syncprov
+";
 
 /// The URL of the socket in a server's folder. Whoever runs the tests is the agent there, as
 /// is who has a certificate of ours.

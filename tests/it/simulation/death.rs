@@ -2,9 +2,10 @@
 //!
 //! The durable image is a copy of the state directory, taken at the first look after a flush:
 //! a request that arrives, or a step that is reported. The engine runs in one task, which
-//! waits meanwhile, so nothing is written but what sled's own thread may carry out of what was
-//! committed since: part of the tail, as a power cut may leave it. The audit log is cut
-//! anywhere between what was synced and what was written: it may be ahead of the database.
+//! waits meanwhile, so nothing is written but what a flush that is under way, or sled's own
+//! thread, may carry out of what was committed since: part of the tail, as a power cut may
+//! leave it. The audit log is cut anywhere between what was synced and what was written: it may
+//! be ahead of the database.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -84,9 +85,18 @@ impl Death {
 
     fn keep_image(&mut self) {
         self.generation = self.store.as_ref().map_or(0, Store::flushed_generation);
+        // Calls are sent while the next ones are flushed, on a thread of its own. So what was
+        // recorded of flushes is taken before the database, which is then never older (world
+        // 1352, which played well when it was played again).
+        let recorded = fs::read(self.state_dir.join("generation")).ok();
+        self.audit.0 = audit_length(&self.state_dir);
         let _ = fs::remove_dir_all(&self.image);
         copy_folder(&self.state_dir, &self.image);
-        self.audit.0 = audit_length(&self.state_dir);
+        let copy = self.image.join("generation");
+        match recorded {
+            Some(recorded) => fs::write(copy, recorded).expect("the image is written"),
+            None => drop(fs::remove_file(copy)),
+        }
     }
 
     /// Whether provisor dies at this request, and whether what it asks is done.

@@ -32,6 +32,8 @@ pub(super) struct World {
     settings: BTreeMap<String, Settings>,
     /// What each target holds, as last shown: its id, and whom it is about.
     held: BTreeMap<String, (String, BTreeSet<String>)>,
+    /// Whom others have taken out of a group: the target, the group, the member.
+    taken: BTreeSet<(&'static str, String, String)>,
     /// Many leave every day, and few may.
     hard: bool,
     /// The export is cut short.
@@ -94,6 +96,7 @@ impl World {
             organisation,
             settings,
             held: BTreeMap::new(),
+            taken: BTreeSet::new(),
             hard,
             broken: false,
             latest: now,

@@ -7,7 +7,7 @@ use crate::digest::{Digest, digest};
 use crate::ldap::answers::{self, Asked};
 use crate::ldap::filter::Filter;
 use crate::ldap::search::lookup;
-use crate::source::{SourceError, Warning};
+use crate::source::SourceError;
 
 /// What counts those whom `inactive_when` matches.
 const INACTIVE_WHEN: &str = "inactive_when";
@@ -49,10 +49,10 @@ impl Reading<'_> {
                     if lookup(connection, &dn, &everything, none).await?.is_some() {
                         self.answers.add_place(name, dn);
                     } else {
-                        self.warnings.push(Warning(format!(
-                            "there is no `{dn}` that this account may see: whether people are in \
-                             a scope with that `ou` cannot be told"
-                        )));
+                        let why = format!(
+                            "there is no `{dn}` that this account may see, for the scope's `ou`"
+                        );
+                        self.unanswered.insert(name, why);
                     }
                 }
                 Asked::Filter(filter) => {

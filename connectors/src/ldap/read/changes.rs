@@ -15,15 +15,11 @@ use crate::ldap::flavor::{Flavor, Part};
 use crate::ldap::lifecycle::Due;
 use crate::ldap::position::{MANY, Position};
 use crate::ldap::search::Search;
-use crate::ldap::tracking::{self, Mark, Touched};
+use crate::ldap::tracking::{self, Deleted, IDS, MOST, Mark, Touched};
 use crate::ldap::walk::Walk;
-use crate::source::{Batch, Change, Coverage, Kind, Lifecycle, MemberKey, SourceError, SourceId};
-
-/// With more, reading everything is less work.
-const MOST: usize = 1_000;
-
-/// As many ids go into one filter.
-const IDS: usize = 50;
+use crate::source::{
+    Batch, Change, Coverage, Kind, Lifecycle, MemberKey, Record, SourceError, SourceId,
+};
 
 /// Entries by their ids.
 pub(super) type Entries = BTreeMap<SourceId, Entry>;
@@ -54,12 +50,15 @@ impl Reading<'_> {
         // Reading people counts them, too, and counts only some.
         let told = self.told.clone();
         self.check_common(&before).await?;
-        let (there, elsewhere, spot) = match tracking::touched(&self.place, &mark.spot).await? {
+        self.check_stamps().await?;
+        let touched = tracking::touched(&self.place, &self.wanted, &mark.spot).await?;
+        let (there, elsewhere, deleted, spot) = match touched {
             Touched::Records {
                 there,
                 elsewhere,
+                deleted,
                 spot,
-            } => (there, elsewhere, spot),
+            } => (there, elsewhere, deleted, spot),
             Touched::Unclear(why) => return Err(Stop::unclear(why)),
             Touched::Refused(words) => {
                 return Err(Stop::Everything {
@@ -78,11 +77,7 @@ impl Reading<'_> {
         if touched.len() > MOST {
             return Err(Stop::unclear("much has changed"));
         }
-        let since = tracking::since(&mark.spot);
-        let deleted = match &since {
-            Some(since) => self.find_deleted(Some(since)).await?,
-            None => Vec::new(),
-        };
+        let deleted = self.find_deleted_of_changes(&deleted).await?;
 
         let mut people = self.fetch(Kind::User, &touched).await?;
         let mut groups = self.fetch(Kind::Group, &touched).await?;
@@ -114,6 +109,9 @@ impl Reading<'_> {
         self.take_groups(&mut groups).await?;
         self.find_missing_of_changes().await?;
         self.send_waiting().await?;
+        if self.unstamped {
+            return Err(Stop::unclear("what tells changes is hidden of somebody"));
+        }
         let mut soft_deleted = BTreeSet::new();
         for record in deleted {
             if !self.index.has(record.kind, &record.id) {
@@ -148,7 +146,8 @@ impl Reading<'_> {
             tells_lifecycle: self.tells_lifecycle(&position),
             cursor: position.cursor(),
             voided: false,
-            warnings: self.warnings,
+            unanswered: self.unanswered,
+            warnings: Vec::new(),
         })
     }
 
@@ -186,6 +185,47 @@ impl Reading<'_> {
             return Err(Stop::unclear("members are not to be seen"));
         }
         Ok(())
+    }
+
+    /// What tells changes can be seen of somebody below each base: hidden since the last full
+    /// read, it would be said that nothing has changed.
+    async fn check_stamps(&self) -> Result<(), Stop> {
+        let Some(stamp) = self.stamp else {
+            return Ok(());
+        };
+        for part in self.place.settings.parts() {
+            for base in &part.bases {
+                let asked = vec![stamp.to_owned()];
+                let search = Search::below(base, part.filter.clone(), asked, 1);
+                let place = &self.place;
+                let home = &place.connection;
+                let mut walk = Walk::new(place.connector, home, Referrals::Ignore, [search]);
+                let chunk = walk.next_chunk().await?.unwrap_or_default();
+                if !chunk.iter().all(|entry| entry.has(stamp)) {
+                    return Err(Stop::unclear("what tells changes is not to be seen"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those who were deleted since.
+    async fn find_deleted_of_changes(&self, deleted: &Deleted) -> Result<Vec<Record>, Stop> {
+        let ids = match deleted {
+            Deleted::Nobody => return Ok(Vec::new()),
+            Deleted::Matching(filter) => return Ok(self.find_deleted(Some(filter)).await?),
+            Deleted::These(ids) => Vec::from_iter(ids),
+        };
+        if ids.len() > MOST {
+            return Err(Stop::unclear("much was deleted"));
+        }
+        let mut found = Vec::new();
+        for ids in ids.chunks(IDS) {
+            let filter = self.place.settings.any_of(ids.iter().copied());
+            let filter = filter.ok_or_else(|| Stop::unclear("an id cannot be asked for"))?;
+            found.extend(self.find_deleted(Some(&filter)).await?);
+        }
+        Ok(found)
     }
 
     /// Whether anybody is seen to have one of these attributes.
@@ -244,7 +284,6 @@ impl Reading<'_> {
 
     /// Those of these records that are there, read anew.
     async fn fetch(&self, kind: Kind, ids: &BTreeSet<SourceId>) -> Result<Entries, Stop> {
-        let settings = self.place.settings;
         let Some(part) = self.part(kind) else {
             return Ok(Entries::new());
         };
@@ -252,15 +291,12 @@ impl Reading<'_> {
             Kind::User => &self.wanted.of_people,
             Kind::Group => &self.wanted.of_groups,
         };
-        let mut filters = Vec::new();
-        for id in ids {
-            let bytes = settings.id_encoding.bytes(id.as_str());
-            let bytes = bytes.ok_or_else(|| Stop::unclear("an id cannot be asked for"))?;
-            filters.push(Filter::equals(&settings.id_attribute, &bytes));
-        }
+        let ids = Vec::from_iter(ids);
         let mut entries = Entries::new();
-        for filters in filters.chunks(IDS) {
-            let filter = part.filter.and(&Filter::any(filters));
+        for ids in ids.chunks(IDS) {
+            let filter = self.place.settings.any_of(ids.iter().copied());
+            let filter = filter.ok_or_else(|| Stop::unclear("an id cannot be asked for"))?;
+            let filter = part.filter.and(&filter);
             let mut walk = self.walk(&part.bases, &filter, asked);
             while let Some(chunk) = walk.next_chunk().await? {
                 for entry in chunk {
@@ -301,6 +337,7 @@ impl Reading<'_> {
         if !self.uses_references() {
             return Ok(naming);
         }
+        let mut filters = Vec::new();
         for (id, entry) in people {
             let was_there = is_living(known, Kind::User, id)?;
             // Names follow by themselves there.
@@ -309,8 +346,11 @@ impl Reading<'_> {
             }
             let dn = entry.dn.as_str().as_bytes();
             let references = settings.references.iter();
-            let filters: Vec<Filter> = references.map(|name| Filter::equals(name, dn)).collect();
-            naming.extend(self.find_ids(Kind::User, &Filter::any(&filters)).await?);
+            filters.extend(references.map(|name| Filter::equals(name, dn)));
+        }
+        // Together: where the attribute has no index, each search looks at everybody.
+        for filters in filters.chunks(IDS) {
+            naming.extend(self.find_ids(Kind::User, &Filter::any(filters)).await?);
         }
         Ok(naming)
     }

@@ -24,7 +24,7 @@ impl Reading<'_> {
         for dn in missing {
             let connection = &self.place.connection;
             let found = lookup(connection, &dn, &everything, asked.clone()).await?;
-            let Some(id) = found.and_then(|entry| self.maybe_id(&entry)) else {
+            let Some(id) = found.and_then(|entry| self.place.id(&entry)) else {
                 continue;
             };
             for kind in Kind::ALL {

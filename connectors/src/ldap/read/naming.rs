@@ -8,7 +8,7 @@ use crate::source::{SourceError, SourceId};
 
 impl Reading<'_> {
     pub(super) fn id(&self, entry: &Entry) -> Result<SourceId, SourceError> {
-        self.maybe_id(entry).ok_or_else(|| {
+        self.place.id(entry).ok_or_else(|| {
             let name = &self.place.settings.id_attribute;
             let problem = format!(
                 "it has no `{name}` that can be its id, or this account may not see it: grant \
@@ -16,15 +16,6 @@ impl Reading<'_> {
             );
             self.failed(&entry.dn, problem)
         })
-    }
-
-    /// One value, and not a list of them.
-    pub(super) fn maybe_id(&self, entry: &Entry) -> Option<SourceId> {
-        let settings = self.place.settings;
-        match entry.values(&settings.id_attribute)[..] {
-            [value] => settings.id_encoding.text(value).map(SourceId::new),
-            _ => None,
-        }
     }
 
     pub(super) fn clash(&self, clash: Clash, entry: &Entry) -> SourceError {

@@ -140,6 +140,30 @@ fn the_request_holds_the_cookie_whatever_its_length() {
     );
 }
 
+#[test]
+fn a_cookie_is_told_from_one_of_before() {
+    let cookie = |csn: &str| format!("rid=000,csn={csn}").into_bytes();
+    let one = cookie("20260101120000.000001Z#000000#000#000000");
+    let later = cookie("20260101120000.000001Z#000001#000#000000");
+    assert!(is_earlier(&one, &later));
+    assert!(!is_earlier(&later, &one) && !is_earlier(&one, &one));
+    let two =
+        cookie("20260101120000.000001Z#000000#001#000000;20250101120000.000001Z#000000#002#000000");
+    let behind =
+        cookie("20260101130000.000001Z#000000#001#000000;20240101120000.000001Z#000000#002#000000");
+    assert!(is_earlier(&behind, &two));
+    assert!(
+        is_earlier(&one, &two),
+        "nothing is known of what those servers wrote"
+    );
+    for other in [&b"made up"[..], b"", b"\xff", b"rid=000,csn=x#0#0#0"] {
+        assert!(!is_earlier(other, &one) && !is_earlier(&one, other));
+        assert_eq!(before_everything(other), None);
+    }
+    let epoch = cookie("19700101000000.000000Z#000001#000#000000");
+    assert_eq!(before_everything(&later), Some(epoch));
+}
+
 proptest! {
     #[test]
     fn whatever_a_server_sends_is_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {

@@ -102,6 +102,7 @@ impl Search {
             before,
             goes_on: self.page().is_some_and(|(_, cookie)| !cookie.is_empty()),
             attributes: self.attributes.clone(),
+            synchronises: self.control(DIRSYNC).is_some(),
         }
     }
 
@@ -190,6 +191,10 @@ impl Search {
         let content = Elements(value)
             .next()
             .map_or(&[][..], |(_, content)| content);
+        let flags = Elements(content).number().unwrap_or_default();
+        if flags & 1 == 0 && !rules.replicates {
+            return self.refuse(id, 50, "00002105: Replication access was denied");
+        }
         let cookie = Elements(content).find(|(tag, _)| *tag == OCTETS);
         let since = cookie.map_or(0, |(_, cookie)| offset(cookie));
         let mut changed: Vec<&Object> = objects

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::{begin, with};
-use crate::ldap::directory::{Directory, Flavor, Person};
+use crate::ldap::directory::{Directory, Flavor};
 
 with! { expires:
+    expires_with_openldap OpenLdap,
     expires_with_active_directory ActiveDirectory,
     expires_with_freeipa FreeIpa,
 }
@@ -19,15 +20,7 @@ fn expires(directory: &Directory) {
          before, and 1 when it is put off.",
         "",
     );
-    let person = |key: &'static str, mail: &'static str| Person {
-        key,
-        given_name: "A",
-        surname: "Person",
-        mail,
-        title: "Clerk",
-    };
-    directory.join(&person("ana", "ana@example.com"));
-    directory.join(&person("bo", "bo@example.com"));
+    directory.join_clerks(["ana", "bo"]);
     let started = Instant::now();
     story.tell(
         r#"
@@ -87,7 +80,11 @@ fn set_end(directory: &Directory, end: DateTime<Utc>) {
         let ticks = (end.timestamp() + 11_644_473_600) * 10_000_000;
         directory.set(&bo, "accountExpires", &[ticks.to_string().as_str()]);
     } else {
+        let attribute = match directory.flavor {
+            Flavor::OpenLdap => "pwdEndTime",
+            _ => "krbPrincipalExpiration",
+        };
         let text = end.format("%Y%m%d%H%M%SZ").to_string();
-        directory.set(&bo, "krbPrincipalExpiration", &[text.as_str()]);
+        directory.set(&bo, attribute, &[text.as_str()]);
     }
 }

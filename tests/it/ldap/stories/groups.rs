@@ -2,7 +2,7 @@
 //! groups as a scope.
 
 use super::{PUSH_ALL, begin, with};
-use crate::ldap::directory::{Directory, Flavor, Person, Record};
+use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::slapd;
 
 with! { come_and_go:
@@ -12,30 +12,12 @@ with! { come_and_go:
     members_come_and_go_with_freeipa FreeIpa,
 }
 
-with! { other_styles: groups_of_other_styles_with_openldap OpenLdap, }
+with! { other_styles:
+    groups_of_other_styles_with_openldap OpenLdap,
+    groups_of_other_styles_with_389ds DirectoryServer,
+}
 
 with! { primary: primary_groups_with_active_directory ActiveDirectory, }
-
-pub(super) fn person<'a>(key: &'a str, mail: &'a str) -> Person<'a> {
-    Person {
-        key,
-        given_name: "A",
-        surname: "Person",
-        mail,
-        title: "Clerk",
-    }
-}
-
-/// Ana, Bo and Cy.
-pub(super) fn people(directory: &Directory) {
-    for (key, mail) in [
-        ("ana", "ana@example.com"),
-        ("bo", "bo@example.com"),
-        ("cy", "cy@example.com"),
-    ] {
-        directory.join(&person(key, mail));
-    }
-}
 
 fn come_and_go(directory: &Directory) {
     let mut story = begin(
@@ -44,7 +26,7 @@ fn come_and_go(directory: &Directory) {
          groups are flattened, and a circle of groups is one crowd.",
         PUSH_ALL,
     );
-    people(directory);
+    directory.join_clerks(["ana", "bo", "cy"]);
     let dn = |key: &str| directory.person_dn(key);
     directory.add_group("Backend", &[dn("bo")]);
     directory.add_group("Engineering", &[dn("ana"), directory.group_dn("Backend")]);
@@ -143,7 +125,7 @@ fn other_styles(directory: &Directory) {
         "A group's members are its members, however its class writes them down.",
         PUSH_ALL,
     );
-    people(directory);
+    directory.join_clerks(["ana", "bo", "cy"]);
     let mut record = Record::add(&directory.group_dn("unique"));
     record
         .line("objectClass", "groupOfUniqueNames")
@@ -204,7 +186,7 @@ fn primary(directory: &Directory) {
         "A primary group has its people although its `member` does not name them.",
         PUSH_ALL,
     );
-    people(directory);
+    directory.join_clerks(["ana", "bo", "cy"]);
     let dn = |key: &str| directory.person_dn(key);
     directory.add_group("Staff", &[dn("ana"), dn("bo")]);
     story.tell(

@@ -1,13 +1,14 @@
 //! Somebody changes who may read what: what cannot be read any more has not gone.
 
 use super::{begin, with};
-use crate::ldap::directory::{Directory, Flavor, Person, Record};
+use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::ns_slapd;
 use crate::ldap::slapd;
 
 with! { an_attribute:
     a_hidden_attribute_with_openldap OpenLdap,
     a_hidden_attribute_with_389ds DirectoryServer,
+    a_hidden_attribute_with_freeipa FreeIpa,
 }
 
 fn an_attribute(directory: &Directory) {
@@ -17,15 +18,7 @@ fn an_attribute(directory: &Directory) {
          exit 1, and nobody's title is cleared. When it may again, what really changed is 1 write.",
         "",
     );
-    for number in 0..20 {
-        directory.join(&Person {
-            key: &format!("p{number:02}"),
-            given_name: "A",
-            surname: "Person",
-            mail: &format!("p{number:02}@example.com"),
-            title: "Clerk",
-        });
-    }
+    directory.join_clerks((0..20).map(|number| format!("p{number:02}")));
     story.tell(
         r#"
 name = "twenty people with a title"
@@ -83,6 +76,10 @@ fn hide(directory: &Directory, attribute: Option<&str>) {
     } else {
         let hidden = attribute.unwrap_or("userPassword");
         let rule = ns_slapd::agent_may_read(hidden, &directory.agent());
-        directory.set(ns_slapd::SUFFIX, "aci", &[rule.as_str()]);
+        let suffix = match directory.flavor {
+            Flavor::FreeIpa => ns_slapd::FREEIPA_SUFFIX,
+            _ => ns_slapd::SUFFIX,
+        };
+        directory.set(suffix, "aci", &[rule.as_str()]);
     }
 }

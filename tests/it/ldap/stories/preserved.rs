@@ -2,7 +2,7 @@
 //! users come back as who they were.
 
 use super::{begin, with};
-use crate::ldap::directory::{Directory, Flavor, Person, Record};
+use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::{ns_slapd, samba};
 use crate::support::story::Story;
 
@@ -55,15 +55,7 @@ fn two_people(directory: &Directory) -> Story {
         "Whoever comes back from among the deleted is the same person: 1 PATCH out, 1 PATCH in.",
         "",
     );
-    for (key, mail) in [("ana", "ana@example.com"), ("bo", "bo@example.com")] {
-        directory.join(&Person {
-            key,
-            given_name: "A",
-            surname: "Person",
-            mail,
-            title: "Clerk",
-        });
-    }
+    directory.join_clerks(["ana", "bo"]);
     story.tell("name = \"two people\"\nwrites = 2\n");
     story
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::begin;
-use crate::ldap::directory::{Directory, Flavor, Person};
+use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::server::{Server, first_missing};
-use crate::ldap::slapd::{self, LIMITS, PROGRAMS, Slapd};
+use crate::ldap::slapd::{self, LIMITS, Overlays, PROGRAMS, Slapd};
 use crate::support::certificates::{Authority, Pair};
 use crate::support::left_out::leave_out;
 use crate::support::private;
@@ -35,6 +35,7 @@ fn serve(authority: &Authority, pair: Option<&Pair>, data: &str) -> Server {
         limits: LIMITS,
         pair,
         data,
+        overlays: Overlays::All,
     };
     slapd.start(authority)
 }
@@ -119,13 +120,7 @@ fn a_wrong_password() {
         let Some(directory) = Directory::start(flavor) else {
             continue;
         };
-        directory.join(&Person {
-            key: "ana",
-            given_name: "Ana",
-            surname: "Alba",
-            mail: "ana@example.com",
-            title: "Clerk",
-        });
+        directory.join_clerks(["ana"]);
         let source = directory.source("");
         let mut story = begin(
             &source,
@@ -202,14 +197,64 @@ fn every_way_to_sign_in() {
 
 /// Active Directory says in a number why it lets somebody not in, and we in words.
 #[test]
-fn an_account_that_is_switched_off() {
+fn an_account_that_may_not_sign_in() {
     let Some(directory) = Directory::start(Flavor::ActiveDirectory) else {
         return;
     };
     let source = directory.source("");
     let mut story = begin(&source, "Whoever is not let in has read nothing.");
     story.set_config(&super::config(&source, ""));
-    directory.set(&directory.agent().dn, "userAccountControl", &["514"]);
-    let ran = story.sync_in_vain();
-    assert!(ran.stderr.contains("disabled"), "{ran:#?}");
+    let agent = directory.agent().dn;
+    for (attribute, wrong, right, words) in [
+        ("userAccountControl", "514", "512", "disabled"),
+        ("accountExpires", "116444736000000000", "0", "has expired"),
+        ("pwdLastSet", "0", "-1", "must be changed"),
+    ] {
+        directory.set(&agent, attribute, &[wrong]);
+        let ran = story.sync_in_vain();
+        assert!(ran.stderr.contains(words), "{attribute}: {ran:#?}");
+        directory.set(&agent, attribute, &[right]);
+    }
+}
+
+/// A part of the people is kept by another server.
+#[test]
+fn what_is_kept_elsewhere_is_read_there_or_left_out() {
+    let (Some(home), Some(mut elsewhere)) = (
+        Directory::start(Flavor::OpenLdap),
+        Directory::start(Flavor::OpenLdap),
+    ) else {
+        return;
+    };
+    home.join_clerks(["ana"]);
+    elsewhere.join_clerks(["bo"]);
+    let mut record = Record::add("ou=branch,ou=people,dc=example,dc=com");
+    let place = format!(
+        "ldap://127.0.0.1:{}/ou=people,dc=example,dc=com",
+        elsewhere.server.ldap
+    );
+    record
+        .line("objectClass", "referral")
+        .line("objectClass", "extensibleObject")
+        .line("ou", "branch")
+        .line("ref", &place);
+    home.server.modify(&record.0);
+    // In the clear, because the two have different authorities.
+    let source = |referrals: &str| {
+        let source = home.source(&format!("referrals = \"{referrals}\""));
+        source.replace("start_tls = true\n", "")
+    };
+    let mut story = begin(
+        &source("follow"),
+        "Everybody is read, wherever they are kept.",
+    );
+    story.tell("name = \"one here, one there\"\nwrites = 2\n");
+    home.set(&home.person_dn("ana"), "title", &["Boss"]);
+    elsewhere.server.kill();
+    // Who cannot be read there has not left.
+    story.sync_in_vain();
+    story.set_config(&super::config(&source("ignore"), ""));
+    let ran = run(story.folder(), &["sync".to_owned()]);
+    assert!(ran.stdout.contains("GoneFromSource"), "{ran:#?}");
+    assert!(ran.stdout.contains("1 deactivated"), "{ran:#?}");
 }

@@ -5,20 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use super::begin;
 use crate::ldap::cut::Cut;
-use crate::ldap::directory::{Directory, Flavor, Person, Record};
+use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::slapd;
 
 /// Thirty people.
 fn crowd(directory: &Directory) {
-    for number in 0..30 {
-        directory.join(&Person {
-            key: &format!("p{number:02}"),
-            given_name: "A",
-            surname: "Person",
-            mail: &format!("p{number:02}@example.com"),
-            title: "Clerk",
-        });
-    }
+    directory.join_clerks((0..30).map(|number| format!("p{number:02}")));
 }
 
 /// A limit, of pages too, that the result exceeds: what was given until then is nothing.
@@ -29,7 +21,7 @@ fn a_size_limit_below_the_result() {
     };
     crowd(&directory);
     let mut story = begin(
-        &directory.source(""),
+        &directory.source("changes = \"full\""),
         "A result that is limited is no result.",
     );
     story.tell("name = \"thirty people\"\nwrites = 30\n");
@@ -70,7 +62,7 @@ fn a_server_that_dies_in_the_middle_of_a_search() {
     let cut = Cut::start(SocketAddr::from(([127, 0, 0, 1], directory.server.ldap)));
     // Over plain LDAP, so that the middle of the bytes is the middle of the people.
     let source = directory
-        .source("")
+        .source("changes = \"full\"")
         .replace(
             &format!("ldap://localhost:{}", directory.server.ldap),
             &format!("ldap://{}", cut.address),

@@ -12,14 +12,7 @@ use crate::support::story::Story;
 /// Twelve people in pages of five, and a group of them in ranges of five: all of it was read
 /// once, and since then a good deal has changed that must not be written by halves.
 fn changed_since(more: &str) -> (Fake, tempfile::TempDir, Story) {
-    let rules = Rules {
-        page_limit: Some(5),
-        value_limit: Some(5),
-        ..Rules::default()
-    };
-    let mut objects = people(12);
-    objects.push(group("Staff", 0..12));
-    let fake = Fake::start(objects, rules);
+    let fake = small_domain();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let source = source(&fake, folder.path(), more);
     let mut story = begin(&source, "A read that fails is not believed in part.");
@@ -29,9 +22,21 @@ fn changed_since(more: &str) -> (Fake, tempfile::TempDir, Story) {
     (fake, folder, story)
 }
 
-/// One is gone, one is switched off, one has another title, and two are no members any more.
+fn small_domain() -> Fake {
+    let rules = Rules {
+        page_limit: Some(5),
+        value_limit: Some(5),
+        sync_limit: Some(2),
+        replicates: true,
+    };
+    let mut objects = people(12);
+    objects.push(group("Staff", 0..12));
+    Fake::start(objects, rules)
+}
+
+/// One is deleted, one is switched off, one has another title, and two are no members any more.
 fn change(fake: &Fake) {
-    fake.objects().retain(|object| object.dn != person_dn(2));
+    fake.delete(&person_dn(2));
     fake.change(&person_dn(7), |person| {
         person.set("userAccountControl", &["514"]);
     });
@@ -57,9 +62,11 @@ fn ends_well(fake: &Fake, mut story: Story) {
     story.check_settled();
 }
 
+const FULL: &str = "timeout = \"1s\"\nchanges = \"full\"";
+
 #[test]
 fn every_result_but_success_is_a_failure_and_is_named() {
-    let (fake, _folder, story) = changed_since("");
+    let (fake, _folder, story) = changed_since(FULL);
     for code in [1, 2, 3, 4, 8, 11, 12, 32, 50, 51, 52, 53, 80] {
         // On the first page of the people, with whatever entries it has.
         fake.instead(move |asked| {
@@ -76,7 +83,14 @@ fn every_result_but_success_is_a_failure_and_is_named() {
 
 #[test]
 fn a_failure_is_one_wherever_it_comes() {
-    let (fake, _folder, story) = changed_since("timeout = \"1s\"");
+    for changes in ["full", "usn", "dirsync"] {
+        fail_everywhere(changes);
+    }
+}
+
+fn fail_everywhere(changes: &str) {
+    let (fake, _folder, story) =
+        changed_since(&format!("timeout = \"1s\"\nchanges = \"{changes}\""));
     // How many searches a read takes is the program's own affair.
     fake.instead(|asked| (asked.base == "nowhere").then_some(Instead::End));
     let ran = run(story.folder(), &["sync".into(), "--dry-run".into()]);
@@ -87,16 +101,22 @@ fn a_failure_is_one_wherever_it_comes() {
     let start = searches.iter().rposition(|asked| asked.base.is_empty());
     let start = start.expect("the server is asked who it is");
     for (at, asked) in searches.iter().enumerate().skip(start) {
-        let mut troubles = vec![Instead::Result(80, "trouble"), Instead::End];
+        let mut troubles = vec![Instead::End];
+        // Who is refused to be told of changes reads everything, which is no failure; and of a
+        // glance at the first that there is the end does not matter.
+        let glance = asked.attributes == ["uSNChanged"];
+        if !asked.synchronises && !glance {
+            troubles.push(Instead::Result(80, "trouble"));
+        }
         // Deleted objects may be withheld from an account, and then are not there.
-        if !asked.base.starts_with("CN=Deleted Objects") {
+        if !asked.synchronises && !glance && !asked.base.starts_with("CN=Deleted Objects") {
             troubles.push(Instead::Result(50, "no"));
         }
         for instead in troubles {
             fake.take_asked();
             let here = instead.clone();
             fake.instead(move |asked| (asked.before == at).then(|| here.clone()));
-            in_vain(&story, &format!("{instead:?} at {asked:?}"));
+            in_vain(&story, &format!("{changes}: {instead:?} at {asked:?}"));
         }
     }
     ends_well(&fake, story);
@@ -104,7 +124,7 @@ fn a_failure_is_one_wherever_it_comes() {
 
 #[test]
 fn silence_ends_with_the_time_limit() {
-    let (fake, _folder, story) = changed_since("timeout = \"1s\"");
+    let (fake, _folder, story) = changed_since(FULL);
     for goes_on in [false, true] {
         fake.instead(move |asked| {
             let here = asked.base == PEOPLE && asked.goes_on == goes_on;
@@ -119,7 +139,7 @@ fn silence_ends_with_the_time_limit() {
 
 #[test]
 fn what_nobody_can_understand_is_a_failure() {
-    let (fake, _folder, story) = changed_since("timeout = \"1s\"");
+    let (fake, _folder, story) = changed_since(FULL);
     for (what, bytes) in garbage() {
         let ours = bytes.clone();
         fake.instead(move |asked| (asked.base == PEOPLE).then(|| Instead::Bytes(ours.clone())));
@@ -189,7 +209,7 @@ fn nested(depth: usize) -> Vec<u8> {
 
 #[test]
 fn an_answer_that_contradicts_itself_is_a_failure() {
-    let (fake, _folder, story) = changed_since("timeout = \"1s\"");
+    let (fake, _folder, story) = changed_since(FULL);
     type Alteration = fn(Vec<u8>) -> Vec<u8>;
     let alterations: [(&str, Alteration); 3] = [
         ("no cookie: whether a page follows is not said", |answer| {
@@ -217,6 +237,41 @@ fn an_answer_that_contradicts_itself_is_a_failure() {
     ends_well(&fake, story);
 }
 
+/// Twenty had an address, and none can be seen any more, or none of what says who is switched
+/// off: whoever was changed meanwhile has lost nothing.
+#[test]
+fn an_attribute_that_is_hidden_freezes_the_source() {
+    for changes in ["full", "usn", "dirsync"] {
+        let rules = Rules {
+            replicates: true,
+            ..Rules::default()
+        };
+        let fake = Fake::start(people(20), rules);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let source = source(&fake, folder.path(), &format!("changes = \"{changes}\""));
+        let mut story = begin(&source, "What cannot be seen any more has not gone.");
+        story.tell("name = \"twenty people\"\nwrites = 20\n");
+        fake.change(&person_dn(3), |person| person.set("title", &["Boss"]));
+        let hidden: [fn(Vec<u8>) -> Vec<u8>; 2] = [
+            |answer| replaced(&answer, b"\x04\x04mail", b"\x04\x04maiX"),
+            |answer| {
+                replaced(
+                    &answer,
+                    b"\x04\x12userAccountControl",
+                    b"\x04\x12userAccountControX",
+                )
+            },
+        ];
+        for how in hidden {
+            fake.instead(move |asked| (!asked.base.is_empty()).then_some(Instead::Altered(how)));
+            in_vain(&story, changes);
+        }
+        fake.behave();
+        story.tell("name = \"everything can be seen again\"\nwrites = 1\n");
+        story.check_settled();
+    }
+}
+
 /// Every occurrence replaced by as many bytes, so that no length changes.
 fn replaced(bytes: &[u8], this: &[u8], that: &[u8]) -> Vec<u8> {
     assert_eq!(this.len(), that.len());
@@ -232,20 +287,20 @@ fn replaced(bytes: &[u8], this: &[u8], that: &[u8]) -> Vec<u8> {
 /// A sync knows nothing until it was told everything: whatever byte is the last.
 #[test]
 fn a_connection_cut_at_any_byte_is_a_failure() {
+    for (changes, cuts) in [("full", CUTS), ("usn", CUTS / 4), ("dirsync", CUTS / 4)] {
+        cut_everywhere(changes, cuts);
+    }
+}
+
+fn cut_everywhere(changes: &str, cuts: usize) {
     use crate::ldap::cut::Cut;
     use crate::ldap::domain::source_at;
 
-    let rules = Rules {
-        page_limit: Some(5),
-        value_limit: Some(5),
-        ..Rules::default()
-    };
-    let mut objects = people(12);
-    objects.push(group("Staff", 0..12));
-    let fake = Fake::start(objects, rules);
+    let fake = small_domain();
     let cut = Cut::start(fake.address);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let source = source_at(&format!("ldap://{}", cut.address), folder.path(), "");
+    let more = format!("changes = \"{changes}\"");
+    let source = source_at(&format!("ldap://{}", cut.address), folder.path(), &more);
     let mut story = begin(&source, "A read that is cut short is not believed in part.");
     story.tell("name = \"twelve people and a group\"\nwrites = 13\n");
     change(&fake);
@@ -257,7 +312,7 @@ fn a_connection_cut_at_any_byte_is_a_failure() {
     let seed = std::env::var("PROVISOR_CUT_SEED").ok();
     let seed = seed.and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut random = fastrand::Rng::with_seed(seed);
-    for number in 0..CUTS {
+    for number in 0..cuts {
         let at = match number {
             // The edges, and then anywhere.
             0 => 0,
@@ -265,7 +320,8 @@ fn a_connection_cut_at_any_byte_is_a_failure() {
             _ => random.usize(..whole),
         };
         cut.cut_at(at);
-        let place = format!("cut at byte {at} of {whole}, number {number} of seed {seed}");
+        let place =
+            format!("{changes}: cut at byte {at} of {whole}, number {number} of seed {seed}");
         in_vain(&story, &place);
     }
     cut.cut_at(usize::MAX);

@@ -45,8 +45,14 @@ impl World {
                 format!("puts {id} into {team}")
             }
             (4, _, Some(team)) => {
+                // Nobody twice, for the same reason: whoever is missing again after they were put
+                // back is so because the target will have it so (world 1589).
                 let members = &mut service.groups.get_mut(&team).expect("picked").members;
-                let first = members.pop_first();
+                let mut fresh = members.iter().map(|id| (name, team.clone(), id.clone()));
+                let taken = fresh.find(|edge| !self.taken.contains(edge));
+                let first = taken.as_ref().map(|(_, _, id)| id.clone());
+                members.retain(|id| Some(id) != first.as_ref());
+                self.taken.extend(taken);
                 format!("takes {first:?} out of {team}")
             }
             _ => {

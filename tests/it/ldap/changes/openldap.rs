@@ -1,0 +1,196 @@
+//! OpenLDAP with `syncprov`, set up in ways in which its answers leave something out.
+
+use chrono::Utc;
+
+use super::TITLES;
+use crate::ldap::directory::{Directory, Flavor, Record};
+use crate::ldap::reader::Reader;
+use crate::ldap::slapd;
+
+fn with_openldap(test: impl FnOnce(&mut Directory)) {
+    if let Some(mut directory) = Directory::start(Flavor::OpenLdap) {
+        directory.join_clerks(["ana", "bo", "cy"]);
+        test(&mut directory);
+    }
+}
+
+/// Puts rules of who may read what before the usual ones.
+fn set_access(directory: &Directory, rules: &[String]) {
+    let mut record = Record::change("olcDatabase={1}mdb,cn=config", "modify");
+    record.line("replace", "olcAccess");
+    let password = "to attrs=userPassword by anonymous auth by * none".to_owned();
+    let all = format!("to * by dn.exact=\"{}\" read by * none", slapd::agent().dn);
+    let rules = rules.iter().cloned();
+    for (at, rule) in [password].into_iter().chain(rules).chain([all]).enumerate() {
+        record.line("olcAccess", &format!("{{{at}}}{rule}"));
+    }
+    let configurator = slapd::configurator();
+    directory.server.modify_as(&configurator, &[], &record.0);
+}
+
+/// Hides from the agent when an entry was changed last.
+fn hide_moments(directory: &Directory) {
+    set_access(directory, &["to attrs=entryCSN by * none".to_owned()]);
+}
+
+/// Sets an option of the overlay that tells changes.
+fn set_syncprov(directory: &Directory, attribute: &str, value: &str) {
+    let overlay = "olcOverlay={3}syncprov,olcDatabase={1}mdb,cn=config";
+    let mut record = Record::change(overlay, "modify");
+    record.line("replace", attribute).line(attribute, value);
+    let configurator = slapd::configurator();
+    directory.server.modify_as(&configurator, &[], &record.0);
+}
+
+#[test]
+fn who_may_not_see_when_an_entry_was_changed_reads_everything() {
+    with_openldap(|directory| {
+        let reader = Reader::new(&directory.source(""), TITLES);
+        // Hidden from the beginning, as by an account that may see just what it was thought to
+        // need; and then hidden later.
+        hide_moments(directory);
+        let (bo, cy) = (directory.person_dn("bo"), directory.person_dn("cy"));
+        directory.set(&bo, "title", &["Assistant"]);
+        reader.read(true, Utc::now());
+        directory.set(&bo, "title", &["Boss"]);
+        let read = reader.read(false, Utc::now());
+        assert!(read.tells("Boss"), "{}", read.said);
+
+        set_access(directory, &[]);
+        reader.read(true, Utc::now());
+        directory.set(&bo, "title", &["Clerk"]);
+        let read = reader.read(false, Utc::now());
+        assert!(read.partly && !read.tells("Boss"), "{}", read.said);
+        hide_moments(directory);
+        directory.set(&cy, "title", &["Boss"]);
+        let read = reader.read(false, Utc::now());
+        assert!(read.tells("Boss"), "{}", read.said);
+    });
+}
+
+#[test]
+fn a_server_that_does_not_tell_deletions_is_read_whole() {
+    let Some(directory) = Directory::start_openldap(slapd::Overlays::Discreet) else {
+        return;
+    };
+    directory.join_clerks(["ana", "bo", "cy"]);
+    let reader = Reader::new(&directory.source(""), TITLES);
+    reader.read(true, Utc::now());
+    directory.delete(&directory.person_dn("bo"));
+    directory.set(&directory.person_dn("cy"), "title", &["Boss"]);
+    let read = reader.read(false, Utc::now());
+    assert!(read.tells("Boss"), "{}", read.said);
+    assert!(!read.tells("bo@example.com"), "{}", read.said);
+}
+
+#[test]
+fn without_a_log_of_what_went_everything_is_read() {
+    with_openldap(|directory| {
+        set_syncprov(directory, "olcSpSessionlog", "0");
+        let reader = Reader::new(&directory.source(""), TITLES);
+        reader.read(true, Utc::now());
+        assert!(reader.read(false, Utc::now()).partly, "nothing has changed");
+        directory.delete(&directory.person_dn("bo"));
+        let read = reader.read(false, Utc::now());
+        assert!(!read.partly && !read.careful, "{}", read.said);
+        assert!(!read.tells("bo@example.com"), "{}", read.said);
+    });
+}
+
+/// The machine was set up again from yesterday's copy. Whoever joined since looks like somebody
+/// who left.
+#[test]
+fn a_restored_server_is_read_whole_and_with_care() {
+    for everything in [false, true] {
+        restore(everything);
+    }
+}
+
+fn restore(everything: bool) {
+    let Some(mut yesterday) = Directory::start(Flavor::OpenLdap) else {
+        return;
+    };
+    yesterday.join_clerks(["ana", "bo"]);
+    yesterday.server.stop();
+    with_openldap(|directory| {
+        let source = directory.source("").replace("start_tls = true\n", "");
+        let reader = Reader::new(&source, TITLES);
+        reader.read(true, Utc::now());
+        assert!(reader.read(false, Utc::now()).partly);
+        let (ldap, ldaps) = (directory.server.ldap, directory.server.ldaps);
+        directory.server.kill();
+        let ldaps = ldaps.expect("it speaks TLS");
+        let restored = slapd::serve(yesterday.server.folder(), ldap, ldaps);
+        yesterday.server.revive(restored, ldap, ldaps);
+        let read = reader.read(everything, Utc::now());
+        assert!(!read.partly && read.careful, "{}", read.said);
+        assert!(!read.tells("cy@example.com"), "{}", read.said);
+    });
+}
+
+#[test]
+fn another_server_is_read_whole() {
+    with_openldap(|directory| {
+        let source = directory.source("");
+        let mut reader = Reader::new(&source, TITLES);
+        reader.read(true, Utc::now());
+        assert!(reader.read(false, Utc::now()).partly);
+        reader.turn_to(&source.replace("//localhost", "//127.0.0.1"));
+        let read = reader.read(false, Utc::now());
+        assert!(!read.partly && !read.careful, "{}", read.said);
+        assert!(reader.read(false, Utc::now()).partly);
+    });
+}
+
+#[test]
+fn another_question_is_read_whole_and_with_care() {
+    with_openldap(|directory| {
+        let source = directory.source("");
+        let mut reader = Reader::new(&source, TITLES);
+        reader.read(true, Utc::now());
+        let others = [
+            (
+                "base = \"ou=people,",
+                "base = \"ou=people,",
+                "filter = \"(uid=*)\"\n",
+            ),
+            (
+                "base = \"ou=people,",
+                "base = [\"ou=former,dc=example,dc=com\", \"ou=people,",
+                "",
+            ),
+        ];
+        for (from, to, more) in others {
+            let text = source.replace(from, &format!("{more}{to}"));
+            let text = match to.contains('[') {
+                true => text.replacen("com\"\n\n", "com\"]\n\n", 1),
+                false => text,
+            };
+            reader.turn_to(&text);
+            let read = reader.read(false, Utc::now());
+            assert!(!read.partly && read.careful, "{}", read.said);
+            assert!(reader.read(false, Utc::now()).partly);
+        }
+    });
+}
+
+/// The account sees the place where people work, and not the one they are moved to.
+#[test]
+fn who_is_moved_out_of_sight_is_gone() {
+    with_openldap(|directory| {
+        let reader = Reader::new(&directory.source(""), TITLES);
+        let former = directory.former_base();
+        set_access(
+            directory,
+            &[format!("to dn.subtree=\"{former}\" by * none")],
+        );
+        reader.read(true, Utc::now());
+        directory.move_away("bo");
+        let read = reader.read(false, Utc::now());
+        assert!(read.partly, "{}", read.said);
+        assert!(!read.tells("bo@example.com"), "{}", read.said);
+        directory.move_back("bo");
+        let read = reader.read(false, Utc::now());
+        assert!(read.partly && read.tells("bo@example.com"), "{}", read.said);
+    });
+}
