@@ -33,6 +33,7 @@ use guard::{Approved, Judged, Window};
 use input::{Candidate, Input};
 
 use crate::scim::path::AttributePath;
+use crate::snapshot::link::Link;
 
 /// A plan with what the guards had to say, and what the snapshot notes besides.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,7 +131,8 @@ pub fn waiting_for_others<'a>(
 ) -> BTreeMap<RecordKey, String> {
     // Whoever else turns out to stay is looked for in vain, which harms nobody.
     let stays = |candidate: &Candidate| !candidate.due || candidate.suspended;
-    claims::settle(kind, candidates, match_on, stays)
+    let kept = |link: &Link| link.acknowledged.clone();
+    claims::settle(kind, candidates, match_on, stays, kept)
 }
 
 pub use protection::{link_protected_by, listed_protected_by, protected_by, record_protected_by};

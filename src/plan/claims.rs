@@ -1,8 +1,8 @@
 //! Claims: which entitled records share a key, and who keeps it.
 //!
 //! Two records may not become one resource. The present owner of a key keeps it and the
-//! others are held; without an owner all are held. Claims of the unknown stand. Nothing here
-//! looks at the target.
+//! others are held; without an owner all are held. Claims of the unknown stand. What the target
+//! still has is told from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,11 @@ use super::input::Candidate;
 use super::matching::{key_values, keys_for};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, fold};
+use crate::snapshot::link::Link;
 
 /// Records that must wait because another record has, or also wants, one of their keys; with
-/// the words to say so. `stays` tells which linked records this plan leaves as they are.
+/// the words to say so. `stays` tells which linked records this plan leaves as they are, `kept`
+/// what the target still has of what it acknowledged.
 ///
 /// Whoever waits, or stays, keeps what they have now, so that others may have to wait for
 /// them in turn: in a chain of renames, all who come behind.
@@ -23,6 +25,7 @@ pub(super) fn settle<'a>(
     candidates: impl Iterator<Item = (&'a RecordKey, &'a Candidate)>,
     match_on: &[AttributePath],
     stays: impl Fn(&Candidate) -> bool,
+    kept: impl Fn(&Link) -> AttributeMap,
 ) -> BTreeMap<RecordKey, String> {
     let mut claims = Claims {
         keys: claimed_keys(kind, match_on),
@@ -48,7 +51,7 @@ pub(super) fn settle<'a>(
     }
     let mut waiting = BTreeMap::new();
     while let Some(key) = claims.unsettled.pop_first() {
-        for (record, detail) in claims.losers(&key) {
+        for (record, detail) in claims.losers(&key, &people, &kept) {
             if waiting.contains_key(&record) {
                 continue;
             }
@@ -77,8 +80,16 @@ struct Claims<'a> {
 #[derive(Default)]
 struct Claim<'a> {
     claimants: BTreeSet<&'a RecordKey>,
-    /// Who has the key at the target, and whether they are active there.
-    owners: BTreeMap<&'a RecordKey, bool>,
+    /// Of whom the target has acknowledged the key.
+    owners: BTreeSet<&'a RecordKey>,
+}
+
+/// How sure the key is with one of its owners; the last is the surest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Hold {
+    /// Nobody at the target has written over it.
+    kept: bool,
+    active: bool,
 }
 
 impl<'a> Claims<'a> {
@@ -87,19 +98,12 @@ impl<'a> Claims<'a> {
         for path in &self.keys {
             for value in key_values(values, path) {
                 let folded = fold(path, value);
-                let owns = held_by(candidate).is_some_and(|held| {
-                    key_values(held, path)
-                        .iter()
-                        .any(|value| fold(path, value) == folded)
-                });
+                let owns = held_by(candidate).is_some_and(|held| has(held, path, &folded));
                 let key = (path.clone(), folded);
                 let claim = self.by_key.entry(key.clone()).or_default();
                 claim.claimants.insert(record);
                 if owns {
-                    let link = candidate.standing_link();
-                    claim
-                        .owners
-                        .insert(record, link.is_some_and(|link| link.active));
+                    claim.owners.insert(record);
                 }
                 if claim.claimants.len() > 1 {
                     self.unsettled.insert(key);
@@ -109,16 +113,41 @@ impl<'a> Claims<'a> {
     }
 
     /// Those who claim a key and do not own it, with the words to say so. Who comes back and
-    /// finds their key with somebody active does not own it any more.
-    fn losers(&self, key: &Key) -> Vec<(RecordKey, String)> {
+    /// finds their key with somebody active does not own it any more, nor does anybody who lost
+    /// it at the target to whom it has now.
+    fn losers(
+        &self,
+        key: &Key,
+        people: &BTreeMap<&RecordKey, &Candidate>,
+        kept: impl Fn(&Link) -> AttributeMap,
+    ) -> Vec<(RecordKey, String)> {
         let Some(claim) = self.by_key.get(key) else {
             return Vec::new();
         };
-        let taken = claim.owners.values().any(|active| *active);
-        let loses = |record: &&&RecordKey| match claim.owners.get(**record) {
-            None => true,
-            Some(active) => taken && !active,
+        let (path, folded) = key;
+        // An address may be that of several: whoever has it, nobody else has lost it.
+        let is_unique = path.attribute != "emails";
+        let hold = |record: &&'a RecordKey| {
+            let link = people.get(record)?.standing_link()?;
+            let hold = Hold {
+                kept: !is_unique || has(&kept(link), path, folded),
+                active: link.active,
+            };
+            Some((*record, hold))
         };
+        let holds: BTreeMap<&RecordKey, Hold> = claim.owners.iter().filter_map(hold).collect();
+        let surest = holds.values().max();
+        let keeps = |record: &RecordKey| holds.get(record).is_some_and(|it| Some(it) == surest);
+        let should_have = |record: &RecordKey| {
+            let candidate = people.get(record).filter(|it| it.standing.is_entitled());
+            let desired = candidate.and_then(|candidate| candidate.mapped());
+            desired.is_some_and(|desired| has(desired, path, folded))
+        };
+        // Two have a key where the target refused to take it from one of them when the other
+        // came. If both should have it by now, it is nobody's.
+        let may_keep = claim.owners.iter().filter(|owner| keeps(owner));
+        let is_torn = is_unique && may_keep.filter(|owner| should_have(owner)).count() > 1;
+        let loses = |record: &&&RecordKey| !keeps(record) || (is_torn && should_have(record));
         let described = |record: &&RecordKey| {
             let others: Vec<String> = claim
                 .claimants
@@ -138,7 +167,13 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// What a record has at the target now.
+/// Whether a key is among values.
+fn has(values: &AttributeMap, path: &AttributePath, folded: &str) -> bool {
+    let mut values = key_values(values, path).into_iter();
+    values.any(|value| fold(path, value) == folded)
+}
+
+/// What a record has at the target, as far as that was acknowledged.
 fn held_by(candidate: &Candidate) -> Option<&AttributeMap> {
     candidate.standing_link().map(|link| &link.acknowledged)
 }

@@ -167,6 +167,22 @@ impl<'a> Shown<'a> {
         OwnPart { link, foreign }
     }
 
+    /// What the target still has of what it acknowledged of a link, for all that is known: less
+    /// what the listing shows otherwise.
+    pub(super) fn kept(&self, link: &Link) -> AttributeMap {
+        let mut kept = link.acknowledged.clone();
+        if let Some(listed) = self.of(link) {
+            kept.retain(|path, acknowledged| {
+                let shown = shown_at(listed, path);
+                let form = link.own_forms.get(path);
+                self.silent.contains(path)
+                    || form.is_some_and(|form| form.shown == shown)
+                    || says(acknowledged, shown.as_ref(), path)
+            });
+        }
+        kept
+    }
+
     /// Holds what the target shows against what it acknowledged and what is wanted of it. A
     /// manager who cannot be named now (`sure_of_manager`) is not put back.
     pub(super) fn present(

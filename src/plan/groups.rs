@@ -90,8 +90,9 @@ impl<'a> Table<'a> {
             let groups = input.groups.iter();
             groups.map(|(record, group)| (record, &group.group))
         };
-        let waiting = claims::settle(Kind::Group, candidates(), &[], stays);
         let shown = Shown::new(input, Kind::Group);
+        let kept = |link: &Link| shown.kept(link);
+        let waiting = claims::settle(Kind::Group, candidates(), &[], stays, kept);
         let moves: Vec<Move<'_>> = candidates()
             .filter(|(record, _)| !waiting.contains_key(*record))
             .filter_map(|(_, candidate)| moves(input, &shown, candidate))

@@ -108,8 +108,9 @@ impl<'a> Table<'a> {
     fn new(input: &'a Input<'a>) -> Self {
         let match_on = &input.rules.match_on;
         let stays = |candidate: &Candidate| stays(input, candidate);
-        let waiting = claims::settle(Kind::User, input.people.iter(), match_on, stays);
         let shown = Shown::new(input, Kind::User);
+        let kept = |link: &Link| shown.kept(link);
+        let waiting = claims::settle(Kind::User, input.people.iter(), match_on, stays, kept);
         let moves: Vec<Move<'_>> = input
             .people
             .iter()

@@ -130,9 +130,12 @@ fn check_group(world: &World, action: &Action, record: &str) {
 /// Whether nobody may take this resource out of a group: it is protected, or that of somebody
 /// of whom nothing can be told, or may be.
 fn must_stay(world: &World, resource: &ResourceId) -> bool {
-    if let Some((owner, _)) = world.owner_of(resource) {
+    if let Some((owner, link)) = world.owner_of(resource) {
         let unknown = world.people[owner].standing.is_unknown();
-        return unknown || world.rules.protect.contains(owner);
+        // Protection is by externalId as well, and the one that was there before us is kept.
+        let foreign = link.foreign_external_id.as_deref();
+        let mut names = foreign.into_iter().chain([owner]);
+        return unknown || names.any(|name| world.rules.protect.contains(name));
     }
     if let Some((_, group)) = world.group_at(resource) {
         return group.person.standing.is_unknown();
@@ -516,7 +519,8 @@ fn limits() -> impl Strategy<Value = BTreeMap<Limit, (u64, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    // 256 cases each, or as many as `PROPTEST_CASES` says.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn histories_converge(history in history()) {

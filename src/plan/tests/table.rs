@@ -19,6 +19,69 @@ fn who_comes_back_waits_for_whoever_has_their_key_now() {
     );
 }
 
+/// It was to be taken from Bo when Ana came with it, and the target refused that.
+#[test]
+fn key_that_two_have_and_both_should_have_holds_both() {
+    let mut world = World::staff(&["ana"]);
+    world.person("bo").known_as("ana").linked();
+    world.person("ana").titled("Boss");
+    world.person("bo").titled("Boss");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    ! patch ana (u-ana) DuplicateKey: externalId is also claimed by staff bo
+    ! patch bo (u-bo) DuplicateKey: externalId is also claimed by staff ana
+    "#);
+    // Bo is still to let go of it, which is none of Ana's business.
+    world.person("bo").known_as("bo").backing_off();
+    insta::assert_snapshot!(
+        rendered(&world.plan()),
+        @"patch ana (u-ana) AttributesChanged; PATCH title:→Boss"
+    );
+}
+
+/// Anybody may read the mail of several.
+#[test]
+fn address_that_several_have_holds_nobody() {
+    let mut world = World::new();
+    for id in ["ana", "bo"] {
+        world.person(id).mailed("desk@example.com").linked();
+        world.person(id).titled("Boss");
+    }
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    patch ana (u-ana) AttributesChanged; PATCH title:→Boss
+    patch bo (u-bo) AttributesChanged; PATCH title:→Boss
+    "#);
+    world.person("bo").without("title");
+    let work = r#"emails[type eq "work"].value"#;
+    world
+        .person("ana")
+        .without("title")
+        .edited(work, "ana@example.com");
+    assert!(rendered(&world.plan()).starts_with("patch ana (u-ana) Drifted"));
+}
+
+/// Somebody at the target gave Ana another name, Bo got hers, and now both should have it.
+#[test]
+fn name_is_not_put_back_while_somebody_has_it() {
+    let mut world = World::staff(&["ana"]);
+    world.person("ana").edited("userName", "anna@example.com");
+    world.person("bo").named("ana").linked();
+    let waits = "! patch ana (u-ana) DuplicateKey: userName is also claimed by staff bo";
+    assert_eq!(rendered(&world.plan()), waits);
+    world.person("bo").unmappable();
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    ! patch ana (u-ana) DuplicateKey: userName is also claimed by staff bo
+    ! patch ana (u-bo) MappingFailed: `title`: it has several values
+    "#);
+    // Only who has no better right than Ana must wait for her.
+    let mut world = World::staff(&["ana"]);
+    world.person("ana").edited("userName", "anna@example.com");
+    world.person("bo").named("ana");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    patch ana (u-ana) Drifted; PATCH userName:anna→ana
+    ! create ana DuplicateKey: userName is also claimed by staff ana
+    "#);
+}
+
 #[test]
 fn joiner_is_created() {
     let mut world = World::new();
