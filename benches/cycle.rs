@@ -13,6 +13,7 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use axum::Router;
@@ -30,20 +31,35 @@ use url::Url;
 /// How often each figure is taken; the least disturbed one counts.
 const ROUNDS: usize = 5;
 const CHANGES: usize = 1_000;
+/// Asks this program to link everybody, and for nothing else.
+const PREPARE: &str = "--prepare";
 const PACE: Pace = Pace {
     requests_per_second: None,
     concurrency: 4,
 };
 
+/// Everybody is linked by a process of its own: what that took of memory is not the cycle's.
 fn main() -> Outcome<()> {
-    let argument = std::env::args().skip(1).find_map(|it| it.parse().ok());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let argument = arguments.iter().find_map(|it| it.parse().ok());
     let people: usize = argument.unwrap_or(1_000_000);
     let folder = common::folder(&format!("cycle-{people}"));
+    if arguments.iter().any(|it| it == PREPARE) {
+        return common::runtime()?.block_on(async {
+            let server = serve().await?;
+            if !is_current(&folder, people, &server).await? {
+                prepare(&folder, people, &server).await?;
+            }
+            Ok(())
+        });
+    }
+    let mut prepare = Command::new(std::env::current_exe()?);
+    let prepared = prepare.args([PREPARE, &people.to_string()]).status()?;
+    if !prepared.success() {
+        return Err("nobody could be linked".into());
+    }
     common::runtime()?.block_on(async {
         let server = serve().await?;
-        if !is_current(&folder, people, &server).await? {
-            prepare(&folder, people, &server).await?;
-        }
         measure(&folder, people, &server).await
     })
 }
@@ -157,6 +173,10 @@ async fn measure(folder: &Path, people: usize, server: &Url) -> Outcome<()> {
     tell(
         "opening the store",
         format!("{:.2} s", start.elapsed().as_secs_f64()),
+    );
+    tell(
+        "resident after that",
+        format!("{:.0} MB", common::peak_resident()?),
     );
     listed_just_now(&agent.store)?;
     // Whatever the last run of this benchmark changed is changed back, and not measured.

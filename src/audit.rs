@@ -176,6 +176,12 @@ impl Audit {
         Ok(audit)
     }
 
+    /// From here on nothing can be appended, as on a disk that was made read-only.
+    #[cfg(test)]
+    pub(crate) fn make_read_only(&mut self) {
+        self.file = Arc::new(File::open(&self.path).expect("it was opened before"));
+    }
+
     /// The number of the last record; 0 when the log is empty.
     pub fn last_number(&self) -> u64 {
         self.seq

@@ -10,7 +10,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use provisor_connectors::{Attributes, RecordKey, Value};
+use provisor_connectors::{Attributes, RecordKey, SourceId, Value};
 
 pub use condition::Condition;
 
@@ -20,12 +20,25 @@ pub struct Scope {
     /// Exact names or source ids of groups; a member of any of them is in. Empty: no such
     /// condition.
     pub groups: Vec<String>,
+    /// Who is assigned to an app is in. `None`: no such condition.
+    pub assigned: Option<Assigned>,
     /// What must be true of a record's attributes.
     pub when: Option<Condition>,
     /// Questions for the source, by the names of their answers. One of them must be true.
     pub below: Vec<String>,
     /// One more question, which must be true.
     pub matches: Option<String>,
+}
+
+/// The assignments of an app, which a source answers with a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assigned {
+    /// The app as configured: its name or id.
+    pub app: String,
+    /// The source id of the group whose members are assigned.
+    pub group: SourceId,
+    /// Whether people in groups within an assigned group are assigned, too.
+    pub transitive: bool,
 }
 
 /// Whether a target should have a record.
@@ -50,16 +63,24 @@ pub enum ScopeGroup {
 }
 
 impl Scope {
-    /// Judges one person. `groups` are the configured groups as resolved; `memberships` are
-    /// all groups the person is in, directly or through nested groups. `attributes` are the
-    /// person's, or `None` for who is gone: of them the condition is not asked.
+    /// Judges one person. `groups` are the configured groups as resolved, and `assigned` those
+    /// that answer who is assigned, of each source; `memberships` are those of all these groups
+    /// that the person counts as being in. `attributes` are the person's, or `None` for who is
+    /// gone: of them the condition is not asked.
     pub fn judge(
         &self,
         groups: &[ScopeGroup],
+        assigned: &[ScopeGroup],
         memberships: &BTreeSet<RecordKey>,
         attributes: Option<&Attributes>,
     ) -> Verdict {
-        let by_groups = self.judge_groups(groups, memberships);
+        let mut by_groups = Verdict::In;
+        if !self.groups.is_empty() {
+            by_groups = judge_groups(groups, memberships);
+        }
+        if self.assigned.is_some() {
+            by_groups = and(by_groups, judge_groups(assigned, memberships));
+        }
         let Some(attributes) = attributes else {
             return by_groups;
         };
@@ -87,23 +108,23 @@ impl Scope {
     pub fn attributes(&self) -> BTreeSet<String> {
         let condition = self.when.iter().flat_map(Condition::attributes);
         let answers = self.below.iter().chain(&self.matches).cloned();
-        condition.chain(answers).collect()
+        let assigned = self.assigned.iter();
+        let assigned = assigned.map(|assigned| assigned.group.as_str().to_owned());
+        condition.chain(answers).chain(assigned).collect()
     }
+}
 
-    fn judge_groups(&self, groups: &[ScopeGroup], memberships: &BTreeSet<RecordKey>) -> Verdict {
-        if self.groups.is_empty() {
-            return Verdict::In;
+/// Who is in any of the groups is in.
+fn judge_groups(groups: &[ScopeGroup], memberships: &BTreeSet<RecordKey>) -> Verdict {
+    let mut unknown = None;
+    for group in groups {
+        match group {
+            ScopeGroup::Resolved(key) if memberships.contains(key) => return Verdict::In,
+            ScopeGroup::Resolved(_) => {}
+            ScopeGroup::Unresolved(why) => unknown = Some(why.clone()),
         }
-        let mut unknown = None;
-        for group in groups {
-            match group {
-                ScopeGroup::Resolved(key) if memberships.contains(key) => return Verdict::In,
-                ScopeGroup::Resolved(_) => {}
-                ScopeGroup::Unresolved(why) => unknown = Some(why.clone()),
-            }
-        }
-        unknown.map_or(Verdict::Out, Verdict::Unknown)
     }
+    unknown.map_or(Verdict::Out, Verdict::Unknown)
 }
 
 /// Either: who is in by one of them is in.

@@ -15,7 +15,6 @@ pub mod listing;
 pub mod lookup;
 mod pacing;
 pub mod profile;
-pub mod retry;
 pub mod survey;
 #[cfg(test)]
 mod test_server;

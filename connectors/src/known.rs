@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::source::{Lifecycle, MemberKey, SourceId};
+use crate::source::{Attributes, Lifecycle, MemberKey, SourceId};
 
 /// What the last published read left of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownRecord {
     /// `None`: no such record, or it is gone.
     pub lifecycle: Option<Lifecycle>,
+    /// Its attributes in use. Of who is gone, none.
+    pub attributes: Attributes,
     /// The groups that have it as a direct member.
     pub groups: BTreeSet<SourceId>,
 }
@@ -27,16 +29,23 @@ pub struct NotReadable;
 #[derive(Clone)]
 pub struct Known {
     ask: Arc<Ask>,
+    members: Arc<AskMembers>,
 }
 
 type Ask = dyn Fn(&MemberKey) -> Result<KnownRecord, NotReadable> + Send + Sync;
+type AskMembers = dyn Fn(&SourceId) -> Result<BTreeSet<MemberKey>, NotReadable> + Send + Sync;
 
 impl Known {
-    /// `ask` answers by the last published read.
+    /// `ask` answers by the last published read, and so does `members` for a group's direct
+    /// members.
     pub fn new(
         ask: impl Fn(&MemberKey) -> Result<KnownRecord, NotReadable> + Send + Sync + 'static,
+        members: impl Fn(&SourceId) -> Result<BTreeSet<MemberKey>, NotReadable> + Send + Sync + 'static,
     ) -> Self {
-        Self { ask: Arc::new(ask) }
+        Self {
+            ask: Arc::new(ask),
+            members: Arc::new(members),
+        }
     }
 
     /// What is known of the record.
@@ -46,6 +55,15 @@ impl Known {
     /// [`NotReadable`]: that nobody could look is not to say that there is nothing.
     pub fn of(&self, record: &MemberKey) -> Result<KnownRecord, NotReadable> {
         (self.ask)(record)
+    }
+
+    /// The direct members that a group is known to have; none of a group that is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReadable`]: that nobody could look is not to say that there is nobody.
+    pub fn members(&self, group: &SourceId) -> Result<BTreeSet<MemberKey>, NotReadable> {
+        (self.members)(group)
     }
 }
 

@@ -63,6 +63,9 @@ pub(crate) fn check_question(question: &Question) -> Result<(), SourceError> {
     let problem = match question {
         Question::Below(place) => Dn::parse(place).err().map(|error| error.to_string()),
         Question::Matches(filter) => Filter::parse(filter).err().map(|error| error.to_string()),
+        Question::AssignedTo(_) | Question::RolesIn(_) => {
+            Some("a directory that speaks LDAP has no apps; use `groups`, `ou` or `filter`".into())
+        }
     };
     match problem {
         // The help stands on the second line.

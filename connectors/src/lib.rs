@@ -5,11 +5,14 @@
 
 pub mod csv;
 mod digest;
+pub mod entra;
 pub mod keys;
 pub mod known;
 pub mod ldap;
+mod outbox;
 pub mod presets;
 pub mod question;
+pub mod retry;
 pub mod secret;
 pub mod source;
 pub mod unchanged;

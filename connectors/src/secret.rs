@@ -206,6 +206,28 @@ pub fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError>
     read_bounded(file).map_err(unreadable)
 }
 
+/// Reads a token that somebody else's service puts there and renews, such as Kubernetes with
+/// its projected tokens: their modes are its business.
+///
+/// # Errors
+///
+/// [`SecretError::File`] when it cannot be read, [`SecretError::Missing`] when it is empty.
+pub fn read_token_file(path: &Path) -> Result<SecretString, SecretError> {
+    let bytes = File::open(path).and_then(read_bounded);
+    let bytes = bytes.map_err(|source| SecretError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let place = Secret::File(path.to_owned());
+    let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText {
+        place: place.place(),
+    })?;
+    match text.trim() {
+        "" => Err(place.missing()),
+        text => Ok(SecretString::from(text)),
+    }
+}
+
 fn read_bounded(file: File) -> std::io::Result<Zeroizing<Vec<u8>>> {
     // Reserved at once: a growing buffer would leave copies behind that nobody zeroises.
     let size = file.metadata()?.len().min(LONGEST_SECRET);

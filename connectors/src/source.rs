@@ -328,6 +328,8 @@ pub enum SourceConfig {
     Csv(crate::csv::CsvConfig),
     /// A directory that speaks LDAP.
     Ldap(Box<crate::ldap::LdapConfig>),
+    /// A Microsoft Entra tenant.
+    Entra(Box<crate::entra::EntraConfig>),
 }
 
 impl SourceConfig {
@@ -341,6 +343,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Csv(config) => config.validate(),
             SourceConfig::Ldap(config) => config.validate(),
+            SourceConfig::Entra(config) => config.validate(),
         }
     }
 
@@ -356,6 +359,7 @@ impl SourceConfig {
                 problem: "a CSV file cannot answer that; use `when`".to_owned(),
             }),
             SourceConfig::Ldap(_) => crate::ldap::check_question(question),
+            SourceConfig::Entra(_) => crate::entra::check_question(question),
         }
     }
 
@@ -365,6 +369,7 @@ impl SourceConfig {
         match self {
             SourceConfig::Csv(config) => Box::new(crate::csv::CsvSource::new(config, base)),
             SourceConfig::Ldap(config) => Box::new(crate::ldap::LdapSource::new(config, base)),
+            SourceConfig::Entra(config) => Box::new(crate::entra::EntraSource::new(config, base)),
         }
     }
 }

@@ -26,8 +26,8 @@ use provisor::scim::resource::{
 };
 use provisor::scope::Condition;
 use provisor::snapshot::{Approval, BasePoint, Intent, Link, MirrorRow, Open, Progress, Spent};
-use provisor::target::retry::read_retry_after;
 use provisor::template::{LONGEST_OUTPUT, Language, Lookups};
+use provisor_connectors::retry::read_retry_after;
 use provisor_connectors::{
     Attributes, Change, Kind, ReadRequest, Record, Source, SourceConfig, SourceId, Value,
 };

@@ -98,3 +98,6 @@ impl Applier<'_> {
         Ok(self.store)
     }
 }
+
+#[cfg(test)]
+mod tests;

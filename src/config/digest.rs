@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::mapping::{Expression, Mapping};
 use crate::plan::rules::{AdoptInactive, GroupBy, GroupRules, Nested, Rules, Stale, WhenGone};
-use crate::scope::Scope;
+use crate::scope::{Assigned, Scope};
 use crate::target::Profile;
 use crate::template::Template;
 
@@ -58,10 +58,18 @@ pub(super) fn settings_digest(
              fallback,
          }| (attribute, fallback),
     );
+    let assigned = scope.assigned.as_ref().map(
+        |Assigned {
+             app: _,
+             group,
+             transitive,
+         }| (group, transitive),
+    );
     let settings = json!([
         env!("CARGO_PKG_VERSION"),
         sources,
         scope.groups,
+        assigned,
         scope.when.as_ref().map(|when| template(when.template())),
         scope.below,
         scope.matches,

@@ -131,16 +131,6 @@ impl Document {
         self.error(span, &problem, &help)
     }
 
-    /// A setting that is known, but belongs to a later version. `instead` says what this
-    /// version does.
-    pub(super) fn later(&self, span: Range<usize>, setting: &str, instead: &str) -> ConfigError {
-        self.error(
-            span,
-            &format!("`{setting}` is not supported by this version"),
-            &format!("leave it out; {instead}"),
-        )
-    }
-
     /// Something to say about a place although it is no mistake.
     pub(super) fn warning(&self, span: Range<usize>, text: &str) -> String {
         let (line, column) = self.place(span.start);

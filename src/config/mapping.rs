@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use provisor_connectors::keys::with_help;
-use provisor_connectors::{Kind, SourceFacts};
+use provisor_connectors::{Kind, Question, SourceFacts};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use toml::Spanned;
@@ -138,7 +138,8 @@ pub(super) fn check_names(
         }
     }
     for Written { document, name } in written {
-        if !known.contains(name.get_ref()) {
+        // A question is no attribute's name.
+        if !known.contains(name.get_ref()) && Question::asked(name.get_ref()).is_none() {
             return Err(document.error(
                 name.span(),
                 &format!(

@@ -3,16 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use provisor_connectors::{Question, SourceConfig};
+use provisor_connectors::{Question, SourceConfig, SourceId};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
 use super::mapping::{Written, refuse};
 use super::sources::OneOrMany;
-use crate::scope::{Condition, Scope};
+use crate::scope::{Assigned, Condition, Scope};
 use crate::template::Language;
 
 /// `[targets.NAME.scope]`.
@@ -20,7 +19,8 @@ use crate::template::Language;
 #[serde(deny_unknown_fields)]
 pub(super) struct RawScope {
     groups: Option<Spanned<Vec<Spanned<String>>>>,
-    assigned_to: Option<Spanned<IgnoredAny>>,
+    assigned_to: Option<Spanned<String>>,
+    transitive: Option<Spanned<bool>>,
     when: Option<Spanned<String>>,
     ou: Option<Spanned<OneOrMany>>,
     filter: Option<Spanned<String>>,
@@ -35,9 +35,6 @@ impl RawScope {
         language: &Language,
         document: &Arc<Document>,
     ) -> Result<(Scope, Vec<Written>), ConfigError> {
-        let instead = "use `groups` or `when` to say who is in scope";
-        let later = [("assigned_to", &self.assigned_to, instead)];
-        refuse_first(&later, document)?;
         let groups = check_groups(self.groups, document)?;
         let places = self.ou.map(|ou| {
             let span = ou.span();
@@ -58,9 +55,26 @@ impl RawScope {
             Some(filter) => Some(ask(filter.span(), Question::Matches(filter.into_inner()))?),
             None => None,
         };
+        let assigned = match (self.assigned_to, self.transitive) {
+            (Some(app), transitive) => Some(Assigned {
+                app: app.get_ref().clone(),
+                group: SourceId::new(ask(app.span(), Question::AssignedTo(app.into_inner()))?),
+                transitive: transitive.is_some_and(Spanned::into_inner),
+            }),
+            (None, Some(transitive)) => {
+                return Err(document.error(
+                    transitive.span(),
+                    "`transitive` is about `assigned_to`, which is not there",
+                    "name the app whose assignments are the scope, or leave `transitive` out; \
+                     `groups` always counts people in nested groups",
+                ));
+            }
+            (None, None) => None,
+        };
         let Some(when) = self.when else {
             let scope = Scope {
                 groups,
+                assigned,
                 when: None,
                 below,
                 matches,
@@ -77,25 +91,13 @@ impl RawScope {
         let written = Written::in_template(condition.template(), when.span(), document);
         let scope = Scope {
             groups,
+            assigned,
             when: Some(condition),
             below,
             matches,
         };
         Ok((scope, written))
     }
-}
-
-/// Refuses the first setting of a later version that is there.
-fn refuse_first(
-    later: &[(&str, &Option<Spanned<IgnoredAny>>, &str)],
-    document: &Document,
-) -> Result<(), ConfigError> {
-    for (name, setting, instead) in later {
-        if let Some(setting) = setting {
-            return Err(document.later(setting.span(), name, instead));
-        }
-    }
-    Ok(())
 }
 
 /// Every source of the target must be able to answer.

@@ -207,16 +207,21 @@ fn note_careful(store: &Store, targets: &BTreeSet<String>) -> Result<(), Snapsho
 
 /// Answers by the published mirror.
 fn known(view: View) -> Known {
-    Known::new(move |record| {
-        let row = view.row(record.kind, &record.id);
-        let row = row.map_err(|_| NotReadable)?;
-        let groups = view.groups_of(record).map_err(|_| NotReadable)?;
-        let living = row.filter(|row| row.gone_since.is_none());
-        Ok(KnownRecord {
-            lifecycle: living.map(|row| row.lifecycle),
-            groups,
-        })
-    })
+    let lists = view.clone();
+    Known::new(
+        move |record| {
+            let row = view.row(record.kind, &record.id);
+            let row = row.map_err(|_| NotReadable)?;
+            let groups = view.groups_of(record).map_err(|_| NotReadable)?;
+            let living = row.filter(|row| row.gone_since.is_none());
+            Ok(KnownRecord {
+                lifecycle: living.as_ref().map(|row| row.lifecycle),
+                attributes: living.map(|row| row.attributes).unwrap_or_default(),
+                groups,
+            })
+        },
+        move |group| lists.members(group).map_err(|_| NotReadable),
+    )
 }
 
 /// Source attributes that any target of this source uses: nothing else is kept.

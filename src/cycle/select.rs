@@ -4,6 +4,7 @@
 //! Reads the mirror and the links, never the target. The cost follows the change: rows newer
 //! than `seen`, open rows, and what a changed edge, key or verdict touches.
 
+mod assigned;
 mod groups;
 mod made;
 pub(super) mod one;
@@ -132,6 +133,8 @@ struct Selector<'a> {
     awaited: BTreeMap<RecordKey, BTreeSet<RecordKey>>,
     intents: BTreeMap<RecordKey, Intent>,
     scope_groups: Vec<ScopeGroup>,
+    /// The groups that answer who is assigned, of each source.
+    assigned: Vec<ScopeGroup>,
     scope_members: BTreeMap<RecordKey, BTreeSet<RecordKey>>,
     selection: Selection,
 }
@@ -158,6 +161,7 @@ impl<'a> Selector<'a> {
             open,
             intents: known.intents()?,
             scope_groups: Vec::new(),
+            assigned: Vec::new(),
             scope_members: BTreeMap::new(),
             selection: Selection::default(),
         })
@@ -230,7 +234,8 @@ impl Selector<'_> {
         let several = groups.len() > 1;
         for group in groups {
             changed.extend(self.ancestors(&group)?);
-            if several && !self.target.scope.groups.is_empty() {
+            let scope = &self.target.scope;
+            if several && (!scope.groups.is_empty() || scope.assigned.is_some()) {
                 changed.extend(self.flatten(&group)?.0);
             }
         }

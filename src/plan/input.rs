@@ -170,8 +170,9 @@ impl Standing {
             return Self::Unknown(why.to_owned());
         }
         match (lifecycle, gone, scope) {
-            (Lifecycle::SoftDeleted { .. }, _, _) => Self::SoftDeleted,
+            // Of who is gone, the lifecycle is history: also of who was deleted softly before.
             (_, true, _) => Self::Gone,
+            (Lifecycle::SoftDeleted { .. }, _, _) => Self::SoftDeleted,
             (Lifecycle::Disabled, _, _) => Self::Disabled,
             (Lifecycle::Unknown, _, _) => {
                 Self::Unknown("the source does not say whether the record is active".to_owned())

@@ -35,7 +35,7 @@ fn members_of_any_group_are_in_and_a_missing_group_makes_the_rest_unknown() {
     for (groups, memberships, verdict) in table {
         let memberships: BTreeSet<_> = memberships.into_iter().map(key).collect();
         assert_eq!(
-            scope.judge(&groups, &memberships, None),
+            scope.judge(&groups, &[], &memberships, None),
             verdict,
             "{groups:?} {memberships:?}"
         );
@@ -45,7 +45,7 @@ fn members_of_any_group_are_in_and_a_missing_group_makes_the_rest_unknown() {
 #[test]
 fn a_scope_without_groups_is_everyone() {
     assert_eq!(
-        Scope::default().judge(&[], &BTreeSet::new(), None),
+        Scope::default().judge(&[], &[], &BTreeSet::new(), None),
         Verdict::In
     );
 }
@@ -62,6 +62,7 @@ fn a_group_is_its_source_and_its_id() {
     };
     let verdict = scope.judge(
         &[ScopeGroup::Resolved(key("a"))],
+        &[],
         &BTreeSet::from([elsewhere]),
         None,
     );
@@ -134,6 +135,7 @@ fn groups_and_condition_are_joined_by_and() {
         let memberships = member.then(|| key("a")).into_iter().collect();
         let verdict = scope.judge(
             std::slice::from_ref(group),
+            &[],
             &memberships,
             Some(&level(text)),
         );
@@ -153,9 +155,9 @@ fn of_who_is_gone_the_condition_is_not_asked() {
         when: Some(when("level | int > 3")),
         ..Scope::default()
     };
-    assert_eq!(scope.judge(&[], &BTreeSet::new(), None), Verdict::In);
+    assert_eq!(scope.judge(&[], &[], &BTreeSet::new(), None), Verdict::In);
     let nobody = Attributes(BTreeMap::new());
-    let verdict = scope.judge(&[], &BTreeSet::new(), Some(&nobody));
+    let verdict = scope.judge(&[], &[], &BTreeSet::new(), Some(&nobody));
     assert!(unknown_because(&verdict, "whole number"), "{verdict:?}");
     assert_eq!(scope.attributes(), BTreeSet::from(["level".to_owned()]));
 }
@@ -186,7 +188,7 @@ fn what_the_source_answered_is_true_false_or_unknown() {
             .filter(|(_, answer)| *answer != '?')
             .map(|(name, answer)| (name, Value::Boolean(answer == 'y')))
             .collect();
-        let verdict = scope.judge(&[], &BTreeSet::new(), Some(&record(&given)));
+        let verdict = scope.judge(&[], &[], &BTreeSet::new(), Some(&record(&given)));
         let shown = match verdict {
             Verdict::In => "in",
             Verdict::Out => "out",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::SecretError;
-use super::retry::LONGEST_WAIT;
+use provisor_connectors::retry::LONGEST_WAIT;
 
 /// A call that did not end well. Messages name the target's endpoint, never a secret and
 /// never a personal value.

@@ -23,8 +23,8 @@ use super::answer::{
 use super::client::Client;
 use super::error::TargetError;
 use super::pacing::Closed;
-use super::retry::{LONGEST_WAIT, backoff, read_retry_after};
 use crate::scim::message::{ErrorBody, read_error};
+use provisor_connectors::retry::{LONGEST_WAIT, backoff, read_retry_after};
 
 /// How often a call is tried in all.
 pub(super) const ATTEMPTS: u32 = 5;

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::Pace;
 use super::error::TargetError;
-use super::retry::LONGEST_WAIT;
+use provisor_connectors::retry::LONGEST_WAIT;
 
 /// By how many seconds a request that is late may be caught up with (L above).
 const LATENESS: f64 = 0.01;

@@ -275,8 +275,8 @@ fn wrong_imports(path: &str, code: &str) -> Vec<String> {
         let first = name.split("::").next().unwrap_or(&name);
         let fine = match layer {
             "scim" | "spelling" | "telemetry" | "sandbox" => false,
-            // Secrets of sources and targets are one type.
-            "target" => ["Kind", "secret"].contains(&first),
+            // Secrets of sources and targets are one type, and so is when to try again.
+            "target" => ["Kind", "retry", "secret"].contains(&first),
             "cycle" | "config" => true,
             _ => !DOING.contains(&first),
         };

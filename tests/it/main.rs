@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod disk_gone;
 mod documentation;
+mod entra;
 mod ldap;
 mod scenarios;
 mod side_by_side;

@@ -31,6 +31,7 @@ pub(super) fn asked(requested: Option<&BTreeSet<String>>) -> Vec<(String, Asked)
         let asked = match Question::asked(name)? {
             Question::Below(place) => Asked::Place(Dn::parse(&place).ok()?),
             Question::Matches(filter) => Asked::Filter(Filter::parse(&filter).ok()?),
+            Question::AssignedTo(_) | Question::RolesIn(_) => return None,
         };
         Some((name.clone(), asked))
     });

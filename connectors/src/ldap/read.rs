@@ -11,7 +11,6 @@ mod marks;
 mod memberships;
 mod missing;
 mod naming;
-mod outbox;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +18,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
-use self::outbox::Outbox;
 use super::answers::Answers;
 use super::config::{Changes, Referrals};
 use super::connect::{Connection, Connector};
@@ -38,6 +36,7 @@ use super::tracking::{self, Spot, Way};
 use super::waiting::{Waiting, WaitingGroup};
 use super::walk::Walk;
 use crate::digest::{Digest, digest};
+use crate::outbox::Outbox;
 use crate::source::{
     Batch, Change, Coverage, Kind, Lifecycle, Members, ReadRequest, Record, SourceError, SourceId,
 };

@@ -46,6 +46,7 @@ fn every_key_is_explained() {
         "lookups.NAME",
         "sources.NAME.csv",
         "sources.NAME.ldap.users",
+        "sources.NAME.entra",
         "targets.NAME",
         "targets.NAME.auth.basic",
         "targets.NAME.groups.rename",
@@ -104,6 +105,10 @@ bind_password = { env = "CORP_PASSWORD" }
 base = "ou=People,dc=example,dc=com"
 [sources.corp.ldap.groups]
 base = "ou=Groups,dc=example,dc=com"
+[sources.cloud.entra]
+tenant_id = "contoso.onmicrosoft.com"
+client_id = "0f7c5d0e-3a53-4f0e-9a4b-5b0c8c3f1a77"
+client_secret = { env = "ENTRA_SECRET" }
 [targets.app]
 source = "staff"
 base_url = "https://app.example.com/scim/v2"
@@ -117,6 +122,7 @@ fn load(folder: &Path, table: &str, key: &str, value: &Value) -> Config {
     let mut document: toml::Table = BASE.parse().unwrap();
     let place = table
         .replace("sources.NAME.ldap", "sources.corp.ldap")
+        .replace("sources.NAME.entra", "sources.cloud.entra")
         .replace("sources.NAME", "sources.staff")
         .replace("targets.NAME", "targets.app")
         .replace("lookups.NAME", "lookups.table");
@@ -128,10 +134,17 @@ fn load(folder: &Path, table: &str, key: &str, value: &Value) -> Config {
     if place == "targets.app.auth" {
         at.clear();
     }
+    if ["certificate", "federated_token_file"].contains(&key) {
+        // One way to sign in is taken.
+        at.remove("client_secret");
+    }
     at.insert(key.to_owned(), toml::Value::try_from(value).unwrap());
     if place == "targets.app.scope" && ["ou", "filter"].contains(&key) {
         // Not every source can answer that.
         document["targets"]["app"]["source"] = "corp".into();
+    }
+    if place == "targets.app.scope" && key == "assigned_to" {
+        document["targets"]["app"]["source"] = "cloud".into();
     }
     write_and_load(folder, &document.to_string())
 }

@@ -24,6 +24,11 @@ bind_password = { env = "CORP_PASSWORD" }
 [sources.corp.ldap.users]
 base = "ou=People,dc=example,dc=com"
 
+[sources.cloud.entra]
+tenant_id = "contoso.onmicrosoft.com"
+client_id = "0f7c5d0e-3a53-4f0e-9a4b-5b0c8c3f1a77"
+client_secret = { env = "ENTRA_SECRET" }
+
 [targets.demo]
 preset = "sandbox"
 source = ["staff", "corp"]
@@ -31,6 +36,11 @@ source = ["staff", "corp"]
 [targets.app]
 source = ["staff"]
 base_url = "https://app.example.com/scim/v2"
+auth = { bearer = { env = "APP_TOKEN" } }
+
+[targets.suite]
+source = "cloud"
+base_url = "https://suite.example.com/scim/v2"
 auth = { bearer = { env = "APP_TOKEN" } }
 "#;
 
@@ -112,6 +122,8 @@ fn what_the_parser_refuses_the_schema_underlines() {
     let csv = "[sources.staff.csv]";
     let ldap = "[sources.corp.ldap]";
     let users = "[sources.corp.ldap.users]";
+    let entra = "[sources.cloud.entra]";
+    let suite = "[targets.suite.scope]";
     let table = [
         ("", "stat_dir = \"x\"", ""),
         ("", "state_dir = \"\"", ""),
@@ -156,6 +168,27 @@ fn what_the_parser_refuses_the_schema_underlines() {
         (users, "base = []", "base"),
         (users, "scope = \"sub\"", ""),
         (users, "filter = \"mail=*\"", ""),
+        (entra, "", "tenant_id"),
+        (entra, "tenant_id = \"common\"", "tenant_id"),
+        (entra, "", "client_id"),
+        (entra, "client_id = \"provisor\"", "client_id"),
+        (entra, "", "client_secret"),
+        (entra, "client_secret = \"s3cret\"", "client_secret"),
+        (entra, "certificate = { env = \"PEM\" }", ""),
+        (entra, "federated_token_file = \"token\"", ""),
+        (entra, "managed_identity = true", ""),
+        (entra, "managed_identity = false", "client_secret"),
+        (entra, "cloud = \"germany\"", ""),
+        (entra, "graph_url = \"http://graph.example.com\"", ""),
+        (entra, "graph_url = \"https://graph.example.com/beta\"", ""),
+        (entra, "login_url = \"https://me@login.example.com\"", ""),
+        (entra, "extension_properties = [\"a,b\"]", ""),
+        (entra, "changes = \"delta\"", ""),
+        (entra, "timeout = 30", ""),
+        (entra, "token = { env = \"T\" }", ""),
+        (suite, "assigned_to = \" \"", ""),
+        (suite, "assigned_to = [\"App\"]", ""),
+        (suite, "transitive = true", ""),
         (demo, "stale = \"delete\"", ""),
         (demo, "full_every = 24", ""),
         (demo, "settle = \"soon\"", ""),
@@ -290,6 +323,7 @@ fn the_schema_has_every_key_that_there_is_and_no_other() {
             "[sources.x.ldap.groups]",
             &schema["definitions"]["ldap"]["properties"]["groups"],
         ),
+        ("[sources.x.entra]", &schema["definitions"]["entra"]),
         ("[targets.x]", &schema["definitions"]["target"]),
         ("[targets.demo.scope]", &schema["definitions"]["scope"]),
         ("[targets.demo.groups]", &schema["definitions"]["groups"]),

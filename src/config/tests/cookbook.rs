@@ -70,7 +70,9 @@ fn every_example_gives_what_it_says() {
         let mapped = target
             .mapping
             .apply(Kind::User, &SourceId::new("7"), &attributes);
-        let verdict = target.scope.judge(&[], &BTreeSet::new(), Some(&attributes));
+        let verdict = target
+            .scope
+            .judge(&[], &[], &BTreeSet::new(), Some(&attributes));
         for promise in promised {
             promises += 1;
             let promise = promise.trim_start_matches("-> ");

@@ -35,12 +35,6 @@ fn mistakes_at_the_top_and_in_sources_are_pointed_at() {
         ("state_dir = \"\"\n", 1, 13, &["/var/lib/provisor"]),
         ("audit_values = 1\n", 1, 16, &["write true or false"]),
         (
-            "[sources.a.entra]\n",
-            1,
-            12,
-            &["`entra` are not supported", "`csv`, `ldap`"],
-        ),
-        (
             "[sources.a.okta]\n",
             1,
             12,
@@ -381,15 +375,13 @@ fn drift_that_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn settings_of_later_versions_are_refused_and_never_ignored() {
-    let parts = ["is not supported by this version", "leave it out"];
-    let assigned = "[targets.demo.scope]\nassigned_to = \"App\"";
-    assert_error(demo(assigned), 7, 15, &parts);
-}
-
-#[test]
 fn what_a_source_cannot_answer_is_not_asked() {
-    for (line, column) in [("ou = \"OU=x\"", 6), ("filter = \"(x=y)\"", 10)] {
+    let lines = [
+        ("ou = \"OU=x\"", 6),
+        ("filter = \"(x=y)\"", 10),
+        ("assigned_to = \"App\"", 15),
+    ];
+    for (line, column) in lines {
         let text = format!("[targets.demo.scope]\n{line}");
         assert_error(demo(&text), 7, column, &["cannot answer", "a CSV file"]);
     }

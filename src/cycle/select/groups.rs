@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provisor_connectors::{Kind, RecordKey};
 
+use super::assigned::is_answer;
 use super::made::is_made;
 use super::{Selector, key};
 use crate::mapping::MappingError;
@@ -143,7 +144,7 @@ impl Selector<'_> {
         link: Option<&Link>,
     ) -> Verdict {
         let rules = &self.target.rules.groups;
-        let Some(push) = &rules.push else {
+        let Some(push) = rules.push.as_ref().filter(|_| !is_answer(record)) else {
             return Verdict::Out;
         };
         let path = AttributePath::display_name();

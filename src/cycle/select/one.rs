@@ -145,7 +145,11 @@ fn narrow(group: &mut GroupCandidate, record: &RecordKey) -> bool {
 impl Selector<'_> {
     fn scope_reasons(&self, record: &RecordKey) -> Result<Vec<ScopeReason>, SnapshotError> {
         let mut reasons = Vec::new();
-        for (configured, resolved) in self.target.scope.groups.iter().zip(&self.scope_groups) {
+        let scope = &self.target.scope;
+        let groups = scope.groups.iter().zip(&self.scope_groups);
+        let assigned = scope.assigned.iter();
+        let assigned = assigned.flat_map(|it| self.assigned.iter().map(|group| (&it.app, group)));
+        for (configured, resolved) in groups.chain(assigned) {
             let mut reason = ScopeReason {
                 configured: configured.clone(),
                 group: None,
@@ -155,8 +159,12 @@ impl Selector<'_> {
             match resolved {
                 ScopeGroup::Unresolved(why) => reason.problem = Some(why.clone()),
                 ScopeGroup::Resolved(group) => {
-                    let path = self.path_to(record, group)?;
-                    reason.path = (!path.is_empty()).then_some(path);
+                    let speaker = self.selection.joined.speaker(record);
+                    let is_in = self.scope_members.get(group);
+                    if is_in.is_some_and(|people| people.contains(speaker)) {
+                        let path = self.path_to(record, group)?;
+                        reason.path = (!path.is_empty()).then_some(path);
+                    }
                     reason.group = Some(group.clone());
                 }
             }

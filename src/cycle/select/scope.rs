@@ -31,7 +31,7 @@ impl Selector<'_> {
             let reasons = sources.filter_map(|it| self.readings.unanswered(it, question));
             self.selection.unresolved.extend(reasons.cloned());
         }
-        Ok(())
+        self.resolve_assigned()
     }
 
     fn resolve_scope_group(&mut self, name: &str) -> Result<ScopeGroup, SnapshotError> {
@@ -201,7 +201,7 @@ impl Selector<'_> {
             .collect();
         self.target
             .scope
-            .judge(&self.scope_groups, &memberships, attributes)
+            .judge(&self.scope_groups, &self.assigned, &memberships, attributes)
     }
 
     /// Why nothing may happen to somebody, if that is so. Their row is only read where it is

@@ -81,8 +81,17 @@ impl Table<'_> {
     fn go(&mut self, subject: Subject, group: &GroupCandidate, ours: bool) -> Action {
         let reason = build::leaving(&group.group.standing);
         let remove = self.removable(&subject, group, &[]);
-        // Deleting it would also strip those whose memberships must stay.
-        let some_stay = remove.len() < group.owned.len();
+        // Deleting it would also strip those whose memberships must stay; not those who were
+        // sent and have not come, and nobody who is no more.
+        let not_joined = self.not_joined(group, &[]);
+        let lost: BTreeSet<ResourceId> = self.lost(group).into_iter().collect();
+        let some_stay = group.owned.iter().any(|(member, edge)| {
+            // Whoever is not listed and nobody's may be hidden.
+            let may_be_hidden = edge.record.is_none() && edge.protected.is_some();
+            let is_lost = lost.contains(member) && !edge.unknown && !may_be_hidden;
+            let is_gone = is_lost || not_joined.contains(member);
+            !is_gone && !remove.contains(member)
+        });
         let when_gone = self.input.rules.groups.when_gone;
         let mut action = if when_gone == WhenGone::Delete && ours && !some_stay {
             let mut action = bare(subject, Change::Delete, reason);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provisor_connectors::{Kind, RecordKey};
 
 use super::held_set::digest_of;
-use super::split::{removed, spends, split_removals};
+use super::split::{removed, spends, split_removals, strip};
 use super::{Approved, Base, WINDOW, Window};
 use crate::plan::action::{Action, Change, Limit, Reason};
 use crate::plan::input::{GroupCandidate, Input};
@@ -135,24 +135,38 @@ impl<'a> Ledger<'a> {
         if self.is_approved(action) || self.approved_removals(action).is_some() {
             return BTreeSet::new();
         }
-        let group = self.group_of(action);
-        let owner = |resource: &ResourceId| group?.owned.get(resource)?.record.as_ref();
         removed(action)
-            .filter(|resource| {
-                !owner(resource).is_some_and(|record| self.approved.people.contains(record))
-            })
+            .filter(|resource| !self.is_released(action, resource))
             .cloned()
             .collect()
     }
 
     /// The digest under which a person released this action's removals, which are released
-    /// apart from the rest of it.
+    /// apart from the rest of it. When they were held, the memberships of held people were not
+    /// among them: those follow the people, whom the person released too.
     pub(super) fn approved_removals(&self, action: &Action) -> Option<String> {
         if self.approved.actions.is_empty() || removed(action).next().is_none() {
             return None;
         }
-        let digest = digest_of(&split_removals(action).removals);
-        self.approved.actions.contains(&digest).then_some(digest)
+        let approved = |action: &Action| {
+            let digest = digest_of(&split_removals(action).removals);
+            self.approved.actions.contains(&digest).then_some(digest)
+        };
+        approved(action).or_else(|| {
+            let followers = removed(action).filter(|member| self.is_released(action, member));
+            let followers: BTreeSet<ResourceId> = followers.cloned().collect();
+            let mut shown = action.clone();
+            strip(&mut shown, &followers, &BTreeSet::new());
+            removed(&shown).next()?;
+            approved(&shown)
+        })
+    }
+
+    /// Whether a person released whose membership this is.
+    fn is_released(&self, action: &Action, member: &ResourceId) -> bool {
+        let edge = self.group_of(action).and_then(|it| it.owned.get(member));
+        let record = edge.and_then(|edge| edge.record.as_ref());
+        record.is_some_and(|record| self.approved.people.contains(record))
     }
 
     fn group_of(&self, action: &Action) -> Option<&'a GroupCandidate> {

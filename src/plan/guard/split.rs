@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use provisor_connectors::Kind;
 
 use crate::plan::action::{
-    Action, Change, Cost, Difference, Limit, Phase, Reason, Reference, Write,
+    Acknowledge, Action, Change, Cost, Difference, Limit, Phase, Reason, Reference, Write,
 };
 use crate::plan::costs::{overwrites, patch_costs};
 use crate::scim::message::Operation;
@@ -66,14 +66,19 @@ pub(super) fn split_removals(action: &Action) -> Split {
         amount: all.len() as u64,
     }];
     for request in &mut removals.requests {
-        request.acknowledge.attributes = None;
-        request.acknowledge.members_added.clear();
         if let Write::Patch {
-            operations, add, ..
+            operations,
+            add,
+            remove,
+            ..
         } = &mut request.write
         {
             operations.clear();
             add.clear();
+            request.acknowledge = Acknowledge {
+                members_removed: remove.clone(),
+                ..Acknowledge::default()
+            };
         }
     }
     removals.requests.retain(

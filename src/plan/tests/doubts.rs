@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::world::path;
 use super::{World, rendered};
+use crate::plan::Planned;
 use crate::plan::action::Limit;
 use crate::plan::input::Standing;
 use crate::plan::rules::{Stale, WhenGone};
+use crate::scim::resource::ResourceId;
 
 /// Fails when `is_suspended` asks `link.active` alone.
 #[test]
@@ -124,6 +126,35 @@ fn member_who_was_sent_and_has_not_come_is_not_taken_out() {
     world.note(&planned);
     world.lists = false;
     insta::assert_snapshot!(rendered(&world.plan()), @"");
+}
+
+/// Fails when those who have not come are counted among those who stay (world 9066).
+#[test]
+fn group_that_somebody_was_sent_into_in_vain_is_deleted_at_once() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.group("eng").of(&["ana"]).linked().sent(&["u-bo"]);
+    world.group("eng").stands(Standing::OutOfScope);
+    world.rules.groups.when_gone = WhenGone::Delete;
+    insta::assert_snapshot!(rendered(&world.plan()), @"delete eng (g-eng) LeftScope; DELETE in Deletions");
+    // Without a listing they may be in it, and go with it.
+    world.lists = false;
+    insta::assert_snapshot!(rendered(&world.plan()), @"delete eng (g-eng) LeftScope; DELETE in Deletions");
+}
+
+/// Fails when the edge of somebody who was deleted keeps the group, for the sake of `protect`.
+#[test]
+fn group_of_somebody_protected_who_is_no_more_is_deleted() {
+    let mut world = World::staff(&["ana"]);
+    world.protect("ana");
+    world.group("eng").of(&["ana"]).linked();
+    world.group("eng").stands(Standing::Gone);
+    world.rules.groups.when_gone = WhenGone::Delete;
+    let planned = world.plan();
+    let deleted = |planned: &Planned| rendered(planned).contains("DELETE");
+    assert!(!deleted(&planned), "{}", rendered(&planned));
+    world.users.remove(&ResourceId("u-ana".to_owned()));
+    let planned = world.plan();
+    assert!(deleted(&planned), "{}", rendered(&planned));
 }
 
 /// Fails when `as_made` keeps nothing of what the creation named.

@@ -448,6 +448,52 @@ fn released_removals_go_on_with_the_rest_of_their_group() {
     assert_eq!(costs, [Limit::Identifiers; 0]);
 }
 
+/// Fails when what else a group's action does is part of what names its removals (world 9781).
+#[test]
+fn released_removals_are_known_again_once_the_rest_is_done() {
+    let mut world = group_of(10);
+    world.limit(Limit::MembersRemoved, None, Some(50.0));
+    world.group("eng").left_by("p0").of(&["p0", "p1"]);
+    let held = world.plan();
+    insta::assert_snapshot!(rendered(&held), @r#"
+    patch eng (g-eng) MembersChanged; PATCH +u-p0
+    ! patch eng (g-eng) OverLimit members_removed: 5 allows
+    "#);
+    // Who was missing is back.
+    let back = numbered("u-p", 10);
+    let back: Vec<&str> = back.iter().map(String::as_str).collect();
+    world.group("eng").at_target(&back);
+    let planned = world.release(&held.plan.held_id.unwrap(), None);
+    insta::assert_snapshot!(rendered(&planned), @"patch eng (g-eng) MembersChanged; PATCH -u-p2 -u-p3 -u-p4 -u-p5 -u-p6 -u-p7 -u-p8 -u-p9");
+}
+
+/// Fails when removals are known again only where nobody else goes (world 8221): what was shown
+/// needs one approval, not two.
+#[test]
+fn released_removals_go_with_the_memberships_of_the_released() {
+    let mut world = held_leavers();
+    world.limit(Limit::MembersRemoved, Some(2), None);
+    world
+        .group("eng")
+        .of(&["p0", "p1", "p2", "p3", "p4", "p5", "p6"]);
+    let held = world.plan();
+    insta::assert_snapshot!(rendered(&held), @r#"
+    ! deactivate p0 (u-p0) OverLimit deactivations: 2 allows
+    ! deactivate p1 (u-p1) OverLimit deactivations: 2 allows
+    ! deactivate p2 (u-p2) OverLimit deactivations: 2 allows
+    ! patch eng (g-eng) OverLimit members_removed: 2 allows
+    ! patch eng (g-eng) OverLimit deactivations: 3 memberships of held people stay
+    "#);
+    let planned = world.release(&held.plan.held_id.unwrap(), None);
+    insta::assert_snapshot!(rendered(&planned), @r#"
+    deactivate p0 (u-p0) GoneFromSource; PATCH active=false
+    deactivate p1 (u-p1) GoneFromSource; PATCH active=false
+    deactivate p2 (u-p2) GoneFromSource; PATCH active=false
+    patch eng (g-eng) MembersChanged; PATCH -u-p0 -u-p1 -u-p2 -u-p7 -u-p8 -u-p9
+    "#);
+    assert_eq!(planned.plan.held_id, None);
+}
+
 #[test]
 fn probable_leavers_are_held_without_a_limit_and_released_by_hand() {
     let mut world = World::staff(&["e1", "e2"]);

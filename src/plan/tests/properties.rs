@@ -111,7 +111,13 @@ fn check_group(world: &World, action: &Action, record: &str) {
                 assert!(members.len() <= world.profile.members_per_request);
             }
             Write::Delete => {
-                let mut owned = group.owned.iter();
+                // Whoever is not in it, because they never came or are no more, is not stripped.
+                let shell = action.subject.resource.as_ref();
+                let shell = shell.and_then(|resource| world.shells.get(resource));
+                let is_in = |resource: &&ResourceId| {
+                    shell.is_none_or(|shell| shell.members.contains(*resource))
+                };
+                let mut owned = group.owned.iter().filter(is_in);
                 assert!(
                     !owned.any(|resource| must_stay(world, resource)),
                     "deletes around"

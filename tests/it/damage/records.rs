@@ -20,8 +20,7 @@ pub(crate) fn recorded(state: &Path) -> usize {
 }
 
 /// What was sent is on record, apart from the calls whose records met the full disk, which are
-/// written down together, and those that were under way by then: what is wrong with that. Found
-/// when an error of the audit log does not end the run.
+/// written down together, and those that were under way by then: what is wrong with that.
 pub(crate) fn missing(writes: usize, recorded: usize, at_once: usize) -> Option<String> {
     let wrong = writes > recorded + 2 * at_once;
     wrong.then(|| format!("{writes} writes, and {recorded} of them on record"))

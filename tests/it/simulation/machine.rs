@@ -20,12 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::death::When;
 use super::organisation::Organisation;
-use super::server::{Shared, lock};
+use super::server::{Queue, Server, Shared, lock};
 use super::settings::Settings;
 
 pub(super) struct Machine {
     pub(super) folder: PathBuf,
     pub(super) shared: Arc<Mutex<Shared>>,
+    waits: Queue,
     runtime: Runtime,
     session: Option<Session>,
     clock: Arc<AtomicI64>,
@@ -57,7 +58,7 @@ pub(super) enum Ended {
 }
 
 impl Machine {
-    pub(super) fn new(folder: &Path, shared: &Arc<Mutex<Shared>>, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(folder: &Path, server: &Server, now: DateTime<Utc>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -65,7 +66,8 @@ impl Machine {
             .expect("a runtime");
         Self {
             folder: folder.to_owned(),
-            shared: Arc::clone(shared),
+            shared: Arc::clone(&server.shared),
+            waits: server.queue(),
             runtime,
             session: None,
             clock: Arc::new(AtomicI64::new(now.timestamp_millis())),
@@ -122,6 +124,9 @@ impl Machine {
                 over = run.run() => Ended::Over(over),
             }
         });
+        // What the dead have sent is not answered any more. Without this, a busy machine answered
+        // it once the next run had begun (worlds 7946 and 9709, which play well alone).
+        self.waits.pass();
         let died = {
             let mut shared = lock(&self.shared);
             let died = shared.death.end();

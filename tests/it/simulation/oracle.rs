@@ -41,6 +41,9 @@ pub(super) struct Oracle {
     met: BTreeMap<String, BTreeSet<String>>,
     /// Edges, by resource, that provisor sent, or that were there when the source had them.
     pub(super) ours: BTreeSet<(String, String)>,
+    /// Those of them that were found in place while provisor knew nobody by that resource: it
+    /// may take them for its own when it adopts the person, and need not (worlds 5381, 7844).
+    found: BTreeSet<(String, String)>,
     /// Those that it took out again: after a death it may do so once more, whoever has put
     /// them in since.
     taken_out: BTreeSet<(String, String)>,
@@ -72,6 +75,7 @@ impl Oracle {
             adopted: BTreeMap::new(),
             met: BTreeMap::new(),
             ours: BTreeSet::new(),
+            found: BTreeSet::new(),
             taken_out: BTreeSet::new(),
             suspended: BTreeSet::new(),
             spent: Vec::new(),
@@ -115,7 +119,16 @@ impl Oracle {
             };
             let wanted = self.wanted_members(truth, &group);
             for member in team.members.intersection(&wanted) {
-                self.ours.insert((id.clone(), member.clone()));
+                let edge = (id.clone(), member.clone());
+                let user = service.users.get(member);
+                let is_known =
+                    user.is_none_or(|user| self.record_of(member, user, truth).is_some());
+                if is_known {
+                    self.found.remove(&edge);
+                } else if !self.ours.contains(&edge) {
+                    self.found.insert(edge.clone());
+                }
+                self.ours.insert(edge);
             }
         }
     }
@@ -328,7 +341,9 @@ impl Oracle {
                 .filter(|(op, path, _)| op == "add" && path == "members");
             if request.id.as_deref() == Some(id) {
                 for member in added.flat_map(|(_, _, value)| member_ids(value)) {
-                    self.ours.insert((id.clone(), member));
+                    let edge = (id.clone(), member);
+                    self.found.remove(&edge);
+                    self.ours.insert(edge);
                 }
             }
         }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -55,6 +55,7 @@ impl Shared {
 
 pub(super) struct Server {
     pub(super) url: String,
+    address: SocketAddr,
     pub(super) shared: Arc<Mutex<Shared>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -73,7 +74,8 @@ enum Reaction {
 impl Server {
     pub(super) fn start(shared: Shared) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let address = listener.local_addr().expect("bound");
+        let url = format!("http://{address}");
         let shared = Arc::new(Mutex::new(shared));
         let over = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
@@ -95,6 +97,7 @@ impl Server {
         });
         Self {
             url,
+            address,
             shared,
             over,
             thread: Some(thread),
@@ -104,13 +107,30 @@ impl Server {
     pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
         lock(&self.shared)
     }
+
+    pub(super) fn queue(&self) -> Queue {
+        Queue(self.address)
+    }
+}
+
+/// The line in front of the server, which serves one after the other.
+pub(super) struct Queue(SocketAddr);
+
+impl Queue {
+    /// Comes back when everything that was sent before has been served.
+    pub(super) fn pass(&self) {
+        let mut stream = TcpStream::connect(self.0).expect("the server listens");
+        stream.shutdown(Shutdown::Write).expect("it is open");
+        // Who asks nothing is answered nothing.
+        let read = stream.read(&mut [0]).expect("its turn comes");
+        assert_eq!(read, 0, "nothing was asked");
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
-        let address = self.url.trim_start_matches("http://");
-        let _ = TcpStream::connect(address);
+        let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

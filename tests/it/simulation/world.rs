@@ -9,9 +9,9 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
-use provisor::apply::report::TargetReport;
+use provisor::apply::report::{Outcome, TargetReport};
 use provisor::cycle::Release;
-use provisor::plan::action::HeldReason;
+use provisor::plan::action::{Change, HeldReason};
 use tempfile::TempDir;
 
 use super::death::{Death, When};
@@ -90,7 +90,7 @@ impl World {
             requests: 0,
             writes: 0,
         });
-        let machine = Machine::new(folder.path(), &server.shared, now);
+        let machine = Machine::new(folder.path(), &server, now);
         Self {
             rng,
             organisation,
@@ -285,8 +285,9 @@ impl World {
             self.machine.turn_clock(TimeDelta::hours(25));
         }
         reports.extend(self.run(&full, Weather::Fair).unwrap_or_default());
-        if reports.values().any(waits_for_a_match) {
-            // Somebody found what this very cycle gave to its owner.
+        if reports.values().any(waits_for_a_match) || reports.values().any(missed_somebody) {
+            // Somebody found what this very cycle gave to its owner; or whoever came back, and
+            // might have been hidden for being inactive, turned out to be deleted.
             reports.extend(self.run(&full, Weather::Fair).unwrap_or_default());
         }
         // A limit that held something is in force until somebody approves it.
@@ -374,6 +375,19 @@ impl World {
         let last = shared.story[from..].join("\n");
         Err(format!("{last}\n{}", wrong.join("\n")))
     }
+}
+
+/// Whether somebody could not be switched on: where nobody inactive is listed, a 404 says nothing
+/// of one who was switched off, so they are switched on by id, and only the 404 to that counts
+/// (world 8181).
+fn missed_somebody(report: &TargetReport) -> bool {
+    let plan = report.plan.as_ref();
+    plan.is_some_and(|plan| {
+        let mut outcomes = plan.actions.iter().zip(&report.outcomes);
+        outcomes.any(|(action, outcome)| {
+            action.change == Change::Reactivate && matches!(outcome, Outcome::Failed(_))
+        })
+    })
 }
 
 /// Whether somebody's match was not clear when the cycle began.

@@ -98,7 +98,10 @@ impl Oracle {
         }
         let user = service.users.get(member);
         let record = user.and_then(|user| self.record_of(member, user, truth));
-        if user.is_none() && wanted.contains(member)
+        // The id of somebody who was deleted is nobody's: to take it out wrongs nobody, though
+        // the source still has the person in the group (worlds 6203, 7058).
+        let is_group = service.groups.contains_key(member);
+        if is_group && wanted.contains(member)
             || record.is_some_and(|record| people.contains(record))
         {
             self.violate(format!("takes {member} out of {id}, where they belong"));
@@ -122,12 +125,15 @@ impl Oracle {
         is_pushed: bool,
     ) {
         for member in has.difference(had) {
-            self.ours.insert((id.to_owned(), member.clone()));
+            let edge = (id.to_owned(), member.clone());
+            self.found.remove(&edge);
+            self.ours.insert(edge);
         }
         for member in had.difference(has) {
             // Whoever puts them in again is somebody else.
             let edge = (id.to_owned(), member.clone());
             self.ours.remove(&edge);
+            self.found.remove(&edge);
             self.taken_out.insert(edge);
             // To empty a group that is gone counts as its deletion.
             if !is_pushed {

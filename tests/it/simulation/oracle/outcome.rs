@@ -67,7 +67,8 @@ impl Oracle {
                     continue;
                 };
                 for member in &team.members {
-                    if self.ours.contains(&(id.clone(), member.clone())) {
+                    let edge = (id.clone(), member.clone());
+                    if self.ours.contains(&edge) && !self.found.contains(&edge) {
                         self.violate(format!("{member} is still in {group}, which is gone"));
                     }
                 }
@@ -234,7 +235,8 @@ impl Oracle {
         let missing: Vec<_> = wanted.difference(&team.members).filter(counts).collect();
         let ours = |member: &&String| {
             let edge = ((*id).clone(), (*member).clone());
-            self.ours.contains(&edge) && !is_excused(member)
+            let is_ours = self.ours.contains(&edge) && !self.found.contains(&edge);
+            is_ours && !is_excused(member)
         };
         let left: Vec<_> = team.members.difference(&wanted).filter(ours).collect();
         if !missing.is_empty() || !left.is_empty() {

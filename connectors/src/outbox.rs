@@ -8,7 +8,7 @@ use crate::source::{Change, SourceError};
 const CHUNK: usize = 1_000;
 
 /// Gathers changes and hands them on in chunks.
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     changes: Sender<Vec<Change>>,
     chunk: Vec<Change>,
     /// How many are gathered before they are handed on.
@@ -16,7 +16,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(changes: Sender<Vec<Change>>) -> Self {
+    pub(crate) fn new(changes: Sender<Vec<Change>>) -> Self {
         Self {
             changes,
             chunk: Vec::with_capacity(CHUNK),
@@ -25,14 +25,14 @@ impl Outbox {
     }
 
     /// One that hands on nothing before [`Outbox::flush`]: for what may come to nothing.
-    pub(super) fn holding(changes: Sender<Vec<Change>>) -> Self {
+    pub(crate) fn holding(changes: Sender<Vec<Change>>) -> Self {
         Self {
             most: usize::MAX,
             ..Self::new(changes)
         }
     }
 
-    pub(super) async fn push(&mut self, change: Change) -> Result<(), SourceError> {
+    pub(crate) async fn push(&mut self, change: Change) -> Result<(), SourceError> {
         self.chunk.push(change);
         if self.chunk.len() < self.most {
             return Ok(());
@@ -40,7 +40,7 @@ impl Outbox {
         self.flush().await
     }
 
-    pub(super) async fn flush(&mut self) -> Result<(), SourceError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), SourceError> {
         let mut rest = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
         while !rest.is_empty() {
             let later = rest.split_off(rest.len().min(CHUNK));

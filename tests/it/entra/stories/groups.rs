@@ -1,0 +1,174 @@
+//! Groups: slices, nesting, members who go, and what the changes do not say.
+
+use serde_json::json;
+
+use super::{PUSH_ALL, begin};
+use crate::entra::simulator::Simulator;
+use crate::entra::tenant::Tenant;
+
+#[test]
+fn members_come_and_go_and_groups_are_nested() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let inner = tenant.add_group("inner", &[bo]);
+    let outer = tenant.add_group("outer", &[ana, inner]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Nested groups are flattened, which Entra's own provisioning does not do; a change of \
+         membership is one write a group.",
+        PUSH_ALL,
+    );
+    story.tell(
+        r#"
+name = "two people, two groups"
+writes = 4
+members = { inner = ["bo@example.com"], outer = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.put_member(inner, bo, false));
+    story.tell(
+        r#"
+name = "Bo leaves the inner group, and with it the outer one"
+writes = 2
+members = { inner = [], outer = ["ana@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.put_member(outer, bo, true));
+    story.tell(
+        r#"
+name = "Bo joins the outer one"
+requests = '''
+PATCH /Groups/{id:outer} [{"op":"add","path":"members","value":[{"value":"{id:bo@example.com}"}]}]
+'''
+"#,
+    );
+    simulator.tenant(|tenant| tenant.set(outer, json!({"displayName": "everybody"})));
+    story.tell(
+        r#"
+name = "renamed, with the members as they are"
+requests = '''
+PATCH /Groups/{id:outer} [{"op":"replace","path":"displayName","value":"everybody"}]
+'''
+members = { everybody = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.purge(outer));
+    story.tell(
+        r#"
+name = "deleted: emptied, and the shell is kept"
+writes = 1
+members = { everybody = [] }
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
+fn a_large_group_comes_in_slices_with_empty_pages_and_replays() {
+    let mut tenant = Tenant::new();
+    let people: Vec<_> = (0..60)
+        .map(|number| tenant.add_user(&format!("p{number:02}"), json!({})))
+        .collect();
+    let crew = tenant.add_group("crew", &people);
+    let simulator = Simulator::start(tenant);
+    simulator.manners(|manners| {
+        manners.page = 7;
+        manners.slice = 9;
+        manners.empty_every = 2;
+        manners.again_every = 5;
+        manners.replays = true;
+    });
+    let mut story = begin(
+        &simulator,
+        "Slices of members, repeated objects and empty pages make one list: 60 people and a group \
+         are 61 writes and the memberships that do not fit into one.",
+        PUSH_ALL,
+    );
+    let members: Vec<String> = (0..60)
+        .map(|it| format!("\"p{it:02}@example.com\""))
+        .collect();
+    story.tell(&format!(
+        "name = \"the first run\"\nwrites = 61\nmembers = {{ crew = [{}] }}\n",
+        members.join(", ")
+    ));
+    story.tell("name = \"replays change nothing\"\nrequests = \"\"\n");
+    simulator.tenant(|tenant| {
+        for person in &people[..20] {
+            tenant.put_member(crew, *person, false);
+        }
+    });
+    story.tell(&format!(
+        "name = \"twenty leave the group\"\nwrites = 1\nmembers = {{ crew = [{}] }}\n",
+        members[20..].join(", ")
+    ));
+    story.check_settled();
+}
+
+#[test]
+fn a_group_that_hides_its_members_is_not_an_empty_one() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let crew = tenant.add_group("crew", &[ana]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Whose members are hidden from the agent has members that nobody knows: nobody is taken out.",
+        PUSH_ALL,
+    );
+    story.tell("name = \"as it was\"\nwrites = 2\nmembers = { crew = [\"ana@example.com\"] }\n");
+    simulator.tenant(|tenant| {
+        tenant.set(crew, json!({"visibility": "HiddenMembership"}));
+        // What an app without `Member.Read.Hidden` sees of it.
+        tenant.hide_members(crew);
+    });
+    story.tell("name = \"hidden\"\nrequests = \"\"\nmembers = { crew = [\"ana@example.com\"] }\n");
+    story.tell(
+        "name = \"also in a full read\"\ncommand = [\"sync\", \"--full\"]\nrequests = \"\"\nmembers = { crew = [\"ana@example.com\"] }\n",
+    );
+}
+
+#[test]
+fn a_manager_and_a_member_who_come_into_scope_later() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({"department": "Sales"}));
+    let bo = tenant.add_user("bo", json!({"department": "Service"}));
+    tenant.set_manager(ana, Some(bo));
+    tenant.add_group("crew", &[ana, bo]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Entra's own provisioning never sends a manager or a member who comes into scope later: \
+         here it is one write each.",
+        &format!("{PUSH_ALL}[targets.demo.scope]\nwhen = \"department != 'Service'\"\n"),
+    );
+    story.tell(
+        "name = \"Bo is out of scope\"\nwrites = 2\nmembers = { crew = [\"ana@example.com\"] }\n",
+    );
+    simulator.tenant(|tenant| tenant.set(bo, json!({"department": "Sales"})));
+    story.tell(
+        r#"
+name = "Bo comes into scope, as a member and as Ana's manager"
+writes = 3
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.set(ana, json!({"jobTitle": "Boss"})));
+    story.tell(
+        r#"
+name = "another change of Ana says nothing of her manager, who stays"
+requests = '''
+PATCH /Users/{id:ana@example.com} [{"op":"add","path":"title","value":"Boss"}]
+'''
+"#,
+    );
+    simulator.tenant(|tenant| tenant.set_manager(ana, None));
+    story.tell(
+        r#"
+name = "nobody is Ana's manager any more"
+writes = 1
+"#,
+    );
+    story.check_settled();
+}

@@ -1,0 +1,89 @@
+//! An agent that may not see everything: it says which permission is missing.
+
+use serde_json::json;
+
+use super::settled;
+use crate::entra::sign_in::SECRET;
+use crate::support::run::run;
+
+fn check(settled: &super::Settled) -> crate::support::run::Ran {
+    run(settled.story.folder(), &["check".to_owned()])
+}
+
+#[test]
+fn a_check_names_every_permission_that_is_missing() {
+    let settled = settled(1, "");
+    let ran = check(&settled);
+    assert_eq!(ran.exit, 0, "{ran:#?}");
+    assert!(
+        ran.stdout.contains("app assignments: can be read"),
+        "{ran:#?}"
+    );
+
+    settled
+        .simulator
+        .login(|login| assert!(login.permissions.remove("Application.Read.All")));
+    let ran = check(&settled);
+    assert_eq!(ran.exit, 0, "only `assigned_to` needs it: {ran:#?}");
+    assert!(ran.stdout.contains("Application.Read.All"), "{ran:#?}");
+
+    settled.simulator.login(|login| login.permissions.clear());
+    let ran = check(&settled);
+    assert_eq!(ran.exit, 1, "{ran:#?}");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(
+        said.contains("`GroupMember.Read.All`, `User.Read.All`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn without_the_permission_to_read_users_nobody_is_gone() {
+    let settled = settled(2, "");
+    settled
+        .simulator
+        .login(|login| assert!(login.permissions.remove("User.Read.All")));
+    settled.disable_first();
+    let ran = settled.story.sync_in_vain();
+    assert!(ran.stderr.contains("`User.Read.All`"), "{}", ran.stderr);
+    settled
+        .simulator
+        .login(|login| assert!(login.permissions.insert("User.Read.All")));
+    let mut settled = settled;
+    settled.recovers();
+}
+
+#[test]
+fn a_user_of_whom_only_the_id_is_shown_is_no_user_without_attributes() {
+    let settled = settled(3, "");
+    let hidden = settled.people[1];
+    settled
+        .simulator
+        .manners(|manners| manners.hidden = vec![hidden]);
+    // Something of them changes, so that they are shown.
+    settled
+        .simulator
+        .tenant(|tenant| tenant.set(hidden, json!({"surname": "Cole"})));
+    let ran = settled.story.sync_in_vain();
+    assert!(ran.stderr.contains("User.Read.All"), "{}", ran.stderr);
+    settled.simulator.forget_marks();
+    let ran = settled.story.sync_in_vain();
+    assert!(ran.stderr.contains("User.Read.All"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_sign_in_that_is_refused_says_why_and_shows_no_secret() {
+    let settled = settled(1, "");
+    settled.simulator.login(|login| {
+        login.registered = crate::entra::sign_in::Registered::Secret("another".to_owned());
+    });
+    let ran = settled.story.sync_in_vain();
+    assert!(ran.stderr.contains("AADSTS7000215"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the client secret is not right"),
+        "{}",
+        ran.stderr
+    );
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!said.contains(SECRET), "{said}");
+}
