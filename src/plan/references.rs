@@ -50,7 +50,9 @@ pub(super) fn with_manager(
     let Some(manager) = &candidate.manager else {
         return values.into();
     };
-    let seen_missing = is_missing(manager, input);
+    // Whose link this plan drops, the next would not know any more as anybody's manager.
+    let is_forgotten = people.forgotten.contains(&manager.record);
+    let seen_missing = is_missing(manager, input) && !is_forgotten;
     let mut pending = None;
     let resource = resource_of(manager, people, input);
     // Whom this plan deletes nobody is given as a manager; whoever has them loses them with that.
@@ -79,19 +81,24 @@ pub(super) fn is_settled(candidate: &Candidate, people: &People, input: &Input<'
     match people.coming.get(&manager.record) {
         Some(Reference::Pending(_)) => false,
         Some(Reference::Linked(_)) => true,
-        None => resource_of(manager, people, input).is_some(),
+        None => {
+            let is_forgotten = people.forgotten.contains(&manager.record);
+            is_forgotten || resource_of(manager, people, input).is_some()
+        }
     }
 }
 
-/// A manager's resource, unless it is gone or this plan gives it to another record.
+/// A manager's resource, unless it is gone, or this plan gives it to another record or drops the
+/// link to it.
 fn resource_of<'a>(
     manager: &'a Referenced,
     people: &People,
     input: &Input<'_>,
 ) -> Option<&'a ResourceId> {
     let moved = people.moved.contains(&manager.record);
+    let forgotten = people.forgotten.contains(&manager.record);
     let resource = manager.resource.as_ref();
-    resource.filter(|_| !moved && !is_missing(manager, input))
+    resource.filter(|_| !moved && !forgotten && !is_missing(manager, input))
 }
 
 /// Whether a manager's resource is confirmed to be gone from the target.

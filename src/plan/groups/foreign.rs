@@ -46,7 +46,16 @@ pub(super) fn unsure(
             Some(Match::Ambiguous(resources, _)) => unsure.extend(resources),
         }
     }
-    // Whose owner is entitled is theirs, whoever else wants a key of it.
+    // Whose owner is entitled, or will be with this plan, is theirs, whoever else wants a key
+    // of it.
+    for (record, reference) in coming {
+        let comes = input.people.get(record);
+        if let Reference::Linked(resource) = reference
+            && comes.is_some_and(|person| person.standing.is_entitled())
+        {
+            unsure.remove(resource);
+        }
+    }
     unsure.retain(|resource| {
         let owner = input.observed_users.owners.get(resource);
         let owner = owner.and_then(|owner| input.people.get(owner));

@@ -31,6 +31,28 @@ fn group_that_is_there_is_adopted_and_nobody_is_removed() {
     insta::assert_snapshot!(rendered(&world.plan()), @"adopt eng (g-eng) Matched; links g-eng with u-ana; PATCH +u-bo");
 }
 
+/// Cy, who waits for Ana's key, finds Bo's resource by a name as well; it becomes Bo's.
+#[test]
+fn foreign_member_goes_with_the_plan_that_tells_whose_they_are() {
+    let mut world = World::staff(&["ana"]);
+    world.rules.groups.authoritative = true;
+    world
+        .person("bo")
+        .at_target()
+        .edited("userName", "cy@example.com");
+    world.person("cy").known_as("ana");
+    world.group("eng").linked();
+    world.group("eng").at_target(&["u-bo"]);
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    adopt bo (u-bo) Matched; links u-bo; PATCH userName:cy→bo
+    patch eng (g-eng) MembersChanged; PATCH -u-bo
+    ! create cy DuplicateKey: externalId is also claimed by staff ana
+    "#);
+    let plan = world.plan().plan;
+    assert!(world.apply(&plan).is_empty());
+    assert_eq!(world.plan().plan.actions, []);
+}
+
 #[test]
 fn adopted_person_in_place_is_an_edge_of_ours() {
     let mut world = World::new();

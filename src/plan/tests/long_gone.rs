@@ -236,6 +236,26 @@ fn the_long_gone_are_forgotten_without_a_request() {
 }
 
 #[test]
+fn who_is_forgotten_is_nobodys_manager_any_more() {
+    for reported_before in [false, true] {
+        let mut world = patient();
+        world.rules.delete_after = None;
+        world.person("ana").linked().gone_for(364);
+        world.person("bo").led_by(Some("ana"));
+        if reported_before {
+            let plan = world.plan().plan;
+            world.apply(&plan);
+        }
+        world.person("ana").aged(365, 365);
+        let planned = world.plan();
+        assert_eq!(planned.forgotten.len(), 1);
+        world.apply(&planned.plan);
+        world.close(&planned);
+        assert_eq!(world.plan().plan.actions, [], "{reported_before}");
+    }
+}
+
+#[test]
 fn who_is_still_to_be_deleted_is_not_forgotten() {
     let mut world = patient();
     world.person("ana").linked().gone_for(1000);

@@ -246,6 +246,10 @@ fn check_outcome(world: &World, plan: &Plan, refused: &BTreeSet<usize>) {
     for subject in subjects.chain(refusals) {
         excepted.extend(subject.record.as_ref().map(|record| record.id.as_str()));
     }
+    // Whoever had one of the deleted as a manager is told by the next plan: a limit may still hold
+    // a deletion, and then nothing may follow from it.
+    let mut to_be_told = excepted.clone();
+    to_be_told.extend(whom_it_deletes(plan).map(|record| record.id.as_str()));
     for (id, person) in &world.people {
         if excepted.contains(id.as_str()) || person.standing.is_unknown() {
             continue;
@@ -268,13 +272,20 @@ fn check_outcome(world: &World, plan: &Plan, refused: &BTreeSet<usize>) {
         let mut plain = user.attributes.clone();
         let manager = plain.remove(&AttributePath::manager());
         assert_eq!(plain, desired, "{id}");
-        check_manager(world, id, manager.as_ref(), &excepted);
+        check_manager(world, id, manager.as_ref(), &to_be_told);
     }
     for (id, group) in &world.groups {
         if !excepted.contains(id.as_str()) && group.person.standing.is_entitled() {
             check_members(world, id, &excepted);
         }
     }
+}
+
+/// Whom a plan deletes.
+fn whom_it_deletes(plan: &Plan) -> impl Iterator<Item = &RecordKey> {
+    let actions = plan.actions.iter();
+    let deletions = actions.filter(|action| action.change == Change::Delete);
+    deletions.filter_map(|action| action.subject.record.as_ref())
 }
 
 /// A manager who is at the target is referred to; who is not, and will not come, is not.
@@ -491,6 +502,8 @@ fn run_once(
     // Whoever lost their link to a rehire may match something else that is theirs.
     let adoptions = plan.actions.iter().filter_map(|it| it.adoption.as_ref());
     held.extend(adoptions.filter_map(|adoption| adoption.moved_from.clone()));
+    // Whoever reported to one of the deleted is told now.
+    held.extend(whom_it_deletes(plan).cloned());
     let done = acts_on.is_subset(&refused);
     (!done).then(|| refused.into_iter().chain(held).collect())
 }
