@@ -223,8 +223,9 @@ impl Applier<'_> {
                 }
             })
             .buffer_unordered(self.client.concurrency())
-            // All that have ended by now, without waiting for another one.
-            .ready_chunks(TOGETHER);
+            // All that have ended by now, without waiting for another one. Never more than are under
+            // way at once: should the disk be full, so many are sent and not on record.
+            .ready_chunks(self.client.concurrency().clamp(1, TOGETHER));
         let mut aborted = None;
         while let Some(ended) = endings.next().await {
             for (index, ending) in &ended {

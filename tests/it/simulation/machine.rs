@@ -6,13 +6,15 @@ use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use provisor::apply::report::{Failure, TargetReport};
 use provisor::audit::Audit;
 use provisor::config::{Config, Endpoint};
 use provisor::cycle::{self, Progress, Release};
-use provisor::snapshot::{Condition, Store};
+use provisor::snapshot::{Condition, SnapshotError, Store};
 use provisor::target::Client;
 use provisor_connectors::Source;
 use tokio::runtime::Runtime;
@@ -85,7 +87,7 @@ impl Machine {
 
     /// Ends the process as it should end.
     pub(super) fn stop(&mut self) {
-        self.session = None;
+        self.close();
     }
 
     /// One run of the program.
@@ -139,10 +141,22 @@ impl Machine {
         if !died {
             return ended;
         }
-        self.session = None;
+        self.close();
         let shared = &mut *lock(&self.shared);
         shared.death.restore(&mut shared.rng);
         Ended::Died
+    }
+
+    /// Ends the process, as far as it is one. A flush that is under way on a thread of its own goes on
+    /// here, where a real end would end it: whoever opens the directory next waits for that.
+    fn close(&mut self) {
+        self.session = None;
+        for _ in 0..1_000 {
+            match Store::lock(&self.folder.join("state")) {
+                Err(SnapshotError::InUse { .. }) => sleep(Duration::from_millis(10)),
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 
     fn open(&self) -> Session {
