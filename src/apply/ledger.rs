@@ -15,7 +15,8 @@ use super::{Applier, failed};
 use crate::audit::Entry;
 use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
 
-/// How many calls are written down together at most: a transaction of some hundred keys.
+/// How many calls are written down together at most, however many may be under way: a
+/// transaction of some hundred keys.
 pub(super) const TOGETHER: usize = 32;
 
 /// What waits to be written down.
