@@ -202,7 +202,7 @@ async fn a_rate_holds_for_retries_and_clones_alike() {
     })
     .await;
     let mut connection = server.connection();
-    connection.pace.requests_per_second = Some(25.0);
+    connection.pace.requests_per_second = Some(7.0);
     let client = Client::new(connection).unwrap().with_delay_factor(0.0);
     let start = Instant::now();
     let user = id("u1");
@@ -210,10 +210,9 @@ async fn a_rate_holds_for_retries_and_clones_alike() {
     for result in futures_util::future::join_all(gets).await {
         result.unwrap();
     }
-    let sent = client.requests();
-    assert!(sent >= 8);
-    let fastest = Duration::from_secs_f64((sent - 1) as f64 / 25.0);
-    assert!(start.elapsed() >= fastest.mul_f64(0.99), "{sent}");
+    // More than the rate allows in any one second.
+    assert!(client.requests() >= 8);
+    assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
 #[tokio::test]
