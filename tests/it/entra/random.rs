@@ -68,7 +68,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let sandbox = Sandbox::start(&folder.path().join("at"), &[]);
         let assigned = [None, Some(false), Some(true)][rng.usize(..3)];
-        let limit = [1000, 2][rng.usize(..2)];
+        let limit = [1000, 1, 0][rng.usize(..3)];
         let mut world = Self {
             seed,
             rng,
