@@ -1,36 +1,50 @@
 //! An entry as the server gave it: its name, and attributes whose names and options are taken
 //! apart.
 //!
-//! Pure. What a server sends is data: what is not an entry is refused, never a panic. Must not
-//! decide what an attribute means, apart from how its values are written as text.
+//! Pure, and one copy of the bytes that were sent: a directory has millions of values, and most
+//! are only looked at. What a server sends is data: what is not an entry is refused, never a
+//! panic. Must not decide what an attribute means, apart from how its values are written as
+//! text.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ldap3::asn1::{PL, StructureTag};
 
 use super::dn::Dn;
 use super::id::{IdEncoding, sid_text};
+use super::message::{Malformed, Reader};
 use crate::source::{Attributes, Value};
 
 /// The attribute that stands for the entry's own name, for whoever asks for it.
 pub(super) const DN: &str = "dn";
 
+/// As many attributes and values have room from the start; most entries have fewer.
+const ROOM: usize = 24;
+
+/// A part of an entry's bytes, or of the list of its values.
+type Span = std::ops::Range<usize>;
+
 /// One entry of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) dn: Dn,
+    /// The entry as it was sent, and behind that what was put in the place of some.
+    bytes: Vec<u8>,
     attributes: Vec<Attribute>,
+    /// Where the values of all attributes are.
+    values: Vec<Span>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Attribute {
     /// As the server spells it, without options.
-    name: String,
-    /// In small letters.
+    name: Span,
+    /// In small letters, in their order.
     options: Vec<String>,
-    values: Vec<Vec<u8>>,
+    /// Which of the values are its own.
+    values: Span,
 }
 
 /// The part of a long list of values that a server gives at once.
@@ -43,148 +57,185 @@ pub(super) struct Range {
     pub(super) values: Vec<Vec<u8>>,
 }
 
-/// What the server sent is no entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotAnEntry;
-
 impl Entry {
-    /// Takes a SearchResultEntry apart (RFC 4511 §4.5.2).
-    pub(super) fn decode(message: StructureTag) -> Result<Self, NotAnEntry> {
-        let mut parts = constructed(message)?.into_iter();
-        let dn = text(parts.next().ok_or(NotAnEntry)?)?;
-        let dn = Dn::parse(&dn).map_err(|_| NotAnEntry)?;
-        let listed = constructed(parts.next().ok_or(NotAnEntry)?)?;
-        let attributes = listed.into_iter().map(|attribute| {
-            let mut parts = constructed(attribute)?.into_iter();
-            let description = text(parts.next().ok_or(NotAnEntry)?)?;
-            let values = constructed(parts.next().ok_or(NotAnEntry)?)?;
-            let values: Result<Vec<Vec<u8>>, NotAnEntry> = values
-                .into_iter()
-                .map(|value| value.expect_primitive().ok_or(NotAnEntry))
-                .collect();
-            Ok(Attribute::new(&description, values?))
-        });
-        Ok(Self {
-            dn,
-            attributes: attributes.collect::<Result<_, NotAnEntry>>()?,
-        })
+    /// Takes the content of a SearchResultEntry apart (RFC 4511 §4.5.2).
+    pub(super) fn decode(content: &[u8]) -> Result<Self, Malformed> {
+        let mut parts = Reader::new(content, 0..content.len());
+        let dn = text(content, parts.primitive()?)?;
+        let mut entry = Self {
+            dn: Dn::parse(dn).map_err(|_| Malformed)?,
+            bytes: content.to_vec(),
+            attributes: Vec::with_capacity(ROOM),
+            values: Vec::with_capacity(ROOM),
+        };
+        let mut listed = Reader::new(content, parts.constructed()?);
+        while let Some((_, attribute)) = listed.next()? {
+            let mut parts = Reader::new(content, attribute);
+            let description = parts.primitive()?;
+            let (name, options) = split(text(content, description.clone())?);
+            let name = description.start..description.start + name.len();
+            let mut values = Reader::new(content, parts.constructed()?);
+            let first = entry.values.len();
+            while !values.is_done() {
+                entry.values.push(values.primitive()?);
+            }
+            entry.attributes.push(Attribute {
+                name,
+                options,
+                values: first..entry.values.len(),
+            });
+        }
+        Ok(entry)
     }
 
     /// The values of an attribute. Where a description has no options, values with a language
     /// stand in only if there are none without (they are subtypes, RFC 4512 §2.5.2).
     pub(super) fn values(&self, description: &str) -> Vec<&[u8]> {
-        let wanted = Attribute::new(description, Vec::new());
-        let named = || {
-            let attributes = self.attributes.iter();
-            attributes.filter(|attribute| attribute.name.eq_ignore_ascii_case(&wanted.name))
-        };
-        let plain: Vec<&[u8]> = named()
-            .filter(|attribute| attribute.options == wanted.options)
-            .flat_map(|attribute| attribute.values.iter().map(Vec::as_slice))
-            .collect();
-        if !plain.is_empty() || !wanted.options.is_empty() {
-            return plain;
-        }
-        named()
-            .filter(|attribute| attribute.range().is_none())
-            .flat_map(|attribute| attribute.values.iter().map(Vec::as_slice))
-            .collect()
+        self.each(description).collect()
+    }
+
+    /// The same, one after the other.
+    fn each(&self, description: &str) -> impl Iterator<Item = &[u8]> {
+        let (name, options) = split(description);
+        let first = self.attributes.iter().position(|it| self.is(it, name));
+        let attributes = self.attributes.get(first.unwrap_or(usize::MAX)..);
+        let attributes = attributes.unwrap_or_default();
+        let named = move |it: &&Attribute| self.is(it, name);
+        let plain = |it: &Attribute| it.options == options && !it.values.is_empty();
+        let others = options.is_empty() && !attributes.iter().filter(named).any(plain);
+        attributes
+            .iter()
+            .filter(named)
+            .filter(move |it| match others {
+                true => it.range().is_none(),
+                false => it.options == options,
+            })
+            .flat_map(|it| self.values_of(it))
+    }
+
+    fn is(&self, attribute: &Attribute, name: &str) -> bool {
+        self.bytes[attribute.name.clone()].eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    fn values_of(&self, attribute: &Attribute) -> impl Iterator<Item = &[u8]> {
+        let values = self.values[attribute.values.clone()].iter();
+        values.map(|value| &self.bytes[value.clone()])
     }
 
     /// The values that are text, trimmed.
     pub(super) fn texts(&self, description: &str) -> Vec<String> {
-        let values = self.values(description).into_iter();
-        values
+        self.each(description)
             .filter_map(|value| Some(std::str::from_utf8(value).ok()?.trim().to_owned()))
             .collect()
     }
 
     /// Whether there is a value.
     pub(super) fn has(&self, description: &str) -> bool {
-        !self.values(description).is_empty()
+        self.each(description).next().is_some()
     }
 
     /// The same, where the server gave only a part of a long list.
     pub(super) fn has_any(&self, name: &str) -> bool {
         let mut attributes = self.attributes.iter();
-        attributes.any(|attribute| {
-            attribute.name.eq_ignore_ascii_case(name) && !attribute.values.is_empty()
-        })
+        attributes.any(|attribute| self.is(attribute, name) && !attribute.values.is_empty())
     }
 
     /// The part of an attribute's values that the server gave, if it gave only a part
     /// (MS-ADTS §3.1.1.3.1.3.3).
     pub(super) fn take_range(&mut self, name: &str) -> Option<Range> {
-        let attributes = self.attributes.iter_mut();
-        attributes
-            .filter(|attribute| attribute.name.eq_ignore_ascii_case(name))
-            .find_map(|attribute| {
-                let (first, last) = attribute.range()?;
-                Some(Range {
-                    first,
-                    last,
-                    values: std::mem::take(&mut attribute.values),
-                })
-            })
+        let (position, (first, last)) = self
+            .attributes
+            .iter()
+            .enumerate()
+            .filter(|(_, attribute)| self.is(attribute, name))
+            .find_map(|(position, attribute)| Some((position, attribute.range()?)))?;
+        let values = self.values_of(&self.attributes[position]);
+        let values = values.map(<[u8]>::to_vec).collect();
+        self.attributes[position].values = 0..0;
+        Some(Range {
+            first,
+            last,
+            values,
+        })
     }
 
     /// Puts the whole list in the place of its parts.
     pub(super) fn set_values(&mut self, name: &str, values: Vec<Vec<u8>>) {
+        let bytes = &self.bytes;
         self.attributes
-            .retain(|attribute| !attribute.name.eq_ignore_ascii_case(name));
-        self.attributes.push(Attribute::new(name, values));
+            .retain(|it| !bytes[it.name.clone()].eq_ignore_ascii_case(name.as_bytes()));
+        let name = self.append(name.as_bytes());
+        let first = self.values.len();
+        for value in values {
+            let value = self.append(&value);
+            self.values.push(value);
+        }
+        self.attributes.push(Attribute {
+            name,
+            options: Vec::new(),
+            values: first..self.values.len(),
+        });
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    /// What a record has of an attribute: its values as text, each once, and in the order of
+    /// their text, because a directory has none.
+    pub(super) fn record_texts<'e>(&'e self, name: &str, texts: &mut Vec<Cow<'e, str>>) {
+        texts.clear();
+        if name.eq_ignore_ascii_case(DN) {
+            texts.push(Cow::Borrowed(self.dn.as_str()));
+            return;
+        }
+        texts.extend(self.each(name).filter_map(|value| value_text(name, value)));
+        texts.sort_unstable();
+        texts.dedup();
     }
 
     /// The attributes of a record: those asked for, spelled as they were asked for; else all,
-    /// spelled as the server does. Values are in the order of their text, because a directory
-    /// has none.
+    /// spelled as the server does.
     pub(super) fn attributes(&self, requested: Option<&BTreeSet<String>>) -> Attributes {
         let mut attributes = BTreeMap::new();
+        let mut texts = Vec::new();
         let mut take = |name: &str| {
-            let values: BTreeSet<Value> = match name.eq_ignore_ascii_case(DN) {
-                true => BTreeSet::from([Value::Text(self.dn.as_str().to_owned())]),
-                false => self
-                    .values(name)
-                    .into_iter()
-                    .filter_map(|value| value_text(name, value))
-                    .map(Value::Text)
-                    .collect(),
-            };
-            if !values.is_empty() {
-                attributes.insert(name.to_owned(), Vec::from_iter(values));
+            self.record_texts(name, &mut texts);
+            if !texts.is_empty() {
+                let values = texts.drain(..).map(|text| Value::Text(text.into_owned()));
+                attributes.insert(name.to_owned(), values.collect());
             }
         };
         match requested {
             Some(names) => names.iter().for_each(|name| take(name)),
-            None => self
-                .attributes
-                .iter()
-                .for_each(|attribute| take(&attribute.name)),
+            None => {
+                for attribute in &self.attributes {
+                    // Checked when it was taken apart.
+                    take(std::str::from_utf8(&self.bytes[attribute.name.clone()]).unwrap_or(""));
+                }
+            }
         }
         Attributes(attributes)
     }
 }
 
 impl Attribute {
-    /// Splits the options off. `binary` only says how a value is sent (RFC 4522).
-    fn new(description: &str, values: Vec<Vec<u8>>) -> Self {
-        let mut parts = description.split(';');
-        let name = parts.next().unwrap_or_default().to_owned();
-        let mut options: Vec<String> = parts
-            .map(str::to_ascii_lowercase)
-            .filter(|option| option != "binary")
-            .collect();
-        options.sort();
-        Self {
-            name,
-            options,
-            values,
-        }
-    }
-
     fn range(&self) -> Option<(u64, Option<u64>)> {
         self.options.iter().find_map(|option| parse_range(option))
     }
+}
+
+/// Splits the options off a name. `binary` only says how a value is sent (RFC 4522).
+fn split(description: &str) -> (&str, Vec<String>) {
+    let Some((name, options)) = description.split_once(';') else {
+        return (description, Vec::new());
+    };
+    let options = options.split(';').map(str::to_ascii_lowercase);
+    let mut options: Vec<String> = options.filter(|option| option != "binary").collect();
+    options.sort();
+    (name, options)
 }
 
 /// `range=0-1499`, or `range=1500-*` for the last part.
@@ -202,31 +253,23 @@ fn parse_range(option: &str) -> Option<(u64, Option<u64>)> {
 
 /// One value as text; what is no text is written in the way that is usual for it. `None` for
 /// an empty one.
-fn value_text(name: &str, value: &[u8]) -> Option<String> {
+fn value_text<'v>(name: &str, value: &'v [u8]) -> Option<Cow<'v, str>> {
     let is = |other: &str| name.eq_ignore_ascii_case(other);
     let text = if is("objectGUID") {
-        IdEncoding::GuidLe.text(value)
+        IdEncoding::GuidLe.text(value).map(Cow::Owned)
     } else if is("objectSid") || is("sIDHistory") {
-        sid_text(value)
+        sid_text(value).map(Cow::Owned)
     } else {
         std::str::from_utf8(value)
             .ok()
-            .map(|text| text.trim().to_owned())
+            .map(|text| Cow::Borrowed(text.trim()))
     };
-    let text = text.unwrap_or_else(|| STANDARD.encode(value));
+    let text = text.unwrap_or_else(|| Cow::Owned(STANDARD.encode(value)));
     (!text.is_empty()).then_some(text)
 }
 
-fn constructed(tag: StructureTag) -> Result<Vec<StructureTag>, NotAnEntry> {
-    match tag.payload {
-        PL::C(parts) => Ok(parts),
-        PL::P(_) => Err(NotAnEntry),
-    }
-}
-
-fn text(tag: StructureTag) -> Result<String, NotAnEntry> {
-    let bytes = tag.expect_primitive().ok_or(NotAnEntry)?;
-    String::from_utf8(bytes).map_err(|_| NotAnEntry)
+fn text(bytes: &[u8], span: Span) -> Result<&str, Malformed> {
+    std::str::from_utf8(&bytes[span]).map_err(|_| Malformed)
 }
 
 #[cfg(test)]

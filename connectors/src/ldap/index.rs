@@ -52,7 +52,7 @@ impl Index {
             Some(key) if !key.seen => key.seen = true,
             _ => return Err(Clash::Id),
         }
-        match self.by_dn.entry(digest(&dn.key())) {
+        match self.by_dn.entry(digest(dn.key())) {
             Slot::Occupied(known) if *known.get() != number => return Err(Clash::Name),
             Slot::Occupied(_) => {}
             Slot::Vacant(slot) => {
@@ -66,7 +66,7 @@ impl Index {
     /// another one.
     pub(super) fn expect(&mut self, kind: Kind, id: &SourceId, dn: &Dn) -> Result<(), Clash> {
         let number = self.number(kind, id)?;
-        self.by_dn.entry(digest(&dn.key())).or_insert(number);
+        self.by_dn.entry(digest(dn.key())).or_insert(number);
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Index {
         if let Some(key) = self.key_mut(number) {
             key.seen = true;
         }
-        self.by_dn.entry(digest(&dn.key())).or_insert(number);
+        self.by_dn.entry(digest(dn.key())).or_insert(number);
         Ok(number)
     }
 
@@ -119,7 +119,7 @@ impl Index {
 
     /// The record with this DN, so far.
     pub(super) fn by_dn(&self, dn: &Dn) -> Option<Number> {
-        self.by_digest(&digest(&dn.key()))
+        self.by_digest(&digest(dn.key()))
     }
 
     /// The record with this digest of a DN.

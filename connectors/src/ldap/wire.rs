@@ -2,7 +2,7 @@
 //! server's checked for its form before it is handed on.
 //!
 //! The library panics on answers that are not LDAP, and believes any length. It gets one end of
-//! a local pair of sockets; the other end is here.
+//! a local pair of sockets; the other end is here. Entries it gets many at a time.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,7 +15,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use super::message::{Exchange, Malformed, length, succeeded};
+use super::message::{Exchange, Malformed, Received, length, succeeded};
+use super::pack::Packer;
 use super::url::ServerUrl;
 
 /// Room for reading at a time.
@@ -99,7 +100,7 @@ async fn ask_for_tls(stream: &mut TcpStream) -> Result<(), WireError> {
     let mut rest = vec![0; size.saturating_sub(answer.len())];
     stream.read_exact(&mut rest).await?;
     answer.extend(rest);
-    if !exchange.received(&answer)? {
+    if exchange.received(&answer)? == Received::Unasked {
         return Err(WireError::Closed);
     }
     match succeeded(&answer) {
@@ -130,6 +131,7 @@ async fn exchange(
 ) -> Result<(), WireError> {
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let mut exchange = Exchange::default();
+    let mut packer = Packer::default();
     let (mut asked, mut answered) = (Vec::new(), Vec::new());
     let mut room = (vec![0; ROOM], vec![0; ROOM]);
     let (mut from_library, mut to_library) = library.split();
@@ -159,12 +161,15 @@ async fn exchange(
                 let mut done = 0;
                 while let Some(size) = whole(&answered[done..])? {
                     let message = &answered[done..done + size];
-                    if exchange.received(message)? {
-                        to_library.write_all(message).await?;
+                    match exchange.received(message)? {
+                        Received::Unasked => {}
+                        Received::Entry(found) => packer.add(&found),
+                        Received::Answer => packer.pass(message),
                     }
                     done += size;
                 }
                 answered.drain(..done);
+                to_library.write_all(&packer.take()).await?;
             }
         }
     }
