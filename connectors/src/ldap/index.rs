@@ -147,11 +147,21 @@ impl Index {
 
     /// How others name this record; `None` where it is no part of the read after all.
     pub(super) fn member_key(&self, number: Number) -> Option<MemberKey> {
-        let key = self.records.get(usize::try_from(number.0).ok()?)?;
-        key.seen.then(|| MemberKey {
+        let key = self.seen(number)?;
+        Some(MemberKey {
             kind: key.kind,
             id: SourceId::new(&*key.id),
         })
+    }
+
+    /// The id of the record with this DN, where it was read.
+    pub(super) fn id_of(&self, dn: &Dn) -> Option<&str> {
+        Some(&*self.seen(self.by_dn(dn)?)?.id)
+    }
+
+    fn seen(&self, number: Number) -> Option<&Key> {
+        let key = self.records.get(usize::try_from(number.0).ok()?)?;
+        key.seen.then_some(key)
     }
 }
 

@@ -85,7 +85,9 @@ impl<'a> Reader<'a> {
     }
 
     fn one(&mut self, constructed: bool) -> Result<Range<usize>, Malformed> {
-        let next = self.next()?.filter(|(tag, _)| is_constructed(*tag) == constructed);
+        let next = self
+            .next()?
+            .filter(|(tag, _)| is_constructed(*tag) == constructed);
         next.map(|(_, content)| content).ok_or(Malformed)
     }
 }

@@ -11,6 +11,7 @@ mod marks;
 mod memberships;
 mod missing;
 mod naming;
+mod recognise;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
+use self::recognise::Recognised;
 use super::answers::Answers;
 use super::config::{Changes, Referrals};
 use super::connect::{Connection, Connector};
@@ -281,6 +283,10 @@ impl<'a> Reading<'a> {
         if self.inactive.contains(&digest(id.as_str().as_bytes())) {
             lifecycle = Lifecycle::Disabled;
         }
+        let recognised = self.recognise(entry, &id, &lifecycle);
+        if recognised == Recognised::Yes {
+            return Ok(());
+        }
         let mut record = Record {
             kind: Kind::User,
             id,
@@ -291,6 +297,9 @@ impl<'a> Reading<'a> {
         self.answers
             .give(&mut record.attributes, &record.id, &entry.dn);
         let missing = people::resolve_references(&mut record.attributes, settings, &self.index);
+        if recognised == Recognised::No {
+            return self.outbox.push(Change::Upsert(record)).await;
+        }
         if missing.names.is_empty() {
             return self.send_person(record).await;
         }

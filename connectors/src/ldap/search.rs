@@ -120,10 +120,21 @@ impl Running {
     }
 
     /// The next entries; `None` when everything was read. An error once is an error for good.
+    ///
+    /// From the second page on, the server is asked for the next page before the entries of the
+    /// last one are given: it looks for them while those are taken. Whoever only glances takes
+    /// one chunk, and is not sent a page that nobody wants.
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Vec<Entry>>, SourceError> {
         let mut chunk = Vec::new();
-        let most = CHUNK.min(self.search.page_size.into());
-        while chunk.len() < most {
+        let first = CHUNK.min(self.search.page_size.into());
+        loop {
+            let is_full = match self.has_page {
+                true => chunk.len() > CHUNK,
+                false => chunk.len() >= first,
+            };
+            if is_full {
+                break;
+            }
             let Some(mut stream) = self.stream.take() else {
                 let cookie = match std::mem::replace(&mut self.next, Next::End) {
                     Next::Page(cookie) => cookie,
@@ -131,7 +142,10 @@ impl Running {
                 };
                 // What was asked for with a cookie is asked once: a page that fails is lost.
                 self.stream = Some(self.start(cookie).await?);
-                continue;
+                match chunk.is_empty() {
+                    true => continue,
+                    false => break,
+                }
             };
             match guarded(self.connection.timeout, stream.next()).await {
                 Ok(Some(message)) => {
