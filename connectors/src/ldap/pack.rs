@@ -6,36 +6,49 @@
 
 use ldap3::asn1::{PL, StructureTag};
 
-use super::message::{
-    CONTROLS, Found, INTEGER, Malformed, OCTETS, Reader, SEQUENCE, push_element, push_length,
-};
+use super::message::{CONTROLS, Found, INTEGER, Malformed, OCTETS, Reader, SEQUENCE, push_element};
 
 /// SearchResultEntry as the library knows it, but without parts (RFC 4511 §4.5.2 has 0x64).
 const PACK: u8 = 0x44;
 
-/// No more entries are put into one message than fill this.
-const FULL: usize = 64 * 1024;
+/// No more entries are put into one message than fill this: memory of more than 64 KiB is given
+/// back to the system by the C library, and fetched again for the next message.
+const FULL: usize = 32 * 1024;
 
 /// Messages for the library.
 #[derive(Debug, Default)]
 pub(super) struct Packer {
-    /// Whole messages.
     messages: Vec<u8>,
-    /// The search whose entries are gathered.
+    /// The last message, to which entries are added.
+    open: Option<Open>,
+}
+
+/// A message whose lengths are still to be written.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// The search whose entries it has.
     request: u32,
-    entries: Vec<u8>,
+    /// Where its content begins, and where that of the entries.
+    content: usize,
+    entries: usize,
 }
 
 impl Packer {
     /// Adds an entry. One that has controls is a message of its own, with them.
     pub(super) fn add(&mut self, found: &Found<'_>) {
-        if found.request != self.request || found.controls.is_some() || self.entries.len() >= FULL {
+        let open = self.open.filter(|open| {
+            let has_room = self.messages.len() - open.entries < FULL;
+            open.request == found.request && found.controls.is_none() && has_room
+        });
+        if open.is_none() {
             self.close();
+            self.start(found.request);
         }
-        self.request = found.request;
-        push_element(&mut self.entries, OCTETS, found.entry);
-        if found.controls.is_some() {
-            self.close_with(found.controls);
+        push_element(&mut self.messages, OCTETS, found.entry);
+        if let Some(controls) = found.controls {
+            self.end_entries();
+            push_element(&mut self.messages, CONTROLS, controls);
+            self.end_message();
         }
     }
 
@@ -45,36 +58,58 @@ impl Packer {
         self.messages.extend_from_slice(message);
     }
 
-    /// Takes the messages so far, to be sent.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    /// The messages so far, to be sent.
+    pub(super) fn messages(&mut self) -> &[u8] {
         self.close();
-        std::mem::take(&mut self.messages)
+        &self.messages
+    }
+
+    /// They are sent.
+    pub(super) fn clear(&mut self) {
+        self.open = None;
+        self.messages.clear();
+        self.messages.shrink_to(4 * FULL);
+    }
+
+    fn start(&mut self, request: u32) {
+        let content = start_element(&mut self.messages, SEQUENCE);
+        push_element(&mut self.messages, INTEGER, &request.to_be_bytes());
+        let entries = start_element(&mut self.messages, PACK);
+        self.open = Some(Open {
+            request,
+            content,
+            entries,
+        });
+    }
+
+    fn end_entries(&mut self) {
+        if let Some(open) = self.open {
+            end_element(&mut self.messages, open.entries);
+        }
+    }
+
+    fn end_message(&mut self) {
+        if let Some(open) = self.open.take() {
+            end_element(&mut self.messages, open.content);
+        }
     }
 
     fn close(&mut self) {
-        self.close_with(None);
+        self.end_entries();
+        self.end_message();
     }
+}
 
-    fn close_with(&mut self, controls: Option<&[u8]>) {
-        if self.entries.is_empty() {
-            return;
-        }
-        let entries = std::mem::take(&mut self.entries);
-        let mut head = Vec::with_capacity(16);
-        push_element(&mut head, INTEGER, &self.request.to_be_bytes());
-        head.push(PACK);
-        push_length(&mut head, entries.len());
-        let mut tail = Vec::new();
-        if let Some(controls) = controls {
-            push_element(&mut tail, CONTROLS, controls);
-        }
-        self.messages.push(SEQUENCE);
-        let length = head.len() + entries.len() + tail.len();
-        push_length(&mut self.messages, length);
-        self.messages.extend(head);
-        self.messages.extend(entries);
-        self.messages.extend(tail);
-    }
+/// Begins an element that gets its length at its end, and says where its content begins.
+fn start_element(bytes: &mut Vec<u8>, tag: u8) -> usize {
+    bytes.extend([tag, 0x84, 0, 0, 0, 0]);
+    bytes.len()
+}
+
+fn end_element(bytes: &mut [u8], content: usize) {
+    // No message that was taken is longer.
+    let length = u32::try_from(bytes.len() - content).unwrap_or(u32::MAX);
+    bytes[content - 4..content].copy_from_slice(&length.to_be_bytes());
 }
 
 /// The contents of the entries in a message that the library has handed on.
@@ -122,7 +157,8 @@ mod tests {
     }
 
     fn messages(packer: &mut Packer) -> Vec<Vec<u8>> {
-        let mut bytes = packer.take();
+        let mut bytes = packer.messages().to_vec();
+        packer.clear();
         let mut messages = Vec::new();
         while let Some(size) = length(&bytes).unwrap() {
             let rest = bytes.split_off(size);
@@ -153,7 +189,7 @@ mod tests {
         assert_eq!(seen(&messages[3]), (number(8), entries(&["d"]), 0));
         assert_eq!(seen(&messages[4]), (number(8), entries(&["e"]), 1));
         assert_eq!(seen(&messages[5]), (number(8), entries(&["f"]), 0));
-        assert!(packer.take().is_empty());
+        assert!(packer.messages().is_empty());
     }
 
     #[test]

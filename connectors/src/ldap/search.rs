@@ -128,11 +128,12 @@ impl Running {
         let mut chunk = Vec::new();
         let first = CHUNK.min(self.search.page_size.into());
         loop {
-            let is_full = match self.has_page {
-                true => chunk.len() > CHUNK,
+            let page_is_full = self.entries_in_page >= self.search.page_size.into();
+            let is_enough = match self.has_page {
+                true => !chunk.is_empty() && (!page_is_full || chunk.len() >= CHUNK),
                 false => chunk.len() >= first,
             };
-            if is_full {
+            if is_enough {
                 break;
             }
             let Some(mut stream) = self.stream.take() else {

@@ -169,7 +169,8 @@ async fn exchange(
                     done += size;
                 }
                 answered.drain(..done);
-                to_library.write_all(&packer.take()).await?;
+                to_library.write_all(packer.messages()).await?;
+                packer.clear();
             }
         }
     }
