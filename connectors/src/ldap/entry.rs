@@ -33,6 +33,8 @@ pub(super) struct Entry {
     /// The entry as it was sent, and behind that what was put in the place of some.
     bytes: Vec<u8>,
     attributes: Vec<Attribute>,
+    /// The marks of all their names.
+    marks: u64,
     /// Where the values of all attributes are.
     values: Vec<Span>,
 }
@@ -41,11 +43,21 @@ pub(super) struct Entry {
 struct Attribute {
     /// As the server spells it, without options.
     name: Span,
-    hint: u32,
+    mark: u64,
     /// In small letters, in their order.
     options: Vec<String>,
     /// Which of the values are its own.
     values: Span,
+}
+
+/// What an attribute is looked for by. Worth keeping for who looks into many entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Description<'a> {
+    text: Cow<'a, str>,
+    /// How much of the text is the name; the rest are options.
+    name: usize,
+    options: Vec<String>,
+    mark: u64,
 }
 
 /// The part of a long list of values that a server gives at once.
@@ -67,22 +79,25 @@ impl Entry {
             dn: Dn::parse(dn).map_err(|_| Malformed)?,
             bytes: content.to_vec(),
             attributes: Vec::with_capacity(ROOM),
+            marks: 0,
             values: Vec::with_capacity(ROOM),
         };
         let mut listed = Reader::new(content, parts.constructed()?);
         while let Some((_, attribute)) = listed.next()? {
             let mut parts = Reader::new(content, attribute);
             let description = parts.primitive()?;
-            let (name, options) = split(text(content, description.clone())?);
-            let name = description.start..description.start + name.len();
+            let (length, options) = split(text(content, description.clone())?);
+            let name = description.start..description.start + length;
+            let mark = mark(&content[name.clone()]);
+            entry.marks |= mark;
             let mut values = Reader::new(content, parts.constructed()?);
             let first = entry.values.len();
             while !values.is_done() {
                 entry.values.push(values.primitive()?);
             }
             entry.attributes.push(Attribute {
-                hint: hint(&content[name.clone()]),
                 name,
+                mark,
                 options,
                 values: first..entry.values.len(),
             });
@@ -93,31 +108,32 @@ impl Entry {
     /// The values of an attribute. Where a description has no options, values with a language
     /// stand in only if there are none without (they are subtypes, RFC 4512 §2.5.2).
     pub(super) fn values(&self, description: &str) -> Vec<&[u8]> {
-        self.each(description).collect()
+        self.each(&Description::new(description)).collect()
     }
 
     /// The same, one after the other.
-    fn each(&self, description: &str) -> impl Iterator<Item = &[u8]> {
-        let (name, options) = split(description);
-        let hint = hint(name.as_bytes());
-        let named = move |it: &&Attribute| it.hint == hint && self.is(it, name);
-        let first = self.attributes.iter().position(|it| named(&it));
-        let attributes = self.attributes.get(first.unwrap_or(usize::MAX)..);
-        let attributes = attributes.unwrap_or_default();
-        let plain = |it: &Attribute| it.options == options && !it.values.is_empty();
-        let others = options.is_empty() && !attributes.iter().filter(named).any(plain);
+    fn each(&self, wanted: &Description<'_>) -> impl Iterator<Item = &[u8]> {
+        let named = |it: &&Attribute| it.mark == wanted.mark && self.is(it, wanted.name());
+        let mut attributes = match self.marks & wanted.mark {
+            0 => &[],
+            _ => self.attributes.as_slice(),
+        };
+        let first = attributes.iter().position(|it| named(&it));
+        attributes = &attributes[first.unwrap_or(attributes.len())..];
+        let plain = |it: &Attribute| it.options == wanted.options && !it.values.is_empty();
+        let others = wanted.options.is_empty() && !attributes.iter().filter(named).any(plain);
         attributes
             .iter()
             .filter(named)
             .filter(move |it| match others {
                 true => it.range().is_none(),
-                false => it.options == options,
+                false => it.options == wanted.options,
             })
             .flat_map(|it| self.values_of(it))
     }
 
-    fn is(&self, attribute: &Attribute, name: &str) -> bool {
-        self.bytes[attribute.name.clone()].eq_ignore_ascii_case(name.as_bytes())
+    fn is(&self, attribute: &Attribute, name: &[u8]) -> bool {
+        self.bytes[attribute.name.clone()].eq_ignore_ascii_case(name)
     }
 
     fn values_of(&self, attribute: &Attribute) -> impl Iterator<Item = &[u8]> {
@@ -127,20 +143,26 @@ impl Entry {
 
     /// The values that are text, trimmed.
     pub(super) fn texts(&self, description: &str) -> Vec<String> {
-        self.each(description)
+        self.each(&Description::new(description))
             .filter_map(|value| Some(std::str::from_utf8(value).ok()?.trim().to_owned()))
             .collect()
     }
 
     /// Whether there is a value.
     pub(super) fn has(&self, description: &str) -> bool {
+        self.has_one(&Description::new(description))
+    }
+
+    /// The same.
+    pub(super) fn has_one(&self, description: &Description<'_>) -> bool {
         self.each(description).next().is_some()
     }
 
     /// The same, where the server gave only a part of a long list.
     pub(super) fn has_any(&self, name: &str) -> bool {
         let mut attributes = self.attributes.iter();
-        attributes.any(|attribute| self.is(attribute, name) && !attribute.values.is_empty())
+        attributes
+            .any(|attribute| self.is(attribute, name.as_bytes()) && !attribute.values.is_empty())
     }
 
     /// The part of an attribute's values that the server gave, if it gave only a part
@@ -150,7 +172,7 @@ impl Entry {
             .attributes
             .iter()
             .enumerate()
-            .filter(|(_, attribute)| self.is(attribute, name))
+            .filter(|(_, attribute)| self.is(attribute, name.as_bytes()))
             .find_map(|(position, attribute)| Some((position, attribute.range()?)))?;
         let values = self.values_of(&self.attributes[position]);
         let values = values.map(<[u8]>::to_vec).collect();
@@ -167,7 +189,8 @@ impl Entry {
         let bytes = &self.bytes;
         self.attributes
             .retain(|it| !bytes[it.name.clone()].eq_ignore_ascii_case(name.as_bytes()));
-        let hint = hint(name.as_bytes());
+        let mark = mark(name.as_bytes());
+        self.marks |= mark;
         let name = self.append(name.as_bytes());
         let first = self.values.len();
         for value in values {
@@ -176,7 +199,7 @@ impl Entry {
         }
         self.attributes.push(Attribute {
             name,
-            hint,
+            mark,
             options: Vec::new(),
             values: first..self.values.len(),
         });
@@ -190,13 +213,19 @@ impl Entry {
 
     /// What a record has of an attribute: its values as text, each once, and in the order of
     /// their text, because a directory has none.
-    pub(super) fn record_texts<'e>(&'e self, name: &str, texts: &mut Vec<Cow<'e, str>>) {
+    pub(super) fn record_texts<'e>(
+        &'e self,
+        description: &Description<'_>,
+        texts: &mut Vec<Cow<'e, str>>,
+    ) {
         texts.clear();
+        let name = &*description.text;
         if name.eq_ignore_ascii_case(DN) {
             texts.push(Cow::Borrowed(self.dn.as_str()));
             return;
         }
-        texts.extend(self.each(name).filter_map(|value| value_text(name, value)));
+        let values = self.each(description);
+        texts.extend(values.filter_map(|value| value_text(name, value)));
         texts.sort_unstable();
         texts.dedup();
     }
@@ -207,7 +236,7 @@ impl Entry {
         let mut attributes = BTreeMap::new();
         let mut texts = Vec::new();
         let mut take = |name: &str| {
-            self.record_texts(name, &mut texts);
+            self.record_texts(&Description::new(name), &mut texts);
             if !texts.is_empty() {
                 let values = texts.drain(..).map(|text| Value::Text(text.into_owned()));
                 attributes.insert(name.to_owned(), values.collect());
@@ -232,27 +261,47 @@ impl Attribute {
     }
 }
 
-/// The same for names that differ in nothing but case, and seldom for others: most names that are
-/// looked for in an entry are not there.
-fn hint(name: &[u8]) -> u32 {
-    let letters = name.iter().map(|byte| u32::from(byte | 0x20));
-    letters.fold(0, |hint, letter| hint.rotate_left(5) ^ letter)
+impl<'a> Description<'a> {
+    pub(super) fn new(text: impl Into<Cow<'a, str>>) -> Self {
+        let text = text.into();
+        let (name, options) = split(&text);
+        Self {
+            mark: mark(&text.as_bytes()[..name]),
+            name,
+            options,
+            text,
+        }
+    }
+
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.text.as_bytes()[..self.name]
+    }
 }
 
-/// Splits the options off a name. `binary` only says how a value is sent (RFC 4522).
-fn split(description: &str) -> (&str, Vec<String>) {
-    // Looking at bytes costs half of what looking for a character does.
-    let end = description.bytes().position(|byte| byte == b';');
-    let Some((name, options)) = end.and_then(|end| {
-        let (name, options) = description.split_at_checked(end)?;
-        Some((name, options.strip_prefix(';')?))
-    }) else {
-        return (description, Vec::new());
+/// One bit that is the same for names that differ in nothing but case: most names that are looked
+/// for in an entry are not there, and most of those are known by this.
+fn mark(name: &[u8]) -> u64 {
+    let letters = name.iter().map(|byte| u32::from(byte | 0x20));
+    let mixed = letters.fold(0_u32, |mixed, letter| mixed.rotate_left(5) ^ letter);
+    1 << (mixed.wrapping_mul(0x9e37_79b1) >> 26)
+}
+
+/// The length of the name, and the options behind it in small letters. `binary` only says how a
+/// value is sent (RFC 4522).
+fn split(description: &str) -> (usize, Vec<String>) {
+    let length = description.bytes().position(|byte| byte == b';');
+    let Some(length) = length else {
+        return (description.len(), Vec::new());
     };
-    let options = options.split(';').map(str::to_ascii_lowercase);
+    let options = description.split(';').skip(1).map(str::to_ascii_lowercase);
     let mut options: Vec<String> = options.filter(|option| option != "binary").collect();
     options.sort();
-    (name, options)
+    (length, options)
 }
 
 /// `range=0-1499`, or `range=1500-*` for the last part.

@@ -58,6 +58,19 @@ impl Packer {
         self.messages.extend_from_slice(message);
     }
 
+    /// Whether there is nothing to send.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Whether there is more to send than entries to which others may be added.
+    pub(super) fn is_due(&self) -> bool {
+        match self.open {
+            None => !self.is_empty(),
+            Some(open) => open.content > HEAD || self.messages.len() >= FULL,
+        }
+    }
+
     /// The messages so far, to be sent.
     pub(super) fn messages(&mut self) -> &[u8] {
         self.close();
@@ -100,7 +113,10 @@ impl Packer {
     }
 }
 
-/// Begins an element that gets its length at its end, and says where its content begins.
+/// What stands before the content of an element that gets its length at its end.
+const HEAD: usize = 6;
+
+/// Begins such an element, and says where its content begins.
 fn start_element(bytes: &mut Vec<u8>, tag: u8) -> usize {
     bytes.extend([tag, 0x84, 0, 0, 0, 0]);
     bytes.len()
@@ -190,6 +206,28 @@ mod tests {
         assert_eq!(seen(&messages[4]), (number(8), entries(&["e"]), 1));
         assert_eq!(seen(&messages[5]), (number(8), entries(&["f"]), 0));
         assert!(packer.messages().is_empty());
+    }
+
+    #[test]
+    fn entries_wait_for_others_and_nothing_else_does() {
+        let mut packer = Packer::default();
+        assert!(packer.is_empty() && !packer.is_due());
+        packer.add(&found(7, b"a", None));
+        packer.add(&found(7, b"b", None));
+        assert!(!packer.is_empty() && !packer.is_due());
+        packer.pass(b"\x30\x00");
+        assert!(packer.is_due(), "the end of the search");
+        packer.clear();
+        assert!(packer.is_empty() && !packer.is_due());
+        packer.add(&found(8, b"c", None));
+        packer.add(&found(9, b"d", None));
+        assert!(packer.is_due(), "another search");
+        packer.clear();
+        packer.add(&found(9, b"e", Some(b"\x30\x00")));
+        assert!(packer.is_due(), "one with controls");
+        packer.clear();
+        packer.add(&found(9, &vec![b'f'; FULL], None));
+        assert!(packer.is_due(), "as many as there may be");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::Reading;
 use crate::ldap::answers::Answers;
-use crate::ldap::entry::Entry;
+use crate::ldap::entry::{Description, Entry};
 use crate::ldap::flavor::Settings;
 use crate::ldap::index::Index;
 use crate::ldap::people;
@@ -31,8 +31,7 @@ impl Reading<'_> {
         id: &SourceId,
         lifecycle: &Lifecycle,
     ) -> Recognised {
-        let (Some(unchanged), Some(requested)) = (&self.request.unchanged, &self.wanted.requested)
-        else {
+        let (Some(unchanged), Some(requested)) = (&self.request.unchanged, &self.requested) else {
             return Recognised::NotAsked;
         };
         let person = Person {
@@ -61,9 +60,9 @@ struct Person<'a> {
 impl Person<'_> {
     /// Writes down what the person's record would hold, the attributes in their order. `false`
     /// where they name somebody who was not read yet.
-    fn write<'r>(
+    fn write(
         &self,
-        requested: impl IntoIterator<Item = &'r String>,
+        requested: &[Description<'_>],
         settings: &Settings,
         answers: &Answers,
         index: &Index,
@@ -71,13 +70,14 @@ impl Person<'_> {
     ) -> bool {
         content.start(self.lifecycle);
         let mut texts = Vec::new();
-        for name in requested {
+        for description in requested {
+            let name = description.text();
             if let Some(answer) = answers.about(name, self.id, &self.entry.dn) {
                 content.attribute(name);
                 content.boolean(answer);
                 continue;
             }
-            self.entry.record_texts(name, &mut texts);
+            self.entry.record_texts(description, &mut texts);
             if texts.is_empty() {
                 continue;
             }

@@ -73,7 +73,11 @@ fn written(
         lifecycle,
     };
     let mut content = Content::default();
-    let written = person.write(requested, &settings(), answers, &index(), &mut content);
+    let requested: Vec<Description<'_>> = requested
+        .iter()
+        .map(|name| Description::new(name.as_str()))
+        .collect();
+    let written = person.write(&requested, &settings(), answers, &index(), &mut content);
     written.then(|| content.bytes().to_vec())
 }
 
