@@ -148,6 +148,20 @@ pub(super) fn resolve_references(
     missing
 }
 
+/// The same for what was missing, when everybody is known: who still is not is left out.
+pub(super) fn resolve_at_last(
+    attributes: &mut Attributes,
+    missing: &BTreeSet<String>,
+    index: &Index,
+) {
+    for (name, values) in &mut attributes.0 {
+        if missing.contains(name) {
+            resolve(values, index);
+        }
+    }
+    attributes.0.retain(|_, values| !values.is_empty());
+}
+
 /// The ids of the people whom these values name, as a record has them; `None` where somebody is
 /// missing so far.
 pub(super) fn known_ids<'i>(
@@ -173,20 +187,6 @@ pub(super) fn known_ids<'i>(
 pub(super) fn is_reference(name: &str, settings: &Settings) -> bool {
     let mut references = settings.references.iter();
     references.any(|reference| reference.eq_ignore_ascii_case(name))
-}
-
-/// The same for what was missing, when everybody is known: who still is not is left out.
-pub(super) fn resolve_at_last(
-    attributes: &mut Attributes,
-    missing: &BTreeSet<String>,
-    index: &Index,
-) {
-    for (name, values) in &mut attributes.0 {
-        if missing.contains(name) {
-            resolve(values, index);
-        }
-    }
-    attributes.0.retain(|_, values| !values.is_empty());
 }
 
 /// Leaves references out where nobody is looked for.
