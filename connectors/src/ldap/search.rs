@@ -122,15 +122,16 @@ impl Running {
     /// The next entries; `None` when everything was read. An error once is an error for good.
     ///
     /// From the second page on, the server is asked for the next page before the entries of the
-    /// last one are given: it looks for them while those are taken. Whoever only glances takes
-    /// one chunk, and is not sent a page that nobody wants.
+    /// last one are given: it looks for them while those are taken, and a whole page of them, so
+    /// that neither waits for the other. Whoever only glances takes one chunk, and is not sent a
+    /// page that nobody wants.
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Vec<Entry>>, SourceError> {
         let mut chunk = Vec::new();
         let first = CHUNK.min(self.search.page_size.into());
         loop {
-            let page_is_full = self.entries_in_page >= self.search.page_size.into();
             let is_enough = match self.has_page {
-                true => !chunk.is_empty() && (!page_is_full || chunk.len() >= CHUNK),
+                // A page of the usual size is taken to its end.
+                true => chunk.len() > CHUNK,
                 false => chunk.len() >= first,
             };
             if is_enough {
