@@ -23,6 +23,7 @@ mod index;
 mod lifecycle;
 mod message;
 mod name;
+mod pack;
 mod people;
 mod position;
 mod read;

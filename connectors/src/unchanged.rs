@@ -53,6 +53,11 @@ impl Content {
         self.push(TEXT, value);
     }
 
+    /// The next value of the attribute, which is a boolean.
+    pub fn boolean(&mut self, value: bool) {
+        self.bytes.extend([BOOLEAN, u8::from(value)]);
+    }
+
     /// The content of a record that was built.
     pub fn record(&mut self, lifecycle: &Lifecycle, attributes: &Attributes) {
         self.start(lifecycle);
@@ -65,7 +70,7 @@ impl Content {
                         self.bytes.push(INTEGER);
                         self.bytes.extend(number.to_be_bytes());
                     }
-                    Value::Boolean(value) => self.bytes.extend([BOOLEAN, u8::from(*value)]),
+                    Value::Boolean(value) => self.boolean(*value),
                 }
             }
         }

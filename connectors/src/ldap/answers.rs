@@ -49,17 +49,21 @@ impl Answers {
         self.matched.insert(name, people);
     }
 
+    /// The answer to a question about one person, by the question's name.
+    pub(super) fn about(&self, name: &str, id: &SourceId, dn: &Dn) -> Option<bool> {
+        if let Some(people) = self.matched.get(name) {
+            return Some(people.contains(&digest(id.as_str().as_bytes())));
+        }
+        self.places.get(name).map(|place| dn.is_within(place))
+    }
+
     /// Adds the answers about one person.
     pub(super) fn give(&self, attributes: &mut Attributes, id: &SourceId, dn: &Dn) {
-        let places = self.places.iter();
-        let places = places.map(|(name, place)| (name, dn.is_within(place)));
-        let person = digest(id.as_str().as_bytes());
-        let matched = self.matched.iter();
-        let matched = matched.map(|(name, people)| (name, people.contains(&person)));
-        for (name, answer) in places.chain(matched) {
-            attributes
-                .0
-                .insert(name.clone(), vec![Value::Boolean(answer)]);
+        for name in self.places.keys().chain(self.matched.keys()) {
+            if let Some(answer) = self.about(name, id, dn) {
+                let answer = vec![Value::Boolean(answer)];
+                attributes.0.insert(name.clone(), answer);
+            }
         }
     }
 }

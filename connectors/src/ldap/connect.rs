@@ -15,9 +15,10 @@ use tokio::time;
 
 use super::config::LdapConfig;
 use super::dn::Dn;
-use super::entry::Entry;
 use super::error::{CUT, GARBAGE, LATE, Request};
 use super::flavor::{ROOT_ATTRIBUTES, RootDse};
+use super::message::Malformed;
+use super::search::first_entry;
 use super::tls;
 use super::url::ServerUrl;
 use super::wire::{self, Carrier};
@@ -255,13 +256,10 @@ impl Connection {
         if result.rc != 0 {
             return Err(request.refused(&self.server, &result));
         }
-        let entry = entries.into_iter().find(|entry| !entry.is_ref());
-        let Some(entry) = entry else {
-            return Ok(RootDse::default());
-        };
-        match Entry::decode(entry.0) {
-            Ok(entry) => Ok(RootDse::of(&entry)),
-            Err(_) => Err(request.failed(&self.server, GARBAGE, None)),
+        match first_entry(&entries) {
+            Ok(Some(entry)) => Ok(RootDse::of(&entry)),
+            Ok(None) => Ok(RootDse::default()),
+            Err(Malformed) => Err(request.failed(&self.server, GARBAGE, None)),
         }
     }
 }

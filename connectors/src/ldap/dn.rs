@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Dn {
     text: String,
-    /// The parts in their compared form, the entry's own first.
-    parts: Vec<Vec<u8>>,
+    /// The parts in their compared form, the entry's own first, each behind its length.
+    key: Vec<u8>,
 }
 
 /// The text is no distinguished name.
@@ -34,9 +34,10 @@ impl Dn {
     pub fn parse(text: &str) -> Result<Self, DnError> {
         let mut parser = Parser {
             rest: text.as_bytes(),
+            value: Vec::new(),
         };
         Ok(Self {
-            parts: parser.name()?,
+            key: parser.name()?,
             text: text.to_owned(),
         })
     }
@@ -48,28 +49,60 @@ impl Dn {
 
     /// Whether this is `base` itself or stands below it.
     pub fn is_within(&self, base: &Dn) -> bool {
-        self.parts.ends_with(&base.parts)
+        let mut rest = self.key.as_slice();
+        while rest.len() > base.key.len() {
+            let Some((_, more)) = split_part(rest) else {
+                return false;
+            };
+            rest = more;
+        }
+        rest == base.key
     }
 
     /// Whether one of the parts is this one, such as `cn=accounts`.
     pub(super) fn has_part(&self, part: &Dn) -> bool {
-        part.parts.len() == 1 && self.parts.contains(&part.parts[0])
+        let wanted = split_part(&part.key).filter(|(_, rest)| rest.is_empty());
+        let mut parts = self.parts();
+        wanted.is_some_and(|(wanted, _)| parts.any(|part| part == wanted))
     }
 
     /// The compared form as bytes: equal for equal names, and different for others.
-    pub(super) fn key(&self) -> Vec<u8> {
-        let mut key = Vec::with_capacity(self.text.len() + 8 * self.parts.len());
-        for part in &self.parts {
-            key.extend((part.len() as u64).to_be_bytes());
-            key.extend(part);
-        }
-        key
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
     }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.key.as_slice();
+        std::iter::from_fn(move || {
+            let (part, more) = split_part(rest)?;
+            rest = more;
+            Some(part)
+        })
+    }
+}
+
+/// The first part of a key, and what follows it.
+fn split_part(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = key.split_first_chunk()?;
+    let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
+    rest.split_at_checked(length)
+}
+
+/// Room for the length of what is written next, and where it is.
+fn start_length(key: &mut Vec<u8>) -> usize {
+    key.extend([0; 8]);
+    key.len()
+}
+
+/// Writes the length of what was written since.
+fn end_length(key: &mut [u8], start: usize) {
+    let length = (key.len() - start) as u64;
+    key[start - 8..start].copy_from_slice(&length.to_be_bytes());
 }
 
 impl PartialEq for Dn {
     fn eq(&self, other: &Self) -> bool {
-        self.parts == other.parts
+        self.key == other.key
     }
 }
 
@@ -98,19 +131,21 @@ impl From<Dn> for String {
 /// Reads a name from its front.
 struct Parser<'a> {
     rest: &'a [u8],
+    /// The value under way, without its escapes.
+    value: Vec<u8>,
 }
 
 impl Parser<'_> {
-    fn name(&mut self) -> Result<Vec<Vec<u8>>, DnError> {
+    fn name(&mut self) -> Result<Vec<u8>, DnError> {
         self.skip_spaces();
-        let mut parts = Vec::new();
+        let mut key = Vec::with_capacity(2 * self.rest.len());
         if self.rest.is_empty() {
-            return Ok(parts);
+            return Ok(key);
         }
         loop {
-            parts.push(self.part()?);
+            self.part(&mut key)?;
             match self.take() {
-                None => return Ok(parts),
+                None => return Ok(key),
                 Some(b',' | b';') => {}
                 Some(_) => return Err(DnError),
             }
@@ -118,24 +153,25 @@ impl Parser<'_> {
     }
 
     /// One RDN: several pairs joined by `+` are sorted, because their order means nothing.
-    fn part(&mut self) -> Result<Vec<u8>, DnError> {
-        let mut pairs = vec![self.pair()?];
-        while self.rest.first() == Some(&b'+') {
-            self.take();
-            pairs.push(self.pair()?);
+    fn part(&mut self, key: &mut Vec<u8>) -> Result<(), DnError> {
+        let start = start_length(key);
+        self.pair(key)?;
+        if self.rest.first() == Some(&b'+') {
+            let mut pairs = vec![key.split_off(start)];
+            while self.rest.first() == Some(&b'+') {
+                self.take();
+                let mut pair = Vec::new();
+                self.pair(&mut pair)?;
+                pairs.push(pair);
+            }
+            pairs.sort();
+            key.extend(pairs.concat());
         }
-        pairs.sort();
-        let mut part = Vec::new();
-        for (name, value) in pairs {
-            part.extend(name.bytes());
-            part.push(b'=');
-            part.extend((value.len() as u64).to_be_bytes());
-            part.extend(value);
-        }
-        Ok(part)
+        end_length(key, start);
+        Ok(())
     }
 
-    fn pair(&mut self) -> Result<(String, Vec<u8>), DnError> {
+    fn pair(&mut self, key: &mut Vec<u8>) -> Result<(), DnError> {
         self.skip_spaces();
         let length = self
             .rest
@@ -143,81 +179,86 @@ impl Parser<'_> {
             .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
             .count();
         let (name, rest) = self.rest.split_at(length);
-        let name = canonical_type(name).ok_or(DnError)?;
+        push_type(key, name)?;
         self.rest = rest;
         self.skip_spaces();
         if self.take() != Some(b'=') {
             return Err(DnError);
         }
+        key.push(b'=');
         self.skip_spaces();
-        let value = match self.rest.first() {
+        self.value.clear();
+        match self.rest.first() {
             Some(b'#') => self.hexadecimal()?,
             Some(b'"') => self.quoted()?,
             _ => self.plain()?,
-        };
-        Ok((name, canonical_value(value)))
+        }
+        let start = start_length(key);
+        push_value(key, &self.value);
+        end_length(key, start);
+        Ok(())
     }
 
     /// Up to an unescaped separator. Spaces at the end count only when they are escaped.
-    fn plain(&mut self) -> Result<Vec<u8>, DnError> {
-        let mut value = Vec::new();
+    fn plain(&mut self) -> Result<(), DnError> {
         let mut significant = 0;
         while let Some(&byte) = self.rest.first() {
             match byte {
                 b',' | b';' | b'+' => break,
                 b'\\' => {
                     self.take();
-                    value.push(self.escaped()?);
-                    significant = value.len();
+                    let byte = self.escaped()?;
+                    self.value.push(byte);
+                    significant = self.value.len();
                 }
                 b'"' | b'<' | b'>' => return Err(DnError),
                 _ => {
                     self.take();
-                    value.push(byte);
+                    self.value.push(byte);
                     if byte != b' ' {
-                        significant = value.len();
+                        significant = self.value.len();
                     }
                 }
             }
         }
-        value.truncate(significant);
-        Ok(value)
+        self.value.truncate(significant);
+        Ok(())
     }
 
     /// The form of RFC 2253 §4, which old servers still give.
-    fn quoted(&mut self) -> Result<Vec<u8>, DnError> {
+    fn quoted(&mut self) -> Result<(), DnError> {
         self.take();
-        let mut value = Vec::new();
         loop {
-            match self.take().ok_or(DnError)? {
+            let byte = match self.take().ok_or(DnError)? {
                 b'"' => break,
-                b'\\' => value.push(self.escaped()?),
-                byte => value.push(byte),
-            }
+                b'\\' => self.escaped()?,
+                byte => byte,
+            };
+            self.value.push(byte);
         }
         self.skip_spaces();
-        Ok(value)
+        Ok(())
     }
 
     /// `#` and the value's BER in hexadecimal (RFC 4514 §2.4). Texts and octet strings are
     /// the same as if they had been written plainly.
-    fn hexadecimal(&mut self) -> Result<Vec<u8>, DnError> {
+    fn hexadecimal(&mut self) -> Result<(), DnError> {
         self.take();
-        let mut bytes = Vec::new();
         while let Some(high) = self.rest.first().copied().and_then(hex_digit) {
             self.take();
             let low = self.take().and_then(hex_digit).ok_or(DnError)?;
-            bytes.push(high << 4 | low);
+            self.value.push(high << 4 | low);
         }
         self.skip_spaces();
-        match bytes.as_slice() {
+        match self.value.as_slice() {
             [0x04 | 0x0c | 0x13 | 0x16, length, content @ ..]
                 if usize::from(*length) == content.len() && *length < 0x80 =>
             {
-                Ok(content.to_vec())
+                self.value.drain(..2);
+                Ok(())
             }
             [] => Err(DnError),
-            _ => Ok(bytes),
+            _ => Ok(()),
         }
     }
 
@@ -256,38 +297,54 @@ fn hex_digit(byte: u8) -> Option<u8> {
         .and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// The type in small letters, and under one of its names (RFC 4519 §2, RFC 4514 §3).
-fn canonical_type(name: &[u8]) -> Option<String> {
-    let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
-    let name = name.strip_prefix("oid.").unwrap_or(&name);
-    if name.is_empty() {
-        return None;
-    }
-    let canonical = match name {
-        "2.5.4.3" | "commonname" => "cn",
-        "2.5.4.4" | "surname" => "sn",
-        "2.5.4.6" | "countryname" => "c",
-        "2.5.4.7" | "localityname" => "l",
-        "2.5.4.8" | "stateorprovincename" => "st",
-        "2.5.4.9" | "streetaddress" => "street",
-        "2.5.4.10" | "organizationname" => "o",
-        "2.5.4.11" | "organizationalunitname" => "ou",
-        "0.9.2342.19200300.100.1.25" | "domaincomponent" => "dc",
-        "0.9.2342.19200300.100.1.1" | "userid" => "uid",
-        other => other,
+/// Writes the type in small letters, and under one of its names (RFC 4519 §2, RFC 4514 §3).
+fn push_type(key: &mut Vec<u8>, name: &[u8]) -> Result<(), DnError> {
+    let name = match name.split_first_chunk::<4>() {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(b"oid.") => rest,
+        _ => name,
     };
-    Some(canonical.to_owned())
+    if name.is_empty() {
+        return Err(DnError);
+    }
+    let start = key.len();
+    key.extend(name.iter().map(u8::to_ascii_lowercase));
+    let canonical: &[u8] = match &key[start..] {
+        b"2.5.4.3" | b"commonname" => b"cn",
+        b"2.5.4.4" | b"surname" => b"sn",
+        b"2.5.4.6" | b"countryname" => b"c",
+        b"2.5.4.7" | b"localityname" => b"l",
+        b"2.5.4.8" | b"stateorprovincename" => b"st",
+        b"2.5.4.9" | b"streetaddress" => b"street",
+        b"2.5.4.10" | b"organizationname" => b"o",
+        b"2.5.4.11" | b"organizationalunitname" => b"ou",
+        b"0.9.2342.19200300.100.1.25" | b"domaincomponent" => b"dc",
+        b"0.9.2342.19200300.100.1.1" | b"userid" => b"uid",
+        _ => return Ok(()),
+    };
+    key.truncate(start);
+    key.extend_from_slice(canonical);
+    Ok(())
 }
 
-/// Without regard to case, and with one space for many (RFC 4518 §2.6.1). What is not text is
-/// compared byte for byte.
-fn canonical_value(value: Vec<u8>) -> Vec<u8> {
-    match std::str::from_utf8(&value) {
-        Ok(text) => {
-            let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
-            words.join(" ").to_lowercase().into_bytes()
+/// Writes the value without regard to case, and with one space for many (RFC 4518 §2.6.1). What
+/// is not text is compared byte for byte.
+fn push_value(key: &mut Vec<u8>, value: &[u8]) {
+    let Ok(text) = std::str::from_utf8(value) else {
+        key.extend_from_slice(value);
+        return;
+    };
+    let words = text.split(' ').filter(|word| !word.is_empty());
+    if !text.is_ascii() {
+        // What a letter's small form is may depend on its neighbours.
+        let words: Vec<&str> = words.collect();
+        key.extend_from_slice(words.join(" ").to_lowercase().as_bytes());
+        return;
+    }
+    for (position, word) in words.enumerate() {
+        if position > 0 {
+            key.push(b' ');
         }
-        Err(_) => value,
+        key.extend(word.bytes().map(|byte| byte.to_ascii_lowercase()));
     }
 }
 

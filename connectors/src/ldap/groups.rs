@@ -57,7 +57,7 @@ impl Found {
     fn note(&mut self, dn: Dn, settings: &Settings, index: &Index) {
         if let Some(number) = index.by_dn(&dn) {
             self.members.insert(number);
-        } else if settings.is_ours(&dn) && self.missing.insert(digest(&dn.key())) {
+        } else if settings.is_ours(&dn) && self.missing.insert(digest(dn.key())) {
             self.missing_names.push(dn);
         }
     }

@@ -52,7 +52,7 @@ impl Index {
             Some(key) if !key.seen => key.seen = true,
             _ => return Err(Clash::Id),
         }
-        match self.by_dn.entry(digest(&dn.key())) {
+        match self.by_dn.entry(digest(dn.key())) {
             Slot::Occupied(known) if *known.get() != number => return Err(Clash::Name),
             Slot::Occupied(_) => {}
             Slot::Vacant(slot) => {
@@ -66,7 +66,7 @@ impl Index {
     /// another one.
     pub(super) fn expect(&mut self, kind: Kind, id: &SourceId, dn: &Dn) -> Result<(), Clash> {
         let number = self.number(kind, id)?;
-        self.by_dn.entry(digest(&dn.key())).or_insert(number);
+        self.by_dn.entry(digest(dn.key())).or_insert(number);
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Index {
         if let Some(key) = self.key_mut(number) {
             key.seen = true;
         }
-        self.by_dn.entry(digest(&dn.key())).or_insert(number);
+        self.by_dn.entry(digest(dn.key())).or_insert(number);
         Ok(number)
     }
 
@@ -119,7 +119,7 @@ impl Index {
 
     /// The record with this DN, so far.
     pub(super) fn by_dn(&self, dn: &Dn) -> Option<Number> {
-        self.by_digest(&digest(&dn.key()))
+        self.by_digest(&digest(dn.key()))
     }
 
     /// The record with this digest of a DN.
@@ -147,11 +147,21 @@ impl Index {
 
     /// How others name this record; `None` where it is no part of the read after all.
     pub(super) fn member_key(&self, number: Number) -> Option<MemberKey> {
-        let key = self.records.get(usize::try_from(number.0).ok()?)?;
-        key.seen.then(|| MemberKey {
+        let key = self.seen(number)?;
+        Some(MemberKey {
             kind: key.kind,
             id: SourceId::new(&*key.id),
         })
+    }
+
+    /// The id of the record with this DN, where it was read.
+    pub(super) fn id_of(&self, dn: &Dn) -> Option<&str> {
+        Some(&*self.seen(self.by_dn(dn)?)?.id)
+    }
+
+    fn seen(&self, number: Number) -> Option<&Key> {
+        let key = self.records.get(usize::try_from(number.0).ok()?)?;
+        key.seen.then_some(key)
     }
 }
 

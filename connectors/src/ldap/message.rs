@@ -5,6 +5,7 @@
 //! refused. Must not know what a message means.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The longest message: a group with a million members is about 100 MB.
 const LONGEST: usize = 256 * 1024 * 1024;
@@ -17,11 +18,11 @@ pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OCTETS: u8 = 0x04;
 pub(super) const ENUMERATED: u8 = 0x0a;
 pub(super) const BOOLEAN: u8 = 0x01;
-const CONTROLS: u8 = 0xa0;
+pub(super) const CONTROLS: u8 = 0xa0;
 
 /// The server's messages by their tags (RFC 4511 §4).
 const BIND_RESPONSE: u8 = 0x61;
-const SEARCH_ENTRY: u8 = 0x64;
+pub(super) const SEARCH_ENTRY: u8 = 0x64;
 const SEARCH_DONE: u8 = 0x65;
 const SEARCH_REFERENCE: u8 = 0x73;
 const EXTENDED_RESPONSE: u8 = 0x78;
@@ -41,6 +42,58 @@ pub(super) struct Element<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
     rest: &'a [u8],
+}
+
+/// Reads elements one after the other, and tells where their content is.
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    /// What is still to be read.
+    rest: Range<usize>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the elements in this part of `bytes`. Whatever is found is within it.
+    pub(super) fn new(bytes: &'a [u8], part: Range<usize>) -> Self {
+        Self { bytes, rest: part }
+    }
+
+    /// Whether everything was read.
+    pub(super) fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The tag of the next element, and where its content is; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<(u8, Range<usize>)>, Malformed> {
+        let rest = self.bytes.get(self.rest.clone()).ok_or(Malformed)?;
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let next = element(rest)?;
+        let end = self.rest.end - next.rest.len();
+        self.rest.start = end;
+        Ok(Some((next.tag, end - next.content.len()..end)))
+    }
+
+    /// Where the content of the next element is, which has others in it.
+    pub(super) fn constructed(&mut self) -> Result<Range<usize>, Malformed> {
+        self.one(true)
+    }
+
+    /// Where the content of the next element is, which has none.
+    pub(super) fn primitive(&mut self) -> Result<Range<usize>, Malformed> {
+        self.one(false)
+    }
+
+    fn one(&mut self, constructed: bool) -> Result<Range<usize>, Malformed> {
+        let next = self
+            .next()?
+            .filter(|(tag, _)| is_constructed(*tag) == constructed);
+        next.map(|(_, content)| content).ok_or(Malformed)
+    }
+}
+
+fn is_constructed(tag: u8) -> bool {
+    tag & 0x20 != 0
 }
 
 /// How many bytes the message at the beginning has; `None` while that cannot be told.
@@ -104,6 +157,13 @@ pub(super) fn elements(mut bytes: &[u8]) -> Result<Vec<Element<'_>>, Malformed> 
     Ok(elements)
 }
 
+/// Writes an element.
+pub(super) fn push_element(bytes: &mut Vec<u8>, tag: u8, content: &[u8]) {
+    bytes.push(tag);
+    push_length(bytes, content.len());
+    bytes.extend_from_slice(content);
+}
+
 /// Writes the length of an element in the shortest form.
 pub(super) fn push_length(bytes: &mut Vec<u8>, length: usize) {
     match u8::try_from(length) {
@@ -123,11 +183,34 @@ fn check_depth(mut bytes: &[u8], left: usize) -> Result<(), Malformed> {
     while !bytes.is_empty() {
         let next = element(bytes)?;
         bytes = next.rest;
-        if next.tag & 0x20 != 0 {
+        if is_constructed(next.tag) {
             check_depth(next.content, left.checked_sub(1).ok_or(Malformed)?)?;
         }
     }
     Ok(())
+}
+
+/// What a message of the server's is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received<'a> {
+    /// Nobody has asked, and nobody has to see it, such as the notice that the server is going to
+    /// hang up (RFC 4511 §4.4).
+    Unasked,
+    /// An entry that a search has found.
+    Entry(Found<'a>),
+    /// Any other answer.
+    Answer,
+}
+
+/// An entry in a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found<'a> {
+    /// The number of the search.
+    pub(super) request: u32,
+    /// The content of the SearchResultEntry (RFC 4511 §4.5.2).
+    pub(super) entry: &'a [u8],
+    /// The content of its controls, where it has some.
+    pub(super) controls: Option<&'a [u8]>,
 }
 
 /// The requests that are waiting for answers.
@@ -147,12 +230,11 @@ impl Exchange {
         Ok(())
     }
 
-    /// Checks a whole message of the server's. `false`: nobody has asked, and nobody has to
-    /// see it, such as the notice that the server is going to hang up (RFC 4511 §4.4).
-    pub(super) fn received(&mut self, message: &[u8]) -> Result<bool, Malformed> {
+    /// Checks a whole message of the server's.
+    pub(super) fn received<'a>(&mut self, message: &'a [u8]) -> Result<Received<'a>, Malformed> {
         let (id, parts) = parts(message)?;
         if id == 0 {
-            return Ok(false);
+            return Ok(Received::Unasked);
         }
         check_depth(message, DEEPEST)?;
         let operation = parts.get(1).ok_or(Malformed)?;
@@ -167,15 +249,25 @@ impl Exchange {
             (SEARCH_REQUEST, SEARCH_ENTRY | SEARCH_REFERENCE | INTERMEDIATE) => false,
             _ => return Err(Malformed),
         };
-        match &parts[2..] {
-            [] => {}
-            [controls] if controls.tag == CONTROLS => check_controls(controls.content)?,
+        let controls = match &parts[2..] {
+            [] => None,
+            [controls] if controls.tag == CONTROLS => {
+                check_controls(controls.content)?;
+                Some(controls.content)
+            }
             _ => return Err(Malformed),
-        }
+        };
         if last {
             self.waiting.remove(&id);
         }
-        Ok(true)
+        if operation.tag != SEARCH_ENTRY {
+            return Ok(Received::Answer);
+        }
+        Ok(Received::Entry(Found {
+            request: id,
+            entry: operation.content,
+            controls,
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::dn::Dn;
@@ -130,11 +131,11 @@ pub(super) fn resolve_references(
     index: &Index,
 ) -> Missing {
     let mut missing = Missing::default();
-    for (name, values) in references(attributes, &settings.references) {
+    for (name, values) in references(attributes, settings) {
         let unknown: Vec<Dn> = values
             .iter()
             .filter_map(name_of)
-            .filter(|dn| id_of(dn, index).is_none() && settings.is_ours(dn))
+            .filter(|dn| index.id_of(dn).is_none() && settings.is_ours(dn))
             .collect();
         if unknown.is_empty() {
             resolve(values, index);
@@ -161,6 +162,33 @@ pub(super) fn resolve_at_last(
     attributes.0.retain(|_, values| !values.is_empty());
 }
 
+/// The ids of the people whom these values name, as a record has them; `None` where somebody is
+/// missing so far.
+pub(super) fn known_ids<'i>(
+    names: &[Cow<'_, str>],
+    settings: &Settings,
+    index: &'i Index,
+) -> Option<BTreeSet<&'i str>> {
+    let names = names.iter().filter_map(|name| Dn::parse(name).ok());
+    let mut ids = BTreeSet::new();
+    for dn in names {
+        match index.id_of(&dn) {
+            Some(id) => {
+                ids.insert(id);
+            }
+            None if settings.is_ours(&dn) => return None,
+            None => {}
+        }
+    }
+    Some(ids)
+}
+
+/// Whether the values of an attribute are names of people.
+pub(super) fn is_reference(name: &str, settings: &Settings) -> bool {
+    let mut references = settings.references.iter();
+    references.any(|reference| reference.eq_ignore_ascii_case(name))
+}
+
 /// Leaves references out where nobody is looked for.
 pub(super) fn drop_references(attributes: &mut Attributes, names: &[String]) {
     for name in names {
@@ -170,32 +198,23 @@ pub(super) fn drop_references(attributes: &mut Attributes, names: &[String]) {
 
 fn references<'a>(
     attributes: &'a mut Attributes,
-    names: &'a [String],
+    settings: &Settings,
 ) -> impl Iterator<Item = (&'a String, &'a mut Vec<Value>)> {
-    attributes.0.iter_mut().filter(|(name, _)| {
-        names
-            .iter()
-            .any(|reference| reference.eq_ignore_ascii_case(name))
-    })
+    let attributes = attributes.0.iter_mut();
+    attributes.filter(|(name, _)| is_reference(name, settings))
 }
 
 fn resolve(values: &mut Vec<Value>, index: &Index) {
     let ids: BTreeSet<Value> = values
         .iter()
         .filter_map(name_of)
-        .filter_map(|dn| id_of(&dn, index))
-        .map(Value::Text)
+        .filter_map(|dn| Some(Value::Text(index.id_of(&dn)?.to_owned())))
         .collect();
     *values = Vec::from_iter(ids);
 }
 
 fn name_of(value: &Value) -> Option<Dn> {
     Dn::parse(&value.to_string()).ok()
-}
-
-fn id_of(dn: &Dn, index: &Index) -> Option<String> {
-    let key = index.member_key(index.by_dn(dn)?)?;
-    Some(key.id.as_str().to_owned())
 }
 
 /// Takes an attribute away, however it is spelled.

@@ -11,6 +11,7 @@ mod marks;
 mod memberships;
 mod missing;
 mod naming;
+mod recognise;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +19,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
+use self::recognise::Recognised;
+use self::told::Rare;
 use super::answers::Answers;
 use super::config::{Changes, Referrals};
 use super::connect::{Connection, Connector};
 use super::dn::Dn;
-use super::entry::Entry;
+use super::entry::{Description, Entry};
 use super::filter::Filter;
 use super::flavor::Settings;
 use super::groups;
@@ -140,14 +143,15 @@ struct Reading<'a> {
     place: Place<'a>,
     request: &'a ReadRequest,
     wanted: Wanted,
+    /// The names of the attributes in use, in their order; `None`: all.
+    requested: Option<Vec<Description<'static>>>,
     index: Index,
     waiting: Waiting,
     outbox: Outbox,
     /// How many had what says who is switched off, or members.
     told: BTreeMap<String, u64>,
     people: u64,
-    /// Attributes in use that few had so far, and how many.
-    rare: BTreeMap<(Kind, String), u64>,
+    rare: Vec<Rare>,
     /// Those that many had.
     common: BTreeMap<Kind, BTreeSet<String>>,
     /// The ids of those whom `inactive_when` matches.
@@ -174,11 +178,21 @@ impl<'a> Reading<'a> {
         stamp: Option<&'static str>,
         outbox: Outbox,
     ) -> Self {
-        let requested = wanted.requested.iter().flatten();
-        let requested = requested.filter(|name| is_description(name));
-        let rare = requested.flat_map(|name| Kind::ALL.map(|kind| ((kind, name.clone()), 0)));
+        let describe = |name: &String| Description::new(name.clone());
+        let requested = wanted.requested.as_ref();
+        let requested = requested.map(|names| names.iter().map(describe).collect());
+        let counted = wanted.requested.iter().flatten();
+        let counted = counted.filter(|name| is_description(name));
+        let rare = counted.flat_map(|name| {
+            Kind::ALL.map(|kind| Rare {
+                kind,
+                attribute: describe(name),
+                count: 0,
+            })
+        });
         Self {
             rare: rare.collect(),
+            requested,
             index: Index::default(),
             waiting: Waiting::default(),
             outbox,
@@ -281,6 +295,10 @@ impl<'a> Reading<'a> {
         if self.inactive.contains(&digest(id.as_str().as_bytes())) {
             lifecycle = Lifecycle::Disabled;
         }
+        let recognised = self.recognise(entry, &id, &lifecycle);
+        if recognised == Recognised::Yes {
+            return Ok(());
+        }
         let mut record = Record {
             kind: Kind::User,
             id,
@@ -291,6 +309,9 @@ impl<'a> Reading<'a> {
         self.answers
             .give(&mut record.attributes, &record.id, &entry.dn);
         let missing = people::resolve_references(&mut record.attributes, settings, &self.index);
+        if recognised == Recognised::No {
+            return self.outbox.push(Change::Upsert(record)).await;
+        }
         if missing.names.is_empty() {
             return self.send_person(record).await;
         }

@@ -14,6 +14,7 @@ use super::entry::Entry;
 use super::error::{GARBAGE, Request};
 use super::filter::Filter;
 use super::message::Malformed;
+use super::pack::unpack;
 use crate::source::SourceError;
 
 /// RFC 2696.
@@ -119,10 +120,23 @@ impl Running {
     }
 
     /// The next entries; `None` when everything was read. An error once is an error for good.
+    ///
+    /// From the second page on, the server is asked for the next page before the entries of the
+    /// last one are given: it looks for them while those are taken, and a whole page of them, so
+    /// that neither waits for the other. Whoever only glances takes one chunk, and is not sent a
+    /// page that nobody wants.
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Vec<Entry>>, SourceError> {
         let mut chunk = Vec::new();
-        let most = CHUNK.min(self.search.page_size.into());
-        while chunk.len() < most {
+        let first = CHUNK.min(self.search.page_size.into());
+        loop {
+            let is_enough = match self.has_page {
+                // A page of the usual size is taken to its end.
+                true => chunk.len() > CHUNK,
+                false => chunk.len() >= first,
+            };
+            if is_enough {
+                break;
+            }
             let Some(mut stream) = self.stream.take() else {
                 let cookie = match std::mem::replace(&mut self.next, Next::End) {
                     Next::Page(cookie) => cookie,
@@ -130,7 +144,10 @@ impl Running {
                 };
                 // What was asked for with a cookie is asked once: a page that fails is lost.
                 self.stream = Some(self.start(cookie).await?);
-                continue;
+                match chunk.is_empty() {
+                    true => continue,
+                    false => break,
+                }
             };
             match guarded(self.connection.timeout, stream.next()).await {
                 Ok(Some(message)) => {
@@ -138,9 +155,10 @@ impl Running {
                     if message.is_ref() {
                         self.referrals.extend(uris(message.0));
                     } else if !message.is_intermediate() {
-                        let entry = Entry::decode(message.0).map_err(|_| self.garbage())?;
-                        self.entries_in_page += 1;
-                        chunk.push(entry);
+                        let before = chunk.len();
+                        let taken = take_entries(&message, &mut chunk);
+                        taken.map_err(|Malformed| self.garbage())?;
+                        self.entries_in_page += chunk.len() - before;
                     }
                 }
                 Ok(None) => self.end_page(stream.finish().await)?,
@@ -314,12 +332,31 @@ pub(super) async fn lookup(
         32 | 10 => return Ok(None),
         _ => return Err(request.refused(&connection.server, &found.1)),
     }
-    let entry = found.0.into_iter().find(|message| !message.is_ref());
-    match entry.map(|entry| Entry::decode(entry.0)) {
-        Some(Err(_)) => Err(request.failed(&connection.server, GARBAGE, None)),
-        Some(Ok(entry)) => Ok(Some(entry)),
-        None => Ok(None),
+    let garbage = |Malformed| request.failed(&connection.server, GARBAGE, None);
+    first_entry(&found.0).map_err(garbage)
+}
+
+/// Takes the entries in a message of a search.
+pub(super) fn take_entries(
+    message: &ResultEntry,
+    entries: &mut Vec<Entry>,
+) -> Result<(), Malformed> {
+    for content in unpack(&message.0)? {
+        entries.push(Entry::decode(content)?);
     }
+    Ok(())
+}
+
+/// The first entry that a search has found.
+pub(super) fn first_entry(messages: &[ResultEntry]) -> Result<Option<Entry>, Malformed> {
+    let mut entries = Vec::new();
+    let found = messages
+        .iter()
+        .find(|message| !message.is_ref() && !message.is_intermediate());
+    if let Some(message) = found {
+        take_entries(message, &mut entries)?;
+    }
+    Ok(entries.into_iter().next())
 }
 
 /// The cookie of a page's end: `SEQUENCE { size INTEGER, cookie OCTET STRING }`.

@@ -53,7 +53,7 @@ impl Waiting {
                 self.too_many = true;
                 return;
             }
-            self.names.insert(digest(&dn.key()), dn);
+            self.names.insert(digest(dn.key()), dn);
         }
     }
 

@@ -2,24 +2,32 @@
 //! server's checked for its form before it is handed on.
 //!
 //! The library panics on answers that are not LDAP, and believes any length. It gets one end of
-//! a local pair of sockets; the other end is here.
+//! a local pair of sockets; the other end is here. Entries it gets many at a time.
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
+use tokio::time::{self, Instant};
 use tokio_rustls::TlsConnector;
 
-use super::message::{Exchange, Malformed, length, succeeded};
+use super::message::{Exchange, Malformed, Received, length, succeeded};
+use super::pack::Packer;
 use super::url::ServerUrl;
 
 /// Room for reading at a time.
 const ROOM: usize = 64 * 1024;
+
+/// As long entries wait for others of their search: a server sends them one by one, and each on its
+/// own would wake three tasks. What ends the search waits for nothing.
+const HELD: Duration = Duration::from_millis(5);
 
 /// StartTLS as the first message: ExtendedRequest 1.3.6.1.4.1.1466.20037 (RFC 4511 §4.14).
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
@@ -99,7 +107,7 @@ async fn ask_for_tls(stream: &mut TcpStream) -> Result<(), WireError> {
     let mut rest = vec![0; size.saturating_sub(answer.len())];
     stream.read_exact(&mut rest).await?;
     answer.extend(rest);
-    if !exchange.received(&answer)? {
+    if exchange.received(&answer)? == Received::Unasked {
         return Err(WireError::Closed);
     }
     match succeeded(&answer) {
@@ -130,9 +138,11 @@ async fn exchange(
 ) -> Result<(), WireError> {
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let mut exchange = Exchange::default();
+    let mut packer = Packer::default();
     let (mut asked, mut answered) = (Vec::new(), Vec::new());
     let mut room = (vec![0; ROOM], vec![0; ROOM]);
     let (mut from_library, mut to_library) = library.split();
+    let mut held = pin!(time::sleep(HELD));
     loop {
         tokio::select! {
             read = from_library.read(&mut room.0) => {
@@ -156,15 +166,28 @@ async fn exchange(
                     return Err(WireError::Closed);
                 }
                 answered.extend_from_slice(bytes);
+                if packer.is_empty() {
+                    held.as_mut().reset(Instant::now() + HELD);
+                }
                 let mut done = 0;
                 while let Some(size) = whole(&answered[done..])? {
                     let message = &answered[done..done + size];
-                    if exchange.received(message)? {
-                        to_library.write_all(message).await?;
+                    match exchange.received(message)? {
+                        Received::Unasked => {}
+                        Received::Entry(found) => packer.add(&found),
+                        Received::Answer => packer.pass(message),
                     }
                     done += size;
                 }
                 answered.drain(..done);
+                if packer.is_due() {
+                    to_library.write_all(packer.messages()).await?;
+                    packer.clear();
+                }
+            }
+            () = &mut held, if !packer.is_empty() => {
+                to_library.write_all(packer.messages()).await?;
+                packer.clear();
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::ldap::entry::Entry;
 use crate::ldap::error::{GARBAGE, Request, result_words};
 use crate::ldap::message::{INTEGER, Malformed, OCTETS, SEQUENCE, elements, push_length};
 use crate::ldap::read::Place;
-use crate::ldap::search::{Search, run_unpaged};
+use crate::ldap::search::{Search, run_unpaged, take_entries};
 use crate::source::SourceError;
 
 /// The control that asks, and answers; and the sign that a server can do it.
@@ -56,7 +56,7 @@ pub(super) async fn ask(
     let mut entries = Vec::new();
     let result = run_unpaged(connection, search, control, |message| {
         if !message.is_ref() && !message.is_intermediate() {
-            entries.push(Entry::decode(message.0).map_err(|_| Malformed)?);
+            take_entries(&message, &mut entries)?;
         }
         Ok(())
     });

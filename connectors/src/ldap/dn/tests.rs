@@ -122,7 +122,7 @@ proptest! {
         parts in prop::collection::vec(("[a-z]{1,5}", "\\PC{0,12}"), 0..4),
     ) {
         let name = dn(&written(&parts));
-        prop_assert_eq!(name.parts.len(), parts.len());
+        prop_assert_eq!(name.parts().count(), parts.len());
         let shouted: Vec<(String, String)> = parts
             .iter()
             .map(|(name, value)| (name.to_uppercase(), format!("  {value} ")))

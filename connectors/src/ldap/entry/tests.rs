@@ -1,33 +1,30 @@
-use ldap3::asn1::TagClass;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ldap::message::{OCTETS, SEQUENCE, push_element};
 
-fn octets(bytes: &[u8]) -> StructureTag {
-    StructureTag {
-        class: TagClass::Universal,
-        id: 4,
-        payload: PL::P(bytes.to_vec()),
-    }
+/// An element of these parts.
+fn list(tag: u8, parts: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    push_element(&mut bytes, tag, &Vec::from_iter(parts).concat());
+    bytes
 }
 
-fn list(parts: Vec<StructureTag>) -> StructureTag {
-    StructureTag {
-        class: TagClass::Universal,
-        id: 16,
-        payload: PL::C(parts),
-    }
+fn octets(bytes: &[u8]) -> Vec<u8> {
+    list(OCTETS, [bytes.to_vec()])
 }
 
 /// An entry as a server sends it.
 pub(in crate::ldap) fn entry(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Entry {
     let attributes = attributes.iter().map(|(name, values)| {
-        let values = values.iter().map(|value| octets(value)).collect();
-        list(vec![octets(name.as_bytes()), list(values)])
+        let values = list(SET, values.iter().map(|value| octets(value)));
+        list(SEQUENCE, [octets(name.as_bytes()), values])
     });
-    let message = list(vec![octets(dn.as_bytes()), list(attributes.collect())]);
-    Entry::decode(message).expect("it is an entry")
+    let content = [octets(dn.as_bytes()), list(SEQUENCE, attributes)].concat();
+    Entry::decode(&content).expect("it is an entry")
 }
+
+const SET: u8 = 0x31;
 
 fn asked(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -134,18 +131,24 @@ fn only_ranges_are_ranges() {
     }
 }
 
-/// Any tree of tags.
-fn tags() -> impl Strategy<Value = StructureTag> {
+/// Any tree of elements.
+fn elements() -> impl Strategy<Value = Vec<u8>> {
     let leaf = prop::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| octets(&bytes));
     leaf.prop_recursive(4, 32, 4, |inner| {
-        prop::collection::vec(inner, 0..4).prop_map(list)
+        prop::collection::vec(inner, 0..4).prop_map(|parts| list(SEQUENCE, parts))
     })
 }
 
 proptest! {
     #[test]
-    fn whatever_is_sent_is_an_entry_or_refused(message in tags()) {
-        if let Ok(entry) = Entry::decode(message) {
+    fn whatever_is_sent_is_an_entry_or_refused(
+        name in "(cn=[a-z]{1,3})?",
+        parts in prop::collection::vec(elements(), 0..4),
+        cut in 0_usize..40,
+    ) {
+        let mut content = [octets(name.as_bytes()), list(SEQUENCE, parts)].concat();
+        content.truncate(content.len().saturating_sub(cut.saturating_sub(20)));
+        if let Ok(entry) = Entry::decode(&content) {
             let attributes = entry.attributes(None);
             prop_assert!(attributes.0.values().all(|values| !values.is_empty()));
         }

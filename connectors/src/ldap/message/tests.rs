@@ -57,13 +57,21 @@ fn only_answers_to_what_was_asked_are_taken() {
     let done = message(1, &tagged(SEARCH_DONE, &SUCCESS));
     let mut searching = exchange(SEARCH_REQUEST);
     let entry = message(1, &tagged(SEARCH_ENTRY, &[OCTETS, 0, SEQUENCE, 0]));
-    assert_eq!(searching.received(&entry), Ok(true));
-    assert_eq!(searching.received(&done), Ok(true));
+    let found = Found {
+        request: 1,
+        entry: &[OCTETS, 0, SEQUENCE, 0],
+        controls: None,
+    };
+    assert_eq!(searching.received(&entry), Ok(Received::Entry(found)));
+    assert_eq!(searching.received(&done), Ok(Received::Answer));
     assert_eq!(searching.received(&done), Err(Malformed), "it is over");
     assert_eq!(exchange(BIND_REQUEST).received(&done), Err(Malformed));
     assert_eq!(Exchange::default().received(&done), Err(Malformed));
     let notice = message(0, &tagged(EXTENDED_RESPONSE, &SUCCESS));
-    assert_eq!(exchange(BIND_REQUEST).received(&notice), Ok(false));
+    assert_eq!(
+        exchange(BIND_REQUEST).received(&notice),
+        Ok(Received::Unasked)
+    );
 }
 
 #[test]
@@ -124,7 +132,7 @@ proptest! {
         let mut answer = message(1, &tagged(BIND_RESPONSE, &SUCCESS));
         let position = position % answer.len();
         answer[position] = byte;
-        if exchange(BIND_REQUEST).received(&answer) == Ok(true) {
+        if exchange(BIND_REQUEST).received(&answer) == Ok(Received::Answer) {
             let (_, parts) = parts(&answer).unwrap();
             prop_assert!(check_result(parts[1].content).is_ok());
         }

@@ -2,10 +2,17 @@
 //! permission, and no news of anybody.
 
 use super::Reading;
-use crate::ldap::entry::Entry;
+use crate::ldap::entry::{Description, Entry};
 use crate::ldap::lifecycle::Rule;
 use crate::ldap::position::{MANY, Position};
 use crate::source::{Kind, SourceError};
+
+/// An attribute in use that few have had so far.
+pub(super) struct Rare {
+    pub(super) kind: Kind,
+    pub(super) attribute: Description<'static>,
+    pub(super) count: u64,
+}
 
 impl Reading<'_> {
     pub(super) fn count(&mut self, name: &str, has: bool) {
@@ -20,18 +27,19 @@ impl Reading<'_> {
     /// Notes which attributes in use many have. What many have is not counted any further.
     pub(super) fn count_rare(&mut self, kind: Kind, entry: &Entry) {
         let mut became_common = false;
-        for ((of, name), count) in &mut self.rare {
-            if *of == kind && entry.has(name) {
-                *count += 1;
-                became_common |= *count >= MANY;
+        for rare in self.rare.iter_mut().filter(|rare| rare.kind == kind) {
+            if entry.has_one(&rare.attribute) {
+                rare.count += 1;
+                became_common |= rare.count >= MANY;
             }
         }
         if became_common {
-            let (rare, common) = (&mut self.rare, &mut self.common);
-            rare.retain(|(kind, name), count| {
-                let is_rare = *count < MANY;
+            let common = &mut self.common;
+            self.rare.retain(|rare| {
+                let is_rare = rare.count < MANY;
                 if !is_rare {
-                    common.entry(*kind).or_default().insert(name.clone());
+                    let names = common.entry(rare.kind).or_default();
+                    names.insert(rare.attribute.text().to_owned());
                 }
                 is_rare
             });
