@@ -17,8 +17,12 @@ use super::key;
 use super::sled::{Database, DatabaseError};
 use super::store::SnapshotError;
 
+mod gather;
 mod names;
+#[cfg(test)]
+mod tests;
 
+use gather::{Found, Page};
 pub(super) use names::{Table, tree_names};
 
 /// Writes to be done together: `None` removes.
@@ -124,6 +128,20 @@ impl Tables {
 
     /// The payload under a key.
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let Some(length) = gather::page_length(table, key) else {
+            return self.stored(table, key);
+        };
+        let (start, end) = key.split_at(length);
+        let page = self.stored(table, start)?;
+        match Page::read(table, page.as_deref())?.get(end) {
+            Found::Here(payload) => Ok(Some(payload.to_vec())),
+            Found::Nothing => Ok(None),
+            Found::Elsewhere => self.stored(table, key),
+        }
+    }
+
+    /// The payload that the database has under a key: a value's, or a page's.
+    fn stored(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
         let value = self
             .database
             .get(table as usize, key)
@@ -142,20 +160,49 @@ impl Tables {
             .transpose()
     }
 
-    /// Keys and payloads from `from` (inclusive) to `to` (exclusive).
+    /// Keys and payloads from `from` (inclusive) to `to` (exclusive), in the order of the keys;
+    /// those of a table that is kept in pages in an order that is only stable.
     pub(super) fn range(
         &self,
         table: Table,
         from: Vec<u8>,
         to: Option<Vec<u8>>,
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>> + Send + use<> {
-        self.database
-            .range(table as usize, from, to)
-            .map(move |pair| {
-                let (key, value) = pair.map_err(refused("read"))?;
-                let payload = open_value(table, &key, value)?;
-                Ok((key, payload))
-            })
+        let mut first = from.clone();
+        first.truncate(gather::page_length(table, &from).unwrap_or(from.len()));
+        let mut stored = self.database.range(table as usize, first, to.clone());
+        let is_asked =
+            move |key: &[u8]| key >= from.as_slice() && to.as_deref().is_none_or(|to| key < to);
+        let mut page = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(pair) = page.next() {
+                    return Some(Ok(pair));
+                }
+                let read = stored.next()?.map_err(refused("read"));
+                let pair = read.and_then(|(key, value)| {
+                    let payload = open_value(table, &key, value)?;
+                    Ok((key, payload))
+                });
+                match pair {
+                    Ok((start, payload)) if gather::is_page(table, &start) => {
+                        match Page::read(table, Some(&payload)) {
+                            Ok(values) => {
+                                let values = values.values();
+                                let pairs = values
+                                    .map(|(end, value)| ([&start, end].concat(), value.to_vec()));
+                                let asked: Vec<_> =
+                                    pairs.filter(|(key, _)| is_asked(key)).collect();
+                                page = asked.into_iter();
+                            }
+                            Err(error) => return Some(Err(error)),
+                        }
+                    }
+                    Ok((key, _)) if !is_asked(&key) => {}
+                    pair => return Some(pair),
+                }
+            }
+        })
     }
 
     /// Keys and payloads of everything that starts with `prefix`.
@@ -272,13 +319,12 @@ impl Writer<'_> {
         if writes.is_empty() {
             return Ok(());
         }
-        let sealed: Vec<_> = writes
-            .iter()
-            .map(|((table, key), payload)| {
-                let value = payload
-                    .as_ref()
-                    .map(|payload| codec::seal(table.name(), key, payload));
-                (*table, key.as_slice(), value)
+        let gathered = gather::gather(writes, |table, key| self.tables.stored(table, key))?;
+        let sealed: Vec<_> = gathered
+            .into_iter()
+            .map(|(table, key, payload)| {
+                let value = payload.map(|payload| codec::seal(table.name(), key, &payload));
+                (table, key, value)
             })
             .collect();
         let before = &*self.sums;

@@ -1,0 +1,222 @@
+//! Several values under one key of the database, for tables of many small ones.
+//!
+//! sled keeps an account of every page of its log in memory and puts at most 16 keys in a page,
+//! however small: a million people whose every fact had a key of its own would cost hundreds of
+//! megabytes before anything is read. The table's keys stay what they are: those that start
+//! alike share one sealed value, a *page*, under that start. Layout only; nothing is written here.
+
+use std::borrow::Cow;
+
+use super::{Table, Writes};
+use crate::snapshot::key;
+use crate::snapshot::store::SnapshotError;
+
+/// How many values a page has at most: a change rewrites the page, some 5 kB then. What comes
+/// after that, such as the ten-thousandth person with one manager, gets a key of its own.
+const MOST: usize = 64;
+/// How much of a digest is in the start: 65,536 pages, of 15 values each for a million people. A
+/// small store has a page for every value, which costs no more than a key for every value.
+const DIGEST_BYTES: usize = 2;
+/// How long the lengths before a value's key and payload are.
+const LENGTH: usize = 4;
+/// A page's first byte: whether other values with its start have keys of their own.
+const ALONE: u8 = 0;
+const OVERFLOWED: u8 = 1;
+
+/// How much of a key of this table is the key of its page. `None` for a key that has none, and
+/// for a start that is shorter than a page's.
+pub(super) fn page_length(table: Table, whole: &[u8]) -> Option<usize> {
+    let mut rest = whole;
+    key::skip_text(&mut rest)?;
+    let more = match table {
+        // The kind, and then the digest of the resource.
+        Table::Owners => 1 + DIGEST_BYTES,
+        Table::Values => {
+            rest = rest.get(1..)?;
+            key::skip_text(&mut rest)?;
+            DIGEST_BYTES
+        }
+        // What was done, and the generation. Then a record's kind and digest, a page's kind and
+        // number, or a group's digest, of which a byte more does no harm.
+        Table::Changes => 1 + 8 + 1 + DIGEST_BYTES,
+        _ => return None,
+    };
+    rest = rest.get(more..)?;
+    Some(whole.len() - rest.len())
+}
+
+/// Whether what the database has under a key is a page.
+pub(super) fn is_page(table: Table, whole: &[u8]) -> bool {
+    page_length(table, whole) == Some(whole.len())
+}
+
+/// A page: the ends of keys, sorted, and what is under them.
+pub(super) struct Page<'a> {
+    values: Vec<(&'a [u8], &'a [u8])>,
+    overflowed: bool,
+    /// Whether it is another than was read.
+    changed: bool,
+}
+
+/// Where a page finds the value that it was asked for.
+pub(super) enum Found<'a> {
+    Here(&'a [u8]),
+    /// Nowhere.
+    Nothing,
+    /// Under its own key, if anywhere.
+    Elsewhere,
+}
+
+impl<'a> Page<'a> {
+    /// The page of a sealed value's payload; an empty one where there is none.
+    pub(super) fn read(table: Table, payload: Option<&'a [u8]>) -> Result<Self, SnapshotError> {
+        let mut page = Self {
+            values: Vec::new(),
+            overflowed: false,
+            changed: false,
+        };
+        if let Some(payload) = payload {
+            page.parse(payload).ok_or_else(|| SnapshotError::Value {
+                what: table.what(),
+                problem: "its page is not a sorted list".to_owned(),
+            })?;
+        }
+        Ok(page)
+    }
+
+    fn parse(&mut self, payload: &'a [u8]) -> Option<()> {
+        let (&mark, mut rest) = payload.split_first()?;
+        self.overflowed = match mark {
+            ALONE => false,
+            OVERFLOWED => true,
+            _ => return None,
+        };
+        while !rest.is_empty() {
+            let end = take_bytes(&mut rest)?;
+            let value = take_bytes(&mut rest)?;
+            if self.values.last().is_some_and(|(last, _)| *last >= end) {
+                return None;
+            }
+            self.values.push((end, value));
+        }
+        Some(())
+    }
+
+    /// What is under a key that ends like this.
+    pub(super) fn get(&self, end: &[u8]) -> Found<'a> {
+        match self.position(end) {
+            Ok(at) => Found::Here(self.values[at].1),
+            Err(_) if self.overflowed => Found::Elsewhere,
+            Err(_) => Found::Nothing,
+        }
+    }
+
+    /// Every value that is here, with the end of its key.
+    pub(super) fn values(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.values.into_iter()
+    }
+
+    /// Changes one value; true when it is not to be here but under its own key. One that has its
+    /// own key (`has_own_key`) keeps it and one that is here stays here, because a reader who
+    /// looks at one after the other would miss what is moved in between.
+    fn change(&mut self, end: &'a [u8], payload: Option<&'a [u8]>, has_own_key: bool) -> bool {
+        let here = match (self.position(end), payload) {
+            (Ok(at), Some(payload)) => {
+                self.values[at].1 = payload;
+                true
+            }
+            (Ok(at), None) => {
+                self.values.remove(at);
+                true
+            }
+            (Err(at), Some(payload)) if !has_own_key && self.values.len() < MOST => {
+                self.values.insert(at, (end, payload));
+                true
+            }
+            (Err(_), Some(_)) => {
+                self.changed |= !self.overflowed;
+                self.overflowed = true;
+                false
+            }
+            (Err(_), None) => return has_own_key,
+        };
+        self.changed |= here;
+        !here
+    }
+
+    /// The payload to store; `None` when there is nothing left to say.
+    fn write(&self) -> Option<Vec<u8>> {
+        if self.values.is_empty() && !self.overflowed {
+            return None;
+        }
+        let length = |(end, value): &(&[u8], &[u8])| 2 * LENGTH + end.len() + value.len();
+        let mut payload = Vec::with_capacity(1 + self.values.iter().map(length).sum::<usize>());
+        payload.push(match self.overflowed {
+            true => OVERFLOWED,
+            false => ALONE,
+        });
+        for (end, value) in &self.values {
+            for bytes in [end, value] {
+                // Nobody has an id or a value of four thousand million bytes.
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                payload.extend_from_slice(&length.to_be_bytes());
+                payload.extend_from_slice(bytes);
+            }
+        }
+        Some(payload)
+    }
+
+    fn position(&self, end: &[u8]) -> Result<usize, usize> {
+        self.values.binary_search_by(|(known, _)| known.cmp(&end))
+    }
+}
+
+/// The writes as the database is to have them: with pages in the place of what is in them. `get`
+/// reads the payload under a key of the database.
+pub(super) fn gather(
+    writes: &Writes,
+    get: impl Fn(Table, &[u8]) -> Result<Option<Vec<u8>>, SnapshotError>,
+) -> Result<Vec<(Table, &[u8], Option<Cow<'_, [u8]>>)>, SnapshotError> {
+    let mut gathered = Vec::with_capacity(writes.len());
+    let mut rest = writes.iter().peekable();
+    while let Some(((table, whole), payload)) = rest.next() {
+        let table = *table;
+        let Some(length) = page_length(table, whole) else {
+            gathered.push((
+                table,
+                whole.as_slice(),
+                payload.as_deref().map(Cow::Borrowed),
+            ));
+            continue;
+        };
+        let start = &whole[..length];
+        let stored = get(table, start)?;
+        let mut page = Page::read(table, stored.as_deref())?;
+        let mut next = Some((whole, payload));
+        // Keys that start alike are side by side.
+        while let Some((whole, payload)) = next {
+            let end = &whole[length..];
+            let has_own_key =
+                matches!(page.get(end), Found::Elsewhere) && get(table, whole)?.is_some();
+            if page.change(end, payload.as_deref(), has_own_key) {
+                gathered.push((table, whole, payload.as_deref().map(Cow::Borrowed)));
+            }
+            next = rest
+                .next_if(|((other, whole), _)| *other == table && whole.starts_with(start))
+                .map(|((_, whole), payload)| (whole, payload));
+        }
+        if page.changed {
+            gathered.push((table, start, page.write().map(Cow::Owned)));
+        }
+    }
+    Ok(gathered)
+}
+
+/// Takes a length and as many bytes off the front.
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<LENGTH>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (bytes, after) = after.split_at_checked(length)?;
+    *rest = after;
+    Some(bytes)
+}
