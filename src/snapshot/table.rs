@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec;
 use super::key;
-use super::sled::{Database, DatabaseError};
+use super::sled::{Database, DatabaseError, refuse};
 use super::store::SnapshotError;
 
 mod gather;
@@ -169,7 +169,9 @@ impl Tables {
         to: Option<Vec<u8>>,
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>> + Send + use<> {
         let mut first = from.clone();
-        first.truncate(gather::page_length(table, &from).unwrap_or(from.len()));
+        if let Some(length) = gather::page_length(table, &from) {
+            first.truncate(length);
+        }
         let mut stored = self.database.range(table as usize, first, to.clone());
         let is_asked =
             move |key: &[u8]| key >= from.as_slice() && to.as_deref().is_none_or(|to| key < to);
@@ -319,30 +321,28 @@ impl Writer<'_> {
         if writes.is_empty() {
             return Ok(());
         }
-        let gathered = gather::gather(writes, |table, key| self.tables.stored(table, key))?;
-        let sealed: Vec<_> = gathered
-            .into_iter()
-            .map(|(table, key, payload)| {
-                let value = payload.map(|payload| codec::seal(table.name(), key, &payload));
-                (table, key, value)
-            })
-            .collect();
         let before = &*self.sums;
         let after = self
             .tables
             .database
-            .transaction(|transaction| {
+            .transaction_unless(|transaction| {
+                let gathered = gather::gather(writes, |table, key| {
+                    let value = transaction.get(table as usize, key)?;
+                    let payload = value.map(|value| open_value(table, key, value));
+                    payload.transpose().map_err(refuse)
+                })?;
                 let mut changed = Sums::new();
-                for (table, key, value) in &sealed {
+                for (table, key, payload) in gathered {
                     let sum = changed
-                        .entry(*table)
-                        .or_insert_with(|| before.get(table).copied().unwrap_or_default());
-                    let old = match value {
-                        Some(value) => {
-                            sum.add(key, value);
-                            transaction.put(*table as usize, key, value)?
+                        .entry(table)
+                        .or_insert_with(|| before.get(&table).copied().unwrap_or_default());
+                    let old = match payload {
+                        Some(payload) => {
+                            let value = codec::seal(table.name(), key, &payload);
+                            sum.add(key, &value);
+                            transaction.put(table as usize, key, &value)?
                         }
-                        None => transaction.remove(*table as usize, key)?,
+                        None => transaction.remove(table as usize, key)?,
                     };
                     if let Some(old) = old {
                         sum.subtract(key, &old);
@@ -359,7 +359,7 @@ impl Writer<'_> {
                 }
                 Ok(changed)
             })
-            .map_err(refused("commit"))?;
+            .map_err(refused("commit"))??;
         self.sums.extend(after);
         self.tables.dirty.store(true, Ordering::SeqCst);
         Ok(())

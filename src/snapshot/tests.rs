@@ -332,7 +332,7 @@ fn what_a_newer_version_wrote_is_an_error_and_stays_where_it_is() {
     let mut value = database.get(0, b"flushed").unwrap().unwrap();
     value[0] = 200;
     database
-        .transaction(|transaction| transaction.put(0, b"flushed", &value))
+        .transaction(|transaction| Ok(transaction.put(0, b"flushed", &value)?))
         .unwrap();
     database.flush().unwrap();
     drop(database);
@@ -355,7 +355,7 @@ fn what_an_older_version_wrote_is_kept_and_not_read() {
     let mut value = database.get(0, b"state-key").unwrap().unwrap();
     value[0] = 1;
     database
-        .transaction(|transaction| transaction.put(0, b"state-key", &value))
+        .transaction(|transaction| Ok(transaction.put(0, b"state-key", &value)?))
         .unwrap();
     database.flush().unwrap();
     drop(database);
@@ -401,7 +401,7 @@ fn verifying_misses_no_value_that_disappeared() {
         .unwrap()
         .unwrap();
     database
-        .transaction(|transaction| transaction.remove(links, &key))
+        .transaction(|transaction| Ok(transaction.remove(links, &key)?))
         .unwrap();
     database.flush().unwrap();
     drop(database);

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use super::{Table, Writes};
 use crate::snapshot::key;
+use crate::snapshot::sled::{Body, refuse};
 use crate::snapshot::store::SnapshotError;
 
 /// How many values a page has at most: a change rewrites the page, some 5 kB then. What comes
@@ -27,21 +28,27 @@ const OVERFLOWED: u8 = 1;
 /// for a start that is shorter than a page's.
 pub(super) fn page_length(table: Table, whole: &[u8]) -> Option<usize> {
     let mut rest = whole;
-    key::skip_text(&mut rest)?;
-    let more = match table {
-        // The kind, and then the digest of the resource.
-        Table::Owners => 1 + DIGEST_BYTES,
+    match table {
+        // The target, the kind; then the digest of the resource.
+        Table::Owners => {
+            key::skip_text(&mut rest)?;
+            rest = rest.get(1 + DIGEST_BYTES..)?;
+        }
+        // The target, the kind, the path; then the digest of the value.
         Table::Values => {
+            key::skip_text(&mut rest)?;
             rest = rest.get(1..)?;
             key::skip_text(&mut rest)?;
-            DIGEST_BYTES
+            rest = rest.get(DIGEST_BYTES..)?;
         }
-        // What was done, and the generation. Then a record's kind and digest, a page's kind and
-        // number, or a group's digest, of which a byte more does no harm.
-        Table::Changes => 1 + 8 + 1 + DIGEST_BYTES,
+        // The source, what was done, the generation; then a record's kind and digest, a page's
+        // kind and number, or a group's digest, of which a byte more does no harm.
+        Table::Changes => {
+            key::skip_text(&mut rest)?;
+            rest = rest.get(1 + 8 + 1 + DIGEST_BYTES..)?;
+        }
         _ => return None,
-    };
-    rest = rest.get(more..)?;
+    }
     Some(whole.len() - rest.len())
 }
 
@@ -171,12 +178,15 @@ impl<'a> Page<'a> {
     }
 }
 
+/// A write as the database is to have it.
+type Stored<'a> = (Table, &'a [u8], Option<Cow<'a, [u8]>>);
+
 /// The writes as the database is to have them: with pages in the place of what is in them. `get`
-/// reads the payload under a key of the database.
+/// reads the payload under a key of the database, within the transaction that is to write.
 pub(super) fn gather(
     writes: &Writes,
-    get: impl Fn(Table, &[u8]) -> Result<Option<Vec<u8>>, SnapshotError>,
-) -> Result<Vec<(Table, &[u8], Option<Cow<'_, [u8]>>)>, SnapshotError> {
+    get: impl Fn(Table, &[u8]) -> Body<Option<Vec<u8>>, SnapshotError>,
+) -> Body<Vec<Stored<'_>>, SnapshotError> {
     let mut gathered = Vec::with_capacity(writes.len());
     let mut rest = writes.iter().peekable();
     while let Some(((table, whole), payload)) = rest.next() {
@@ -191,7 +201,7 @@ pub(super) fn gather(
         };
         let start = &whole[..length];
         let stored = get(table, start)?;
-        let mut page = Page::read(table, stored.as_deref())?;
+        let mut page = Page::read(table, stored.as_deref()).map_err(refuse)?;
         let mut next = Some((whole, payload));
         // Keys that start alike are side by side.
         while let Some((whole, payload)) = next {
