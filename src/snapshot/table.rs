@@ -1,5 +1,6 @@
 //! Tables of sealed values, and their integrity: every transaction also keeps, per table, a
-//! count of the values and an order-free sum of their checksums, which a full scan compares.
+//! count of what the database has and an order-free sum of its checksums, which a full scan
+//! compares.
 //!
 //! sled was seen to lose flushed values in silence after damage; a value that is missing
 //! changes the count, one that is damaged its own checksum. One writer at a time.
@@ -17,12 +18,12 @@ use super::key;
 use super::sled::{Database, DatabaseError, refuse};
 use super::store::SnapshotError;
 
-mod gather;
+mod bundle;
 mod names;
 #[cfg(test)]
 mod tests;
 
-use gather::{Found, Page};
+use bundle::{Bundle, Found};
 pub(super) use names::{Table, tree_names};
 
 /// Writes to be done together: `None` removes.
@@ -128,19 +129,19 @@ impl Tables {
 
     /// The payload under a key.
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
-        let Some(length) = gather::page_length(table, key) else {
+        let Some(length) = bundle::bundle_length(table, key) else {
             return self.stored(table, key);
         };
         let (start, end) = key.split_at(length);
-        let page = self.stored(table, start)?;
-        match Page::read(table, page.as_deref())?.get(end) {
+        let payload = self.stored(table, start)?;
+        match Bundle::read(table, payload.as_deref())?.get(end) {
             Found::Here(payload) => Ok(Some(payload.to_vec())),
             Found::Nothing => Ok(None),
             Found::Elsewhere => self.stored(table, key),
         }
     }
 
-    /// The payload that the database has under a key: a value's, or a page's.
+    /// The payload that the database has under a key: a value's, or a bundle's.
     fn stored(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
         let value = self
             .database
@@ -161,7 +162,7 @@ impl Tables {
     }
 
     /// Keys and payloads from `from` (inclusive) to `to` (exclusive), in the order of the keys;
-    /// those of a table that is kept in pages in an order that is only stable.
+    /// those of a table that is kept in bundles in an order that is only stable.
     pub(super) fn range(
         &self,
         table: Table,
@@ -169,42 +170,18 @@ impl Tables {
         to: Option<Vec<u8>>,
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>> + Send + use<> {
         let mut first = from.clone();
-        if let Some(length) = gather::page_length(table, &from) {
+        if let Some(length) = bundle::bundle_length(table, &from) {
             first.truncate(length);
         }
-        let mut stored = self.database.range(table as usize, first, to.clone());
-        let is_asked =
-            move |key: &[u8]| key >= from.as_slice() && to.as_deref().is_none_or(|to| key < to);
-        let mut page = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(pair) = page.next() {
-                    return Some(Ok(pair));
-                }
-                let read = stored.next()?.map_err(refused("read"));
-                let pair = read.and_then(|(key, value)| {
-                    let payload = open_value(table, &key, value)?;
-                    Ok((key, payload))
-                });
-                match pair {
-                    Ok((start, payload)) if gather::is_page(table, &start) => {
-                        match Page::read(table, Some(&payload)) {
-                            Ok(values) => {
-                                let values = values.values();
-                                let pairs = values
-                                    .map(|(end, value)| ([&start, end].concat(), value.to_vec()));
-                                let asked: Vec<_> =
-                                    pairs.filter(|(key, _)| is_asked(key)).collect();
-                                page = asked.into_iter();
-                            }
-                            Err(error) => return Some(Err(error)),
-                        }
-                    }
-                    Ok((key, _)) if !is_asked(&key) => {}
-                    pair => return Some(pair),
-                }
-            }
-        })
+        let stored = self.database.range(table as usize, first, to.clone());
+        let stored = stored.map(move |pair| {
+            let (key, value) = pair.map_err(refused("read"))?;
+            let payload = open_value(table, &key, value)?;
+            Ok((key, payload))
+        });
+        let is_asked = move |key: &Vec<u8>| *key >= from && to.as_ref().is_none_or(|to| key < to);
+        bundle::spread(table, stored)
+            .filter(move |pair| pair.as_ref().map_or(true, |(key, _)| is_asked(key)))
     }
 
     /// Keys and payloads of everything that starts with `prefix`.
@@ -326,13 +303,13 @@ impl Writer<'_> {
             .tables
             .database
             .transaction_unless(|transaction| {
-                let gathered = gather::gather(writes, |table, key| {
+                let bundled = bundle::bundle(writes, |table, key| {
                     let value = transaction.get(table as usize, key)?;
                     let payload = value.map(|value| open_value(table, key, value));
                     payload.transpose().map_err(refuse)
                 })?;
                 let mut changed = Sums::new();
-                for (table, key, payload) in gathered {
+                for (table, key, payload) in bundled {
                     let sum = changed
                         .entry(table)
                         .or_insert_with(|| before.get(&table).copied().unwrap_or_default());

@@ -8,13 +8,20 @@ fn new_tables(folder: &std::path::Path) -> Box<Tables> {
     Tables::create(database).unwrap()
 }
 
-/// A key of the value index: all with one `start` share a page, as long as it has room.
+/// A key of the value index: all with one `start` share a bundle, as long as it has room.
 fn value_key(start: u16, end: u16) -> Vec<u8> {
     let mut key = key::text("app");
     key.push(1);
     key::push_text(&mut key, "userName");
     key.extend_from_slice(&start.to_be_bytes());
     key.extend_from_slice(&end.to_be_bytes());
+    key
+}
+
+/// The key of the bundle that it is in.
+fn bundle_key(start: u16) -> Vec<u8> {
+    let mut key = value_key(start, 0);
+    key.truncate(key.len() - 2);
     key
 }
 
@@ -35,9 +42,9 @@ fn stored(tables: &Tables, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whatever is written, removed and written again, in a page or beside a full one.
+    /// Whatever is written, removed and written again, in a bundle or beside a full one.
     #[test]
-    fn a_table_kept_in_pages_holds_what_any_table_holds(
+    fn a_table_kept_in_bundles_holds_what_any_table_holds(
         rounds in vec(vec((0_u16..3, 0_u16..110, any::<Option<u8>>()), 0..160), 1..6),
         from in (0_u16..3, 0_u16..110),
         to in (0_u16..3, 0_u16..110),
@@ -85,12 +92,14 @@ proptest! {
         }
     }
 
-    /// No panic, and nothing but what a page can be.
+    /// No panic, and nothing but what a bundle can be.
     #[test]
-    fn a_page_of_any_bytes_is_read_or_refused(payload in vec(any::<u8>(), 0..60)) {
-        if let Ok(page) = Page::read(Table::Values, Some(&payload)) {
-            let ends: Vec<_> = page.values().map(|(end, _)| end).collect();
-            prop_assert!(ends.is_sorted());
+    fn a_bundle_of_any_bytes_is_read_or_refused(payload in vec(any::<u8>(), 0..60)) {
+        let stored = [Ok((bundle_key(7), payload))].into_iter();
+        let read: Result<Vec<_>, _> = bundle::spread(Table::Values, stored).collect();
+        if let Ok(pairs) = read {
+            prop_assert!(pairs.is_sorted());
+            prop_assert!(pairs.iter().all(|(key, _)| key.starts_with(&bundle_key(7))));
         }
     }
 }
@@ -102,13 +111,13 @@ fn values_that_start_alike_are_one_value_of_the_database() {
     put(&tables, (0..64).map(|end| value_key(7, end)));
     put(&tables, (0..10).map(|start| value_key(start + 8, 0)));
     assert_eq!(stored(&tables, Table::Values).len(), 1 + 10);
-    // A page does not grow without end: what comes late has a key of its own.
+    // A bundle does not grow without end: what comes late has a key of its own.
     put(&tables, (64..164).map(|end| value_key(7, end)));
     assert_eq!(stored(&tables, Table::Values).len(), 1 + 10 + 100);
 }
 
 #[test]
-fn a_page_is_gone_with_its_last_value() {
+fn a_bundle_is_gone_with_its_last_value() {
     let folder = tempfile::tempdir().unwrap();
     let tables = new_tables(folder.path());
     put(&tables, (0..5).map(|end| value_key(7, end)));
@@ -120,9 +129,9 @@ fn a_page_is_gone_with_its_last_value() {
     tables.verify().unwrap();
 }
 
-/// A reader looks at the page first and then beside it: what was moved meanwhile would be absent.
+/// A reader looks at the bundle first and then beside it: what was moved meanwhile would be absent.
 #[test]
-fn what_has_its_own_key_keeps_it_when_its_page_has_room_again() {
+fn what_has_its_own_key_keeps_it_when_its_bundle_has_room_again() {
     let folder = tempfile::tempdir().unwrap();
     let tables = new_tables(folder.path());
     put(&tables, (0..65).map(|end| value_key(7, end)));
@@ -141,22 +150,22 @@ fn what_has_its_own_key_keeps_it_when_its_page_has_room_again() {
 }
 
 #[test]
-fn a_damaged_page_is_an_error_for_everything_in_it_and_absence_of_nothing() {
+fn a_damaged_bundle_is_an_error_for_everything_in_it_and_absence_of_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let tables = new_tables(folder.path());
     put(&tables, (0..5).map(|end| value_key(7, end)));
     put(&tables, [value_key(8, 0)]);
-    let (page, sealed) = stored(&tables, Table::Values).swap_remove(0);
+    let (bundle, sealed) = stored(&tables, Table::Values).swap_remove(0);
     for position in 0..sealed.len() {
         let mut damaged = sealed.clone();
         damaged[position] ^= 0x10;
-        write_raw(&tables, &page, &damaged);
+        write_raw(&tables, &bundle, &damaged);
         for end in [0, 4, 9] {
             assert!(tables.get(Table::Values, &value_key(7, end)).is_err());
         }
         assert!(
             tables
-                .prefix(Table::Values, &page)
+                .prefix(Table::Values, &bundle)
                 .any(|pair| pair.is_err())
         );
         let writes = Writes::from([((Table::Values, value_key(7, 1)), None)]);
@@ -171,15 +180,15 @@ fn a_damaged_page_is_an_error_for_everything_in_it_and_absence_of_nothing() {
 }
 
 #[test]
-fn a_page_that_is_not_what_we_write_is_refused_though_its_checksum_is_right() {
+fn a_bundle_that_is_not_what_we_write_is_refused_though_its_checksum_is_right() {
     let folder = tempfile::tempdir().unwrap();
     let tables = new_tables(folder.path());
     put(&tables, [value_key(7, 0)]);
-    let page = value_key(7, 0)[..value_key(7, 0).len() - 2].to_vec();
+    let bundle = bundle_key(7);
     let twice = [0, 0, 0, 1, b'a', 0, 0, 0, 0];
     let unsorted = [[0].as_slice(), &twice, &twice].concat();
     for payload in [&[][..], &[9], &[0, 0, 0], &[0, 0, 0, 0, 1], &unsorted] {
-        write_raw(&tables, &page, &codec::seal("values", &page, payload));
+        write_raw(&tables, &bundle, &codec::seal("values", &bundle, payload));
         let error = tables.get(Table::Values, &value_key(7, 0)).unwrap_err();
         assert!(error.to_string().contains("sorted list"), "{error}");
     }
@@ -196,12 +205,12 @@ fn write_raw(tables: &Tables, key: &[u8], value: &[u8]) {
 }
 
 #[test]
-fn every_key_of_a_table_that_is_kept_in_pages_has_one() {
+fn every_key_of_a_table_that_is_kept_in_bundles_has_one() {
     let hash = [0; 16];
     let owner = [key::text("app"), vec![1], hash.to_vec()].concat();
-    assert_eq!(gather::page_length(Table::Owners, &owner), Some(8));
+    assert_eq!(bundle::bundle_length(Table::Owners, &owner), Some(8));
     let value = [key::text("app"), vec![1], key::text("a.b"), hash.to_vec()].concat();
-    assert_eq!(gather::page_length(Table::Values, &value), Some(13));
+    assert_eq!(bundle::bundle_length(Table::Values, &value), Some(13));
     let note = [
         key::text("corp"),
         vec![1],
@@ -210,10 +219,13 @@ fn every_key_of_a_table_that_is_kept_in_pages_has_one() {
         hash.to_vec(),
     ]
     .concat();
-    assert_eq!(gather::page_length(Table::Changes, &note), Some(18));
+    assert_eq!(bundle::bundle_length(Table::Changes, &note), Some(18));
     let page_note = [key::text("corp"), vec![5], vec![0; 8], vec![1, 0, 0]].concat();
-    assert!(gather::is_page(Table::Changes, &page_note));
+    assert!(bundle::is_bundle(Table::Changes, &page_note));
     // What several of them start with has none.
-    assert_eq!(gather::page_length(Table::Values, &key::text("app")), None);
-    assert_eq!(gather::page_length(Table::Values, b"app"), None);
+    assert_eq!(
+        bundle::bundle_length(Table::Values, &key::text("app")),
+        None
+    );
+    assert_eq!(bundle::bundle_length(Table::Values, b"app"), None);
 }

@@ -31,7 +31,7 @@ pub(super) fn record(target: &str, record: &RecordKey) -> Vec<u8> {
 }
 
 /// The owner of a resource. Only a digest of the resource's id: digests are evenly spread over
-/// the pages that owners are kept in.
+/// the bundles that owners are kept in.
 pub(super) fn owner(tables: &Tables, target: &str, kind: Kind, resource: &ResourceId) -> Vec<u8> {
     let mut bytes = key::text(target);
     bytes.push(key::kind_byte(kind));

@@ -134,7 +134,7 @@ fn a_replaced_link_leaves_no_trace_in_the_indexes() {
     store.verify().unwrap();
 }
 
-/// More than have room in one page of the index.
+/// More than have room in one bundle of the index.
 #[test]
 fn a_value_that_hundreds_have_finds_each_of_them() {
     let (_folder, store, target) = new_target();

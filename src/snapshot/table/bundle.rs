@@ -3,30 +3,31 @@
 //! sled keeps an account of every page of its log in memory and puts at most 16 keys in a page,
 //! however small: a million people whose every fact had a key of its own would cost hundreds of
 //! megabytes before anything is read. The table's keys stay what they are: those that start
-//! alike share one sealed value, a *page*, under that start. Layout only; nothing is written here.
+//! alike share one sealed value, a *bundle*, under that start. Layout only: whoever uses a table
+//! need not know, and nothing is written here.
 
 use std::borrow::Cow;
 
 use super::{Table, Writes};
 use crate::snapshot::key;
-use crate::snapshot::sled::{Body, refuse};
+use crate::snapshot::sled::{Body, Pair, refuse};
 use crate::snapshot::store::SnapshotError;
 
-/// How many values a page has at most: a change rewrites the page, some 5 kB then. What comes
+/// How many values a bundle has at most: a change rewrites it, some 5 kB then. What comes
 /// after that, such as the ten-thousandth person with one manager, gets a key of its own.
 const MOST: usize = 64;
-/// How much of a digest is in the start: 65,536 pages, of 15 values each for a million people. A
-/// small store has a page for every value, which costs no more than a key for every value.
+/// How much of a digest is in the start: 65,536 bundles, of 15 values each for a million people. A
+/// small store has a bundle for every value, which costs no more than a key for every value.
 const DIGEST_BYTES: usize = 2;
 /// How long the lengths before a value's key and payload are.
 const LENGTH: usize = 4;
-/// A page's first byte: whether other values with its start have keys of their own.
+/// A bundle's first byte: whether other values with its start have keys of their own.
 const ALONE: u8 = 0;
 const OVERFLOWED: u8 = 1;
 
-/// How much of a key of this table is the key of its page. `None` for a key that has none, and
-/// for a start that is shorter than a page's.
-pub(super) fn page_length(table: Table, whole: &[u8]) -> Option<usize> {
+/// How much of a key of this table is the key of its bundle. `None` for a key that has none, and
+/// for a start that is shorter than a bundle's.
+pub(super) fn bundle_length(table: Table, whole: &[u8]) -> Option<usize> {
     let mut rest = whole;
     match table {
         // The target, the kind; then the digest of the resource.
@@ -52,20 +53,20 @@ pub(super) fn page_length(table: Table, whole: &[u8]) -> Option<usize> {
     Some(whole.len() - rest.len())
 }
 
-/// Whether what the database has under a key is a page.
-pub(super) fn is_page(table: Table, whole: &[u8]) -> bool {
-    page_length(table, whole) == Some(whole.len())
+/// Whether what the database has under a key is a bundle.
+pub(super) fn is_bundle(table: Table, whole: &[u8]) -> bool {
+    bundle_length(table, whole) == Some(whole.len())
 }
 
-/// A page: the ends of keys, sorted, and what is under them.
-pub(super) struct Page<'a> {
+/// A bundle: the ends of keys, sorted, and what is under them.
+pub(super) struct Bundle<'a> {
     values: Vec<(&'a [u8], &'a [u8])>,
     overflowed: bool,
     /// Whether it is another than was read.
     changed: bool,
 }
 
-/// Where a page finds the value that it was asked for.
+/// Where a bundle finds the value that it was asked for.
 pub(super) enum Found<'a> {
     Here(&'a [u8]),
     /// Nowhere.
@@ -74,21 +75,21 @@ pub(super) enum Found<'a> {
     Elsewhere,
 }
 
-impl<'a> Page<'a> {
-    /// The page of a sealed value's payload; an empty one where there is none.
+impl<'a> Bundle<'a> {
+    /// The bundle of a sealed value's payload; an empty one where there is none.
     pub(super) fn read(table: Table, payload: Option<&'a [u8]>) -> Result<Self, SnapshotError> {
-        let mut page = Self {
+        let mut bundle = Self {
             values: Vec::new(),
             overflowed: false,
             changed: false,
         };
         if let Some(payload) = payload {
-            page.parse(payload).ok_or_else(|| SnapshotError::Value {
+            bundle.parse(payload).ok_or_else(|| SnapshotError::Value {
                 what: table.what(),
-                problem: "its page is not a sorted list".to_owned(),
+                problem: "its bundle is not a sorted list".to_owned(),
             })?;
         }
-        Ok(page)
+        Ok(bundle)
     }
 
     fn parse(&mut self, payload: &'a [u8]) -> Option<()> {
@@ -118,9 +119,12 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Every value that is here, with the end of its key.
-    pub(super) fn values(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.values.into_iter()
+    /// Whole keys, and what is under them.
+    fn pairs(&self, start: &[u8]) -> Vec<Pair> {
+        let pairs = self.values.iter();
+        pairs
+            .map(|(end, value)| ([start, end].concat(), value.to_vec()))
+            .collect()
     }
 
     /// Changes one value; true when it is not to be here but under its own key. One that has its
@@ -181,18 +185,18 @@ impl<'a> Page<'a> {
 /// A write as the database is to have it.
 type Stored<'a> = (Table, &'a [u8], Option<Cow<'a, [u8]>>);
 
-/// The writes as the database is to have them: with pages in the place of what is in them. `get`
+/// The writes as the database is to have them: with bundles in the place of what is in them. `get`
 /// reads the payload under a key of the database, within the transaction that is to write.
-pub(super) fn gather(
+pub(super) fn bundle(
     writes: &Writes,
     get: impl Fn(Table, &[u8]) -> Body<Option<Vec<u8>>, SnapshotError>,
 ) -> Body<Vec<Stored<'_>>, SnapshotError> {
-    let mut gathered = Vec::with_capacity(writes.len());
+    let mut bundled = Vec::with_capacity(writes.len());
     let mut rest = writes.iter().peekable();
     while let Some(((table, whole), payload)) = rest.next() {
         let table = *table;
-        let Some(length) = page_length(table, whole) else {
-            gathered.push((
+        let Some(length) = bundle_length(table, whole) else {
+            bundled.push((
                 table,
                 whole.as_slice(),
                 payload.as_deref().map(Cow::Borrowed),
@@ -201,25 +205,49 @@ pub(super) fn gather(
         };
         let start = &whole[..length];
         let stored = get(table, start)?;
-        let mut page = Page::read(table, stored.as_deref()).map_err(refuse)?;
+        let mut bundle = Bundle::read(table, stored.as_deref()).map_err(refuse)?;
         let mut next = Some((whole, payload));
         // Keys that start alike are side by side.
         while let Some((whole, payload)) = next {
             let end = &whole[length..];
             let has_own_key =
-                matches!(page.get(end), Found::Elsewhere) && get(table, whole)?.is_some();
-            if page.change(end, payload.as_deref(), has_own_key) {
-                gathered.push((table, whole, payload.as_deref().map(Cow::Borrowed)));
+                matches!(bundle.get(end), Found::Elsewhere) && get(table, whole)?.is_some();
+            if bundle.change(end, payload.as_deref(), has_own_key) {
+                bundled.push((table, whole, payload.as_deref().map(Cow::Borrowed)));
             }
             next = rest
                 .next_if(|((other, whole), _)| *other == table && whole.starts_with(start))
                 .map(|((_, whole), payload)| (whole, payload));
         }
-        if page.changed {
-            gathered.push((table, start, page.write().map(Cow::Owned)));
+        if bundle.changed {
+            bundled.push((table, start, bundle.write().map(Cow::Owned)));
         }
     }
-    Ok(gathered)
+    Ok(bundled)
+}
+
+/// What is in a table, of what the database has: the values in a bundle, and then those with its
+/// start that have keys of their own.
+pub(super) fn spread(
+    table: Table,
+    mut stored: impl Iterator<Item = Result<Pair, SnapshotError>>,
+) -> impl Iterator<Item = Result<Pair, SnapshotError>> {
+    let mut values = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        loop {
+            if let Some(pair) = values.next() {
+                return Some(Ok(pair));
+            }
+            let (start, payload) = match stored.next()? {
+                Ok((start, payload)) if is_bundle(table, &start) => (start, payload),
+                pair => return Some(pair),
+            };
+            match Bundle::read(table, Some(&payload)) {
+                Ok(bundle) => values = bundle.pairs(&start).into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    })
 }
 
 /// Takes a length and as many bytes off the front.
