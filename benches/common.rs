@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -34,7 +35,7 @@ pub(crate) const TARGET: &str = "app";
 pub(crate) const SOURCE: &str = "staff";
 
 /// The end of a benchmark that could not run.
-pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Where a benchmark keeps what is worth keeping between two runs.
 pub(crate) fn folder(name: &str) -> PathBuf {
@@ -106,6 +107,10 @@ pub(crate) fn write_config(folder: &Path, more: &str) -> io::Result<()> {
     fs::write(folder.join("config.toml"), text)
 }
 
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Everything that the command line would build from a configuration, with the client's
 /// address and token replaced by those of a server that the benchmark started.
 pub(crate) struct Agent {
@@ -113,7 +118,7 @@ pub(crate) struct Agent {
     pub(crate) sources: BTreeMap<String, Box<dyn Source>>,
     pub(crate) store: Store,
     pub(crate) client: Client,
-    audit: Mutex<Audit>,
+    audit: Arc<Mutex<Audit>>,
 }
 
 impl Agent {
@@ -133,7 +138,7 @@ impl Agent {
             sources,
             store,
             client: client(server, pace)?,
-            audit: Mutex::new(audit),
+            audit: Arc::new(Mutex::new(audit)),
         })
     }
 

@@ -14,10 +14,14 @@ mod run;
 mod send;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use futures_util::future::Fuse;
 use futures_util::stream::{self, StreamExt};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -61,14 +65,14 @@ pub(crate) struct Applier<'a> {
     pub(crate) client: &'a Client,
     pub(crate) store: &'a TargetStore,
     pub(crate) profile: &'a Profile,
-    pub(crate) audit: &'a tokio::sync::Mutex<Audit>,
+    pub(crate) audit: &'a Arc<tokio::sync::Mutex<Audit>>,
     pub(crate) audit_values: bool,
     /// The clock that the cycle's own time comes from.
     pub(crate) clock: &'a Clock,
     /// Cancelled when somebody asks to stop: nothing new is started then.
     pub(crate) stop: &'a CancellationToken,
     /// What is not written down yet.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl Applier<'_> {
@@ -169,14 +173,14 @@ impl Applier<'_> {
     ) -> Result<(), Failure> {
         let mut size = 2 * self.client.concurrency();
         let (mut group, mut rest) = work.split_at(size.min(work.len()));
-        if self.note_before(plan, group, turn)? {
+        if self.note_before(plan, group, turn).await? {
             self.make_durable().await?;
         }
         while !group.is_empty() {
             let (next, later) = rest.split_at(size.min(rest.len()));
             let prepare = async {
                 if !next.is_empty() {
-                    self.note_before(plan, next, turn)?;
+                    self.note_before(plan, next, turn).await?;
                     self.flush().await?;
                 }
                 Ok(())
@@ -211,42 +215,58 @@ impl Applier<'_> {
         // After a target-wide failure, or when asked to stop, what is under way ends by itself,
         // and nothing new is started.
         let stopped = AtomicBool::new(false);
-        let mut endings = stream::iter(group.iter().copied())
-            .map(|index| {
-                let stopped = &stopped;
-                async move {
-                    if stopped.load(Ordering::Relaxed) || self.stop.is_cancelled() {
-                        return (index, None);
+        let mut calls = pin!(
+            stream::iter(group.iter().copied())
+                .map(|index| {
+                    let stopped = &stopped;
+                    async move {
+                        if stopped.load(Ordering::Relaxed) || self.stop.is_cancelled() {
+                            return (index, None);
+                        }
+                        let ending = self.run_requests(&plan.actions[index], turn).await;
+                        (index, Some(ending))
                     }
-                    let ending = self.run_requests(&plan.actions[index], turn).await;
-                    (index, Some(ending))
-                }
-            })
-            .buffer_unordered(self.client.concurrency())
-            // All that have ended by now, without waiting for another one. Never more than are under
-            // way at once: should the disk be full, so many are sent and not on record.
-            .ready_chunks(self.client.concurrency().clamp(1, TOGETHER));
+                })
+                .buffer_unordered(self.client.concurrency())
+                .fuse()
+        );
+        // What has ended while other calls are written down is written down next. Never more than
+        // may be under way at once: should the disk be full, so many are sent and not on record.
+        let most = self.client.concurrency().clamp(1, TOGETHER);
+        let (mut ended, mut written) = (Vec::new(), Vec::new());
+        let mut writing = pin!(Fuse::terminated());
         let mut aborted = None;
-        while let Some(ended) = endings.next().await {
-            for (index, ending) in &ended {
-                if ending.is_none() {
-                    self.close_intent(&plan.actions[*index]);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut writing, if !written.is_empty() => {
+                    let lost: Option<Failure> = Result::err(result);
+                    for (index, ending) in written.drain(..) {
+                        let Some((acknowledged, ending)) = ending else {
+                            continue;
+                        };
+                        let ending = match &lost {
+                            Some(failure) => Ending::Aborted(failure.clone()),
+                            None => ending,
+                        };
+                        aborted = aborted.or(run.note(index, acknowledged, ending));
+                    }
+                    aborted = aborted.or(lost);
+                    stopped.store(aborted.is_some(), Ordering::Relaxed);
+                    progress.report(step, run.touched, Some(plan.actions.len() as u64));
                 }
+                Some((index, ending)) = calls.next(), if written.len() + ended.len() < most => {
+                    if ending.is_none() {
+                        self.close_intent(&plan.actions[index]);
+                    }
+                    ended.push((index, ending));
+                }
+                else => break,
             }
-            let lost = self.write_down().await.err();
-            for (index, ending) in ended {
-                let Some((acknowledged, ending)) = ending else {
-                    continue;
-                };
-                let ending = match &lost {
-                    Some(failure) => Ending::Aborted(failure.clone()),
-                    None => ending,
-                };
-                aborted = aborted.or(run.note(index, acknowledged, ending));
+            if written.is_empty() && !ended.is_empty() {
+                std::mem::swap(&mut written, &mut ended);
+                writing.set(self.write_down().fuse());
             }
-            aborted = aborted.or(lost);
-            stopped.store(aborted.is_some(), Ordering::Relaxed);
-            progress.report(step, run.touched, Some(plan.actions.len() as u64));
         }
         aborted.map_or(Ok(()), Err)
     }
@@ -278,7 +298,10 @@ impl Applier<'_> {
         renamed.retain(|index| run.is_going(*index));
         renamed.sort_unstable();
         renamed.dedup();
-        if self.note_before(plan, &renamed, (Phase::Releases, 0))? {
+        if self
+            .note_before(plan, &renamed, (Phase::Releases, 0))
+            .await?
+        {
             self.make_durable().await?;
         }
         for release in &plan.releases {

@@ -104,6 +104,9 @@ pub struct Audit {
     last_generation: Option<u64>,
     /// The length of the whole lines: where the next one starts.
     end: u64,
+    /// Something may follow the whole lines: a line that was cut short, or what a write that
+    /// failed has left.
+    torn: bool,
 }
 
 /// Why the log cannot be used.
@@ -160,6 +163,7 @@ impl Audit {
             hash: BEGINNING.to_owned(),
             last_generation: None,
             end,
+            torn: length > end,
         };
         if let Some(line) = last {
             let unusable = || AuditError::Unusable {
@@ -240,11 +244,14 @@ impl Audit {
             hash = own;
             text.push_str(&line);
         }
-        // At a position of our own, not "at the end": what a failed write left is overwritten.
-        self.file
-            .set_len(self.end)
-            .and_then(|()| self.file.write_all_at(text.as_bytes(), self.end))
-            .map_err(io_error("append to", &self.path))?;
+        // At a position of our own, not "at the end": what a failed write left is not kept.
+        if self.torn {
+            let cut = self.file.set_len(self.end);
+            cut.map_err(io_error("append to", &self.path))?;
+        }
+        let written = self.file.write_all_at(text.as_bytes(), self.end);
+        self.torn = written.is_err();
+        written.map_err(io_error("append to", &self.path))?;
         self.end += text.len() as u64;
         self.seq = seq;
         self.hash = hash;

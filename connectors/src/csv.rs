@@ -29,6 +29,7 @@ use self::config::DEFAULT_ACTIVE_COLUMN;
 use self::groups::Groups;
 use self::table::{Table, count};
 use self::users::Users;
+use crate::question::Question;
 use crate::source::{
     Batch, Change, Coverage, Kind, ReadRequest, Source, SourceError, SourceFacts, Warning,
 };
@@ -79,10 +80,13 @@ impl Source for CsvSource {
     fn attribute_names(
         &self,
     ) -> BoxFuture<'_, Result<BTreeMap<Kind, BTreeSet<String>>, SourceError>> {
-        Box::pin(async move { Ok(self.check().await?.attributes) })
+        Box::pin(async move { Ok(self.run(Files::check).await?.attributes) })
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
+    fn check<'a>(
+        &'a self,
+        _questions: &'a BTreeSet<Question>,
+    ) -> BoxFuture<'a, Result<SourceFacts, SourceError>> {
         Box::pin(self.run(Files::check))
     }
 

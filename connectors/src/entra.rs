@@ -70,10 +70,13 @@ impl EntraSource {
 }
 
 impl Source for EntraSource {
-    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
+    fn check<'a>(
+        &'a self,
+        questions: &'a BTreeSet<Question>,
+    ) -> BoxFuture<'a, Result<SourceFacts, SourceError>> {
         Box::pin(async move {
             self.config.validate()?;
-            check::check(&self.graph, &self.config).await
+            check::check(&self.graph, &self.config, questions).await
         })
     }
 

@@ -127,7 +127,10 @@ impl Source for LdapSource {
         Box::pin(async { Ok(BTreeMap::new()) })
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
+    fn check<'a>(
+        &'a self,
+        _questions: &'a BTreeSet<Question>,
+    ) -> BoxFuture<'a, Result<SourceFacts, SourceError>> {
         Box::pin(async move {
             let (connection, settings) = self.open().await?;
             check::check(self.place(connection, &settings)).await

@@ -297,8 +297,12 @@ pub struct SourceFacts {
 
 /// A directory that can be read.
 pub trait Source: Send + Sync {
-    /// Connects, reads as little as possible and says what there is. Fails as a read would.
-    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>>;
+    /// Connects, reads as little as possible and says what there is, and whether it could answer
+    /// what it will be asked. Fails as a read would.
+    fn check<'a>(
+        &'a self,
+        questions: &'a BTreeSet<Question>,
+    ) -> BoxFuture<'a, Result<SourceFacts, SourceError>>;
 
     /// The names of the attributes that it can give, as far as it can say so; connects only where
     /// the names are found by that. Fails as a check does.

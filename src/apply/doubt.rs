@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::RecordKey;
+use tokio::task::spawn_blocking;
 
 use super::report::Failure;
 use super::{Applier, Turn, failed};
@@ -19,7 +20,7 @@ use crate::snapshot::{Deactivation, Intent, Link, MemberEdge, SnapshotError, Tar
 impl Applier<'_> {
     /// Notes what this turn's requests of a group of actions are about to do; tells whether there
     /// is anything. It is durable with the next flush, before which nothing of it may be sent.
-    pub(super) fn note_before(
+    pub(super) async fn note_before(
         &self,
         plan: &Plan,
         group: &[usize],
@@ -39,7 +40,12 @@ impl Applier<'_> {
         }
         let any = !changes.is_empty();
         if any {
-            self.store.commit(changes).map_err(|error| failed(&error))?;
+            let store = self.store.clone();
+            let noted = spawn_blocking(move || store.commit(changes));
+            noted
+                .await
+                .map_err(|error| failed(&error))?
+                .map_err(|error| failed(&error))?;
         }
         Ok(any)
     }

@@ -1,18 +1,19 @@
 //! What calls came to, on its way into the snapshot and the audit log.
 //!
-//! Calls that end at the same time are written down together: a transaction and a write to a
-//! file cost the same for one as for many. A kill before that loses what waits here; the
-//! intents of such creates say that they are in doubt, and everything else is sent again. So
-//! little waits, never while the target is waited for, and nothing when the next call to
-//! the same resource is made. Must not know what a call means.
+//! What has ended while others were written down is written down together: a transaction and
+//! a write to a file cost the same for one as for many. A kill before that loses what waits
+//! here; the intents of such creates say that they are in doubt, and everything else is sent
+//! again. So little waits, no longer than a write takes, and nothing when the next call to the
+//! same resource is made. Must not know what a call means.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use tokio::task::spawn_blocking;
 
 use super::report::Failure;
 use super::{Applier, failed};
-use crate::audit::Entry;
+use crate::audit::{Audit, Entry};
 use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
 
 /// How many calls are written down together at most, however many may be under way: a
@@ -23,6 +24,8 @@ pub(super) const TOGETHER: usize = 32;
 #[derive(Default)]
 pub(crate) struct Ledger {
     waiting: Mutex<Waiting>,
+    /// Held by whoever commits: what waited first is committed first.
+    committing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -42,7 +45,8 @@ impl Ledger {
         }
     }
 
-    /// What the audit log is to say, and of when. The generation is named when it is written.
+    /// What the audit log is to say, and of when: after [`Ledger::add_changes`] of the same call.
+    /// The generation is named when it is written.
     pub(super) fn add_entry(&self, at: DateTime<Utc>, entry: Entry) {
         self.waiting().entries.push((at, entry));
     }
@@ -57,45 +61,64 @@ impl Ledger {
         // Nothing in here panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Tells the snapshot what waits for it.
+    fn commit(&self, store: &TargetStore) -> Result<(), SnapshotError> {
+        let _order = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let changes = std::mem::take(&mut self.waiting().changes);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        store
+            .commit_all(changes)
+            .inspect_err(|error| self.waiting().lost = Some(failed(error)))
+    }
+
+    /// Writes down what waits, on the caller's thread.
+    fn write_down(
+        &self,
+        store: &TargetStore,
+        audit: &tokio::sync::Mutex<Audit>,
+    ) -> Result<(), Failure> {
+        // Another target may flush meanwhile: whoever has the log names the generation, so that
+        // generations never go back along the chain.
+        let mut audit = audit.blocking_lock();
+        // Before the changes: of each of them those wait already, and are committed first.
+        let mut entries = std::mem::take(&mut self.waiting().entries);
+        let committed = self.commit(store).map_err(|error| failed(&error));
+        let lost = self.waiting().lost.clone();
+        lost.map_or(committed, Err)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for (_, entry) in &mut entries {
+            entry.generation = store.flushed_generation();
+        }
+        audit.append_all(&entries).map_err(|error| {
+            let failure = failed(&error);
+            self.waiting().lost = Some(failure.clone());
+            failure
+        })
+    }
 }
 
 impl Applier<'_> {
     /// Writes everything down that waits: what is acknowledged first, then what the audit log
     /// says of it. Once that has failed it fails again, for all whose calls ended meanwhile.
+    /// On a thread of its own: other calls go on.
     pub(super) async fn write_down(&self) -> Result<(), Failure> {
-        let settled = self.settled_store().map_err(|error| failed(&error));
-        let mut entries = {
-            let mut waiting = self.ledger.waiting();
-            if let Some(failure) = waiting.lost.clone().or(settled.err()) {
-                return Err(failure);
-            }
-            std::mem::take(&mut waiting.entries)
-        };
-        if entries.is_empty() {
-            return Ok(());
-        }
-        // Another target may flush meanwhile: whoever has the log names the generation, so that
-        // generations never go back along the chain.
-        let mut audit = self.audit.lock().await;
-        for (_, entry) in &mut entries {
-            entry.generation = self.store.flushed_generation();
-        }
-        audit.append_all(&entries).map_err(|error| {
-            let failure = failed(&error);
-            self.ledger.waiting().lost = Some(failure.clone());
-            failure
-        })
+        let (store, audit) = (self.store.clone(), Arc::clone(self.audit));
+        let ledger = Arc::clone(&self.ledger);
+        let written = spawn_blocking(move || ledger.write_down(&store, &audit));
+        written.await.unwrap_or_else(|error| Err(failed(&error)))
     }
 
     /// The snapshot, for whoever has to see what other calls came to.
     pub(super) fn settled_store(&self) -> Result<&TargetStore, SnapshotError> {
-        let mut waiting = self.ledger.waiting();
-        let changes = std::mem::take(&mut waiting.changes);
-        if !changes.is_empty() {
-            self.store
-                .commit_all(changes)
-                .inspect_err(|error| waiting.lost = Some(failed(error)))?;
-        }
+        self.ledger.commit(self.store)?;
         Ok(self.store)
     }
 }

@@ -7,7 +7,7 @@ mod found;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use provisor_connectors::{Source, SourceFacts};
+use provisor_connectors::{Question, Source, SourceFacts};
 
 use super::exit::Exit;
 use super::render::text::printable;
@@ -15,6 +15,7 @@ use super::session;
 use super::terminal::{Stop, Terminal};
 use crate::apply::report::{Failure, FailureKind};
 use crate::config::{self, Config, Endpoint, TargetConfig};
+use crate::cycle;
 use crate::scim::message::Capabilities;
 use crate::target::dialect::{Dialect, Removal};
 use crate::target::survey::Survey;
@@ -26,7 +27,7 @@ pub(super) async fn run(config: &Config, terminal: &mut Terminal) -> Result<Exit
     let mut exit = Exit::Done;
     let every_target: Vec<&TargetConfig> = config.targets.values().collect();
     let used = session::build_sources(config, &every_target);
-    let (facts, sources_exit) = check_sources(&used, terminal).await;
+    let (facts, sources_exit) = check_sources(config, &used, terminal).await;
     exit = exit.and(sources_exit);
     for unused in config
         .sources
@@ -67,13 +68,17 @@ fn recall(config: &Config, terminal: &mut Terminal) -> BTreeMap<String, Dialect>
 }
 
 async fn check_sources(
+    config: &Config,
     sources: &BTreeMap<String, Box<dyn Source>>,
     terminal: &mut Terminal,
 ) -> (BTreeMap<String, SourceFacts>, Exit) {
     let mut facts = BTreeMap::new();
     let mut exit = Exit::Done;
     for (name, source) in sources {
-        match source.check().await {
+        let targets = config.targets.values().map(|target| &target.target);
+        let names = cycle::attributes_in_use(name, targets);
+        let questions = names.iter().filter_map(|name| Question::asked(name));
+        match source.check(&questions.collect()).await {
             Ok(found) => {
                 terminal.print(&block(&format!("source {name}: ok"), &found.lines));
                 facts.insert(name.clone(), found);

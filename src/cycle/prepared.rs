@@ -3,9 +3,11 @@
 //! Holds everything that applying needs, so that nothing is decided or looked up again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
+use tokio::sync::Mutex;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +16,7 @@ use super::known::Known;
 use super::read::{Readings, failed};
 use super::select::Selection;
 use crate::apply::report::{Failure, FailureKind, Outcome, Progress, TargetReport};
-use crate::apply::{Applier, Clock, Ledger};
+use crate::apply::{Applier, Clock};
 use crate::audit::Audit;
 use crate::plan::Planned;
 use crate::plan::action::{Change, Held, Limit, Plan, Reason};
@@ -196,7 +198,7 @@ impl Prepared {
     /// where the cycle's `now` was taken.
     pub async fn apply(
         self,
-        audit: &tokio::sync::Mutex<Audit>,
+        audit: &Arc<Mutex<Audit>>,
         audit_values: bool,
         clock: &Clock,
         stop: &CancellationToken,
@@ -215,7 +217,7 @@ impl Prepared {
             audit_values,
             clock,
             stop,
-            ledger: Ledger::default(),
+            ledger: Arc::default(),
         };
         let applied = applier.apply(&parts.planned.plan, progress).await;
         let audited = audit.lock().await.last_number();

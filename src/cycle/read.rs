@@ -225,10 +225,13 @@ fn known(view: View) -> Known {
 }
 
 /// Source attributes that any target of this source uses: nothing else is kept.
-fn attributes_in_use(source: &str, targets: &[Target]) -> BTreeSet<String> {
+pub fn attributes_in_use<'a>(
+    source: &str,
+    targets: impl IntoIterator<Item = &'a Target>,
+) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for target in targets
-        .iter()
+        .into_iter()
         .filter(|target| target.sources.iter().any(|name| name == source))
     {
         for kind in Kind::ALL {

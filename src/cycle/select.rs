@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey, SourceId, Value};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::Target;
 use super::closing::LONGEST_DELAY;
@@ -247,12 +248,20 @@ impl Selector<'_> {
     fn take_people(&mut self, mut keys: BTreeSet<RecordKey>) -> Result<(), SnapshotError> {
         while !keys.is_empty() {
             let mut owners = BTreeSet::new();
-            for record in self.selection.joined.speakers(&keys) {
+            // What is known of one person does not depend on what was found of another, and is
+            // all that takes time.
+            let speakers = self.selection.joined.speakers(&keys).into_par_iter();
+            let known = speakers.map(|record| {
                 let Some(candidate) = self.candidate(&record)? else {
-                    continue;
+                    return Ok(None);
                 };
-                owners.extend(self.rivals(&record, &candidate)?);
-                owners.extend(self.reports(&record, &candidate)?);
+                let mut touched = self.rivals(&record, &candidate)?;
+                touched.extend(self.reports(&record, &candidate)?);
+                Ok(Some((record, candidate, touched)))
+            });
+            let known: Vec<_> = known.collect::<Result<_, SnapshotError>>()?;
+            for (record, candidate, touched) in known.into_iter().flatten() {
+                owners.extend(touched);
                 self.selection.people.insert(record, candidate);
             }
             keys = self.selection.joined.speakers(&owners);

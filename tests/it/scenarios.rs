@@ -141,6 +141,7 @@ scenarios! {
     mass_leaver_held
     mass_leaver_restored
     member_made_again
+    member_made_again_in_doubt
     members_in_scope
     missing_at_target
     missing_required

@@ -9,6 +9,7 @@ pub(crate) mod compare;
 pub(crate) mod document;
 pub(crate) mod http;
 pub(crate) mod left_out;
+pub(crate) mod namespace;
 pub(crate) mod private;
 pub(crate) mod run;
 pub(crate) mod sandbox;

@@ -136,7 +136,7 @@ async fn get(graph: &Graph, name: &str, id: Uuid) -> Result<Found, GraphError> {
 }
 
 /// The one app of this name, application id or object id.
-async fn find(graph: &Graph, name: &str) -> Result<Found, GraphError> {
+pub(super) async fn find(graph: &Graph, name: &str) -> Result<Found, GraphError> {
     let what = What::App(name.to_owned());
     let filter = match Uuid::try_parse(name) {
         Ok(id) => match get(graph, name, id).await {

@@ -4,14 +4,20 @@
 
 use std::collections::BTreeSet;
 
+use super::apps;
 use super::config::{Changes, EntraConfig};
 use super::error::{GraphError, What};
 use super::graph::{Call, Graph};
 use super::properties;
+use crate::question::Question;
 use crate::source::{SourceError, SourceFacts};
 
 /// Looks whether everything may be read.
-pub(super) async fn check(graph: &Graph, config: &EntraConfig) -> Result<SourceFacts, SourceError> {
+pub(super) async fn check(
+    graph: &Graph,
+    config: &EntraConfig,
+    questions: &BTreeSet<Question>,
+) -> Result<SourceFacts, SourceError> {
     let latest = ("$deltatoken", "latest");
     let few = ("$top", "1");
     let select = ("$select", "id");
@@ -32,12 +38,23 @@ pub(super) async fn check(graph: &Graph, config: &EntraConfig) -> Result<SourceF
             ),
         ),
     ];
+    let named: BTreeSet<&str> = questions.iter().filter_map(app_of).collect();
     let mut missing = BTreeSet::new();
     for (what, url) in probes {
         match ask(graph, &what, url).await {
             Ok(()) => {}
             Err(GraphError::Forbidden(what, _)) => missing.extend(what.permission()),
             Err(error) => return Err(error.into_source(&what, &graph.server)),
+        }
+    }
+    let mut apps = Vec::new();
+    for name in &named {
+        match apps::find(graph, name).await {
+            Ok(_) => apps.push(format!(
+                "app {name}: there, and its assignments can be read"
+            )),
+            Err(GraphError::Forbidden(what, _)) => missing.extend(what.permission()),
+            Err(error) => return Err(error.into_source(&app(name), &graph.server)),
         }
     }
     if !missing.is_empty() {
@@ -56,35 +73,51 @@ pub(super) async fn check(graph: &Graph, config: &EntraConfig) -> Result<SourceF
             source: None,
         });
     }
-    let apps = graph.url(&["servicePrincipals"], &[few, select]);
-    let apps = match ask(graph, &What::App(String::new()), apps).await {
-        Ok(()) => "app assignments: can be read (`assigned_to`)".to_owned(),
-        Err(GraphError::Forbidden(..)) => {
-            "app assignments: not for this app registration; a scope's `assigned_to` and app roles \
-             need `Application.Read.All`"
-                .to_owned()
-        }
-        Err(error) => {
-            let what = What::App("any".to_owned());
-            return Err(error.into_source(&what, &graph.server));
-        }
-    };
+    if named.is_empty() {
+        apps.push(look_for_apps(graph, &[few, select]).await?);
+    }
     let changes = match config.changes {
         Changes::Auto => "changes: by delta queries, with the deleted items looked at besides",
         Changes::Full => "changes: everything is read and compared; `changes` says so",
     };
+    let mut lines = vec![
+        format!("{}: Microsoft Entra", graph.server),
+        "id: the object id".to_owned(),
+        "people: users, those deleted within 30 days included".to_owned(),
+        "switched off: by `accountEnabled`".to_owned(),
+        "groups: every group, with its direct members".to_owned(),
+    ];
+    lines.extend(apps);
+    lines.push(changes.to_owned());
     Ok(SourceFacts {
-        lines: vec![
-            format!("{}: Microsoft Entra", graph.server),
-            "id: the object id".to_owned(),
-            "people: users, those deleted within 30 days included".to_owned(),
-            "switched off: by `accountEnabled`".to_owned(),
-            "groups: every group, with its direct members".to_owned(),
-            apps,
-            changes.to_owned(),
-        ],
+        lines,
         attributes: properties::names(&config.extension_properties),
     })
+}
+
+/// Whether a scope could ask who is assigned, where none does.
+async fn look_for_apps(graph: &Graph, few: &[(&str, &str)]) -> Result<String, SourceError> {
+    let any = app("any");
+    match ask(graph, &any, graph.url(&["servicePrincipals"], few)).await {
+        Ok(()) => Ok("app assignments: can be read (`assigned_to`)".to_owned()),
+        Err(GraphError::Forbidden(..)) => Ok(
+            "app assignments: not for this app registration; a scope's `assigned_to` and app roles \
+             need `Application.Read.All`"
+                .to_owned(),
+        ),
+        Err(error) => Err(error.into_source(&any, &graph.server)),
+    }
+}
+
+fn app(name: &str) -> What {
+    What::App(name.to_owned())
+}
+
+fn app_of(question: &Question) -> Option<&str> {
+    match question {
+        Question::AssignedTo(app) | Question::RolesIn(app) => Some(app),
+        Question::Below(_) | Question::Matches(_) => None,
+    }
 }
 
 async fn ask(graph: &Graph, what: &What, url: url::Url) -> Result<(), GraphError> {

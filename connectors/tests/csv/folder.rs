@@ -1,5 +1,6 @@
 //! A folder with the files of one CSV source, and a read of all of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -97,7 +98,7 @@ impl Folder {
     }
 
     pub(super) fn check(&self) -> Result<SourceFacts, SourceError> {
-        runtime().block_on(self.source().check())
+        runtime().block_on(self.source().check(&BTreeSet::new()))
     }
 
     /// What a failed read says, with the file's folder left out.

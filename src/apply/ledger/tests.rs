@@ -55,7 +55,7 @@ async fn error_of_the_audit_log_ends_the_run_for_everybody() {
     let state_dir = folder.path().join("state");
     let lock = Store::lock(&state_dir).unwrap();
     let store = Store::open(lock, None).unwrap().store.target("demo");
-    let audit = Mutex::new(Audit::open(&state_dir).unwrap());
+    let audit = Arc::new(Mutex::new(Audit::open(&state_dir).unwrap()));
     let client = client();
     let profile = Profile::default();
     let applier = Applier {
@@ -66,7 +66,7 @@ async fn error_of_the_audit_log_ends_the_run_for_everybody() {
         audit_values: false,
         clock: &|| DateTime::UNIX_EPOCH,
         stop: &CancellationToken::new(),
-        ledger: Ledger::default(),
+        ledger: Arc::default(),
     };
     let now: DateTime<Utc> = DateTime::UNIX_EPOCH;
     applier.ledger.add_entry(now, entry());

@@ -7,6 +7,7 @@
 mod chooser;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use provisor_connectors::{Kind, RecordKey};
 use tokio::sync::Mutex;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Survey, not_ready};
 use crate::apply::report::{Failure, Outcome, Progress};
-use crate::apply::{Applier, Clock, Ledger};
+use crate::apply::{Applier, Clock};
 use crate::audit::{Audit, Entry};
 use crate::cycle::read::failed;
 use crate::cycle::window;
@@ -199,7 +200,7 @@ impl Chosen {
     /// Does it: notes first, durably, then what is sent. Gives what came of each action.
     pub async fn apply(
         self,
-        audit: &Mutex<Audit>,
+        audit: &Arc<Mutex<Audit>>,
         audit_values: bool,
         clock: &Clock,
         stop: &CancellationToken,
@@ -235,7 +236,7 @@ impl Chosen {
             audit_values,
             clock,
             stop,
-            ledger: Ledger::default(),
+            ledger: Arc::default(),
         };
         let applied = applier.apply(&plan, progress).await;
         store.flush().map_err(failed)?;

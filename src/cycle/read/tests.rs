@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use provisor_connectors::{
-    Attributes, Coverage, Lifecycle, Members, Record, SourceError, SourceFacts, SourceId, Value,
+    Attributes, Coverage, Lifecycle, Members, Question, Record, SourceError, SourceFacts, SourceId,
+    Value,
 };
 use tokio::sync::Barrier;
 use tokio::sync::mpsc::Sender;
@@ -21,7 +22,10 @@ struct Meeting {
 }
 
 impl Source for Meeting {
-    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
+    fn check<'a>(
+        &'a self,
+        _questions: &'a BTreeSet<Question>,
+    ) -> BoxFuture<'a, Result<SourceFacts, SourceError>> {
         Box::pin(async { unreachable!("nobody asks in this test") })
     }
 
@@ -121,7 +125,10 @@ async fn sources_are_read_side_by_side_and_one_that_fails_is_alone_with_it() {
 struct Refusing(Arc<std::sync::Mutex<Vec<KnownRecord>>>);
 
 impl Source for Refusing {
-    fn check(&self) -> BoxFuture<'_, Result<SourceFacts, SourceError>> {
+    fn check<'a>(
+        &'a self,
+        _questions: &'a BTreeSet<Question>,
+    ) -> BoxFuture<'a, Result<SourceFacts, SourceError>> {
         Box::pin(async { unreachable!("nobody asks in this test") })
     }
 

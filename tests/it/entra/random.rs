@@ -1,5 +1,6 @@
 //! Random tenants: whatever happens there, and however Graph tells it, the target comes to be
-//! what the tenant says; a read of changes finds what a read of everything finds.
+//! what the tenant says; a read of changes finds what a read of everything finds; and nobody
+//! beyond a limit is switched off before somebody has approved it.
 //!
 //! Plays a few worlds of a few days each; `PROVISOR_ENTRA_WORLDS=100` plays more, and
 //! `PROVISOR_ENTRA_SEED=7` one again.
@@ -18,7 +19,7 @@ use super::sign_in::SECRET;
 use super::simulator::{Simulator, error};
 use super::tenant::{Life, Silences, Tenant};
 use crate::support::run::{Ran, run};
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Logged, Sandbox};
 
 const DAYS: usize = 12;
 
@@ -47,6 +48,11 @@ struct World {
     app: Uuid,
     /// Scope by assignment, and whether groups count at any depth; `None`: everybody.
     assigned: Option<bool>,
+    /// How many may be switched off in a day for being gone, and how many for being disabled:
+    /// no world lasts a day.
+    limit: usize,
+    /// How many were, without being approved.
+    switched_off: usize,
     names: usize,
     /// Those who were deleted on an earlier day.
     deleted: BTreeSet<Uuid>,
@@ -62,6 +68,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let sandbox = Sandbox::start(&folder.path().join("at"), &[]);
         let assigned = [None, Some(false), Some(true)][rng.usize(..3)];
+        let limit = [1000, 2][rng.usize(..2)];
         let mut world = Self {
             seed,
             rng,
@@ -70,6 +77,8 @@ impl World {
             folder,
             app,
             assigned,
+            limit,
+            switched_off: 0,
             names: 0,
             deleted: BTreeSet::new(),
             story: Vec::new(),
@@ -99,8 +108,6 @@ impl World {
             ),
         };
         let limits: String = [
-            "deactivations",
-            "explicit_deactivations",
             "group_deletions",
             "identifiers",
             "cleared",
@@ -112,6 +119,10 @@ impl World {
         .iter()
         .map(|name| format!("{name} = 1000\n"))
         .collect();
+        let limits = format!(
+            "{limits}deactivations = {0}\nexplicit_deactivations = {0}\n",
+            self.limit
+        );
         let text = format!(
             "state_dir = \"state\"\n{}\n[targets.demo]\nsource = \"cloud\"\nbase_url = \"{}\"\n\
              auth = {{ bearer = {{ file = \"{}\" }} }}\n[targets.demo.mapping]\nuserName = \
@@ -139,9 +150,12 @@ impl World {
             self.trouble();
             // Whatever could not be read on a bad day is read on the next good one.
             self.simulator.behave();
-            self.sync(&["sync"]);
+            self.sync();
             self.agrees();
-            self.sync(&["sync", "--full", "--check"]);
+            let ran = self.run(&["sync", "--full", "--check"]);
+            if ran.exit != 0 {
+                self.fail(&format!("there is something left to do: {ran:#?}"));
+            }
             let tenant = self.simulator.tenant(|tenant| tenant.clone());
             let users = tenant.users.values();
             let gone = users.filter(|user| matches!(user.life, Life::Deleted(_)));
@@ -191,8 +205,8 @@ impl World {
             }
         });
         self.simulator.take_asked();
-        let ran = self.run(&["sync"]);
-        if ![0, 1].contains(&ran.exit) || ran.stderr.contains("panicked") {
+        let ran = self.run_within_limits();
+        if ![0, 1, 4].contains(&ran.exit) || ran.stderr.contains("panicked") {
             self.fail(&format!("a bad day: {ran:#?}"));
         }
         if ran.exit == 0 {
@@ -205,11 +219,45 @@ impl World {
         run(self.path(), &arguments)
     }
 
-    fn sync(&self, arguments: &[&str]) {
-        let ran = self.run(arguments);
-        if ran.exit != 0 {
-            self.fail(&format!("{arguments:?}: {ran:#?}"));
+    /// What is held is approved, as often as something is.
+    fn sync(&mut self) {
+        for _ in 0..5 {
+            let ran = self.run_within_limits();
+            if ran.exit == 0 {
+                return;
+            }
+            let command = ran
+                .stdout
+                .lines()
+                .find_map(|line| line.split_once(" approve demo "));
+            let Some((_, held)) = command.filter(|_| ran.exit == 4) else {
+                self.fail(&format!("{ran:#?}"));
+            };
+            let held = held.trim().to_owned();
+            self.note(format!("approved: {held}"));
+            let approved = self.run(&["approve", "demo", &held]);
+            if ![0, 4].contains(&approved.exit) {
+                self.fail(&format!("{ran:#?} and then {approved:#?}"));
+            }
         }
+        self.fail("there is always something held");
+    }
+
+    fn run_within_limits(&mut self) -> Ran {
+        let count = |sandbox: &Sandbox| {
+            let log = sandbox.log();
+            log.iter().filter(|it| switches_off(it)).count()
+        };
+        let before = count(&self.sandbox);
+        let ran = self.run(&["sync"]);
+        self.switched_off += count(&self.sandbox) - before;
+        if self.switched_off > 2 * self.limit {
+            self.fail(&format!(
+                "{} were switched off: {ran:#?}",
+                self.switched_off
+            ));
+        }
+        ran
     }
 
     fn change(&mut self) {
@@ -445,15 +493,23 @@ impl World {
     fn fail(&self, why: &str) -> ! {
         let full = self.run(&["sync", "--full", "--dry-run"]);
         panic!(
-            "world {} ({:?}): {why}\n{}\na full cycle would do:\n{}{}\nplay it again with PROVISOR_ENTRA_SEED={}",
+            "world {} ({:?}, limit {}): {why}\n{}\na full cycle would do:\n{}{}\nplay it again with PROVISOR_ENTRA_SEED={}",
             self.seed,
             self.assigned,
+            self.limit,
             self.story.join("\n"),
             full.stdout,
             full.stderr,
             self.seed
         );
     }
+}
+
+/// Whether somebody was switched off by this.
+fn switches_off(logged: &Logged) -> bool {
+    let operations = logged.body["Operations"].as_array().into_iter().flatten();
+    let mut operations = operations.filter(|it| it["path"] == "active" && it["value"] == false);
+    logged.was_taken() && operations.next().is_some()
 }
 
 fn by_external_id(resources: Vec<Value>) -> BTreeMap<Uuid, Value> {

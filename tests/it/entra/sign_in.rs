@@ -18,6 +18,8 @@ pub(super) const TENANT: &str = "9ad2a1a4-93b2-4d41-8d39-1e4a3a8f0c55";
 pub(super) const CLIENT: &str = "0f7c5d0e-3a53-4f0e-9a4b-5b0c8c3f1a77";
 pub(super) const SECRET: &str = "wJ8~entra-client-secret-of-the-tests";
 pub(super) const MACHINE_HEADER: &str = "header-of-the-machine";
+/// Where a virtual machine asks, at 169.254.169.254.
+pub(super) const VIRTUAL_MACHINE_PATH: &str = "/metadata/identity/oauth2/token";
 
 /// What the app registration knows its client by.
 #[derive(Debug, Clone)]
@@ -115,12 +117,24 @@ impl Login {
         }
     }
 
-    /// Answers a machine's own address for tokens.
+    /// Answers a machine's own address for tokens: App Service's asks for a header that others
+    /// cannot know, a virtual machine's for one that no forwarded request has.
     pub(super) fn answer_machine(&mut self, request: &Request) -> Answer {
-        let header = request.headers.get("x-identity-header").map(String::as_str);
+        let header = |name: &str| request.headers.get(name).map(String::as_str);
         let asked = |name: &str| request.query.get(name).map(String::as_str);
-        let is_right = header == Some(MACHINE_HEADER)
-            && asked("api-version") == Some("2019-08-01")
+        let (is_known, version) = match request.path.as_str() {
+            VIRTUAL_MACHINE_PATH => (
+                header("metadata") == Some("true") && header("x-forwarded-for").is_none(),
+                "2018-02-01",
+            ),
+            _ => (
+                header("x-identity-header") == Some(MACHINE_HEADER),
+                "2019-08-01",
+            ),
+        };
+        let is_right = is_known
+            && request.method == "GET"
+            && asked("api-version") == Some(version)
             && asked("resource") == Some(self.origin.as_str());
         match is_right && matches!(self.registered, Registered::Machine) {
             // Numbers are text there.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::round::{LIFETIME, Manners, Mark, Round, Tokens};
-use super::sign_in::{CLIENT, Login, TENANT};
+use super::sign_in::{CLIENT, Login, TENANT, VIRTUAL_MACHINE_PATH};
 use super::tenant::Tenant;
 use super::wire::{self, Answer, Request};
 
@@ -66,21 +66,14 @@ impl Simulator {
             asked: Vec::new(),
             logins: 0,
         }));
-        let of_listener = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&of_listener);
-                std::thread::spawn(move || {
-                    wire::serve(stream, |request| {
-                        state
-                            .lock()
-                            .expect("nobody panics with it")
-                            .answer(&request)
-                    });
-                });
-            }
-        });
+        serve_at(listener, &state);
         Self { address, state }
+    }
+
+    /// Answers at another address as well.
+    pub(super) fn listen_at(&self, address: &str) {
+        let listener = TcpListener::bind(address).expect("the address is free");
+        serve_at(listener, &self.state);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -151,9 +144,26 @@ impl Simulator {
     }
 }
 
+fn serve_at(listener: TcpListener, state: &Arc<Mutex<State>>) {
+    let state = Arc::clone(state);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let state = Arc::clone(&state);
+            std::thread::spawn(move || {
+                wire::serve(stream, |request| {
+                    state
+                        .lock()
+                        .expect("nobody panics with it")
+                        .answer(&request)
+                });
+            });
+        }
+    });
+}
+
 impl State {
     fn answer(&mut self, request: &Request) -> Answer {
-        if request.path == "/machine/token" {
+        if let "/machine/token" | VIRTUAL_MACHINE_PATH = request.path.as_str() {
             self.logins += 1;
             return self.login.answer_machine(request);
         }

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 
 use super::server::{Login, Server, program, spawn};
 use crate::support::certificates::Authority;
+use crate::support::namespace;
 
 /// The domain's naming context.
 pub(super) const SUFFIX: &str = "DC=ad,DC=example,DC=com";
@@ -50,11 +51,7 @@ pub(super) fn lacks() -> Option<&'static str> {
     if !Path::new(PYTHON).is_file() {
         return Some(PYTHON);
     }
-    let entered = namespace().arg("true").output();
-    match entered {
-        Ok(output) if output.status.success() => None,
-        _ => Some("leave to make a network namespace (root, or user namespaces)"),
-    }
+    namespace::lacks()
 }
 
 /// Starts one that holds the units and the agent, and nobody else.
@@ -68,7 +65,7 @@ pub(super) fn start() -> Server {
     write(at, "server.crt", &pair.certificate);
     write(at, "server.key", &pair.key);
     write(at, "smb.conf", &configuration(&at.join("domain"), at));
-    let mut command = namespace();
+    let mut command = namespace::command();
     command
         .args(["sh", "-c"])
         .arg("ip link set lo up && exec \"$0\" -F --no-process-group -M single -s smb.conf")
@@ -89,17 +86,6 @@ pub(super) fn start() -> Server {
     server
 }
 
-/// A command that runs in a new network namespace; as an ordinary user, with a new user
-/// namespace around it.
-fn namespace() -> Command {
-    let mut command = Command::new("unshare");
-    command.arg("--net");
-    if !is_root() {
-        command.arg("--map-root-user");
-    }
-    command
-}
-
 /// Starts the helper in the namespace of a process, and says at which port it listens.
 fn hand_on(at: &Path, process: u32, port: u16) -> (u16, Child) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -107,7 +93,7 @@ fn hand_on(at: &Path, process: u32, port: u16) -> (u16, Child) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/ldap/samba/hand_on.py");
     let mut command = Command::new("nsenter");
     command.args(["--target", &process.to_string(), "--net"]);
-    if !is_root() {
+    if !namespace::is_root() {
         command.args(["--user", "--preserve-credentials"]);
     }
     wait_for_namespace(process);
@@ -136,11 +122,6 @@ fn wait_for_namespace(process: u32) {
         }
     }
     panic!("samba has no network namespace of its own");
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output().expect("id runs");
-    output.stdout.trim_ascii() == b"0"
 }
 
 /// The folder of a domain that nobody has used, made when there is none of this Samba.
@@ -174,7 +155,7 @@ fn make_domain(at: &Path) {
     fs::create_dir(&domain).expect("a folder below target/");
     write(at, "smb.conf", &configuration(&domain, at));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/ldap/samba/provision.py");
-    let made = namespace()
+    let made = namespace::command()
         .arg(PYTHON)
         .arg(script)
         .arg(at.join("smb.conf"))

@@ -37,7 +37,7 @@ pub(super) struct Machine {
 /// The open state directory.
 struct Session {
     store: Store,
-    audit: tokio::sync::Mutex<Audit>,
+    audit: Arc<tokio::sync::Mutex<Audit>>,
 }
 
 /// What to run.
@@ -174,7 +174,7 @@ impl Machine {
         }
         Session {
             store: opened.store,
-            audit: tokio::sync::Mutex::new(audit),
+            audit: Arc::new(tokio::sync::Mutex::new(audit)),
         }
     }
 }

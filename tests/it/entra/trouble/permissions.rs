@@ -4,16 +4,20 @@ use serde_json::json;
 
 use super::settled;
 use crate::entra::sign_in::SECRET;
-use crate::support::run::run;
+use crate::entra::simulator::Simulator;
+use crate::entra::stories::{begin, config};
+use crate::entra::tenant::Tenant;
+use crate::support::run::{Ran, run};
+use crate::support::story::Story;
 
-fn check(settled: &super::Settled) -> crate::support::run::Ran {
-    run(settled.story.folder(), &["check".to_owned()])
+fn check(story: &Story) -> Ran {
+    run(story.folder(), &["check".to_owned()])
 }
 
 #[test]
 fn a_check_names_every_permission_that_is_missing() {
     let settled = settled(1, "");
-    let ran = check(&settled);
+    let ran = check(&settled.story);
     assert_eq!(ran.exit, 0, "{ran:#?}");
     assert!(
         ran.stdout.contains("app assignments: can be read"),
@@ -23,16 +27,51 @@ fn a_check_names_every_permission_that_is_missing() {
     settled
         .simulator
         .login(|login| assert!(login.permissions.remove("Application.Read.All")));
-    let ran = check(&settled);
+    let ran = check(&settled.story);
     assert_eq!(ran.exit, 0, "only `assigned_to` needs it: {ran:#?}");
     assert!(ran.stdout.contains("Application.Read.All"), "{ran:#?}");
 
     settled.simulator.login(|login| login.permissions.clear());
-    let ran = check(&settled);
+    let ran = check(&settled.story);
     assert_eq!(ran.exit, 1, "{ran:#?}");
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(
         said.contains("`GroupMember.Read.All`, `User.Read.All`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_check_looks_for_the_app_that_a_scope_names() {
+    let looking_for_it_among = |app: &str| {
+        let mut tenant = Tenant::new();
+        tenant.add_app(app, &[]);
+        let simulator = Simulator::start(tenant);
+        let scope = "[targets.demo.scope]\nassigned_to = \"GitGuardian\"\n";
+        let mut story = begin(&simulator, "Nothing is written: it is only looked.", "");
+        story.set_config(&config(&simulator.source(""), scope));
+        (simulator, story)
+    };
+    let (simulator, story) = looking_for_it_among("GitGuardian");
+    let ran = check(&story);
+    assert_eq!(ran.exit, 0, "{ran:#?}");
+    assert!(ran.stdout.contains("app GitGuardian: there"), "{ran:#?}");
+
+    simulator.login(|login| assert!(login.permissions.remove("Application.Read.All")));
+    let ran = check(&story);
+    assert_eq!(ran.exit, 1, "{ran:#?}");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(
+        said.contains("lacks a permission (`Application.Read.All`)"),
+        "{said}"
+    );
+
+    let (_simulator, story) = looking_for_it_among("Git Guardian");
+    let ran = check(&story);
+    assert_eq!(ran.exit, 1, "{ran:#?}");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(
+        said.contains("GitGuardian") && said.contains("there is none of that name or id"),
         "{said}"
     );
 }

@@ -10,6 +10,8 @@ use rcgen::{CertificateParams, PKCS_RSA_SHA256};
 use super::settled;
 use crate::entra::sign_in::{MACHINE_HEADER, Registered, SECRET};
 use crate::entra::stories::config;
+use crate::support::left_out::leave_out;
+use crate::support::namespace;
 use crate::support::run::{Ran, finish, program};
 
 /// Signs in with these keys of the source instead of the client secret, and reads.
@@ -150,6 +152,41 @@ fn a_managed_identity_needs_no_secret() {
     let ran = sync_with(&settled, "managed_identity = true", &environment);
     assert_eq!(ran.exit, 0, "{ran:#?}");
     assert!(!ran.stderr.contains(MACHINE_HEADER), "{}", ran.stderr);
+}
+
+/// Its address is the same everywhere, so the test runs itself in a network namespace that has it.
+#[test]
+fn a_virtual_machine_asks_at_the_address_that_all_have() {
+    const INSIDE: &str = "PROVISOR_TEST_VIRTUAL_MACHINE";
+    if std::env::var_os(INSIDE).is_some() {
+        let settled = settled(1, "");
+        settled.simulator.listen_at("169.254.169.254:80");
+        settled
+            .simulator
+            .login(|login| login.registered = Registered::Machine);
+        let ran = sync_with(&settled, "managed_identity = true", &[]);
+        assert_eq!(ran.exit, 0, "{ran:#?}");
+        return;
+    }
+    let what = "a virtual machine's managed identity";
+    if let Some(missing) = namespace::lacks() {
+        return leave_out(what, missing);
+    }
+    let name = "entra::trouble::ways_in::a_virtual_machine_asks_at_the_address_that_all_have";
+    let script = "ip link set lo up && ip address add 169.254.169.254/32 dev lo && exec \"$@\"";
+    let output = namespace::command()
+        .args(["sh", "-c", script, "sh"])
+        .arg(std::env::current_exe().expect("this test's own program"))
+        .args(["--exact", name])
+        .env(INSIDE, "1")
+        .output()
+        .expect("the test runs in the namespace");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
