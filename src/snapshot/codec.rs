@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::store::SnapshotError;
 
-/// The version this build writes. It reads this one and, once there are any, older ones.
-const VERSION: u8 = 1;
+/// The version this build writes, and the only one it reads: version 1, which no release wrote,
+/// had a key for every fact.
+const VERSION: u8 = 2;
 /// Version byte and checksum.
 const HEADER: usize = 9;
 
@@ -35,6 +36,11 @@ pub(super) fn unseal<'a>(
         Some(&VERSION) if value.len() >= HEADER => {}
         Some(&version) if version > VERSION => {
             return Err(SnapshotError::Newer { what, version });
+        }
+        Some(&version) if version < VERSION => {
+            return Err(refuse(format!(
+                "it is in version {version} of the format, which is not read any more"
+            )));
         }
         _ => return Err(refuse("it is cut short".to_owned())),
     }

@@ -38,6 +38,18 @@ pub(super) fn take_text(key: &mut &[u8]) -> Option<String> {
     }
 }
 
+/// Takes a text off the front without reading it. `None` when the key is not well-formed.
+pub(super) fn skip_text(key: &mut &[u8]) -> Option<()> {
+    loop {
+        let zero = key.iter().position(|&byte| byte == 0)?;
+        let &mark = key.get(zero + 1)?;
+        *key = &key[zero + 2..];
+        if mark == END {
+            return Some(());
+        }
+    }
+}
+
 /// A key that starts with this text.
 pub(super) fn text(text: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(text.len() + 2);
@@ -114,6 +126,9 @@ mod tests {
             prop_assert_eq!(first.cmp(&second), a.cmp(&b));
             let mut rest = first.as_slice();
             prop_assert_eq!(take_text(&mut rest), Some(a));
+            prop_assert!(rest.is_empty());
+            let mut rest = first.as_slice();
+            prop_assert_eq!(skip_text(&mut rest), Some(()));
             prop_assert!(rest.is_empty());
         }
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use ::sled::transaction::{
     ConflictableTransactionError, TransactionError, Transactional, TransactionalTree,
+    UnabortableTransactionError,
 };
 
 use super::store::REMEDY;
@@ -38,8 +39,16 @@ pub(super) struct Transaction<'a> {
     trees: &'a [TransactionalTree],
 }
 
+/// What a transaction's body may end in: a conflict, sled's own failure, or a refusal of its own.
+pub(super) type Body<T, E = Infallible> = Result<T, ConflictableTransactionError<E>>;
+
 /// What a step inside a transaction may end in: a conflict, or sled's own failure.
-pub(super) type Step<T> = Result<T, ConflictableTransactionError<Infallible>>;
+pub(super) type Step<T> = Result<T, UnabortableTransactionError>;
+
+/// Ends a transaction's body so that nothing of it happens.
+pub(super) fn refuse<E>(error: E) -> ConflictableTransactionError<E> {
+    ConflictableTransactionError::Abort(error)
+}
 
 /// Why the database refused.
 #[derive(Debug, thiserror::Error)]
@@ -99,16 +108,27 @@ impl Database {
     /// Runs `body` so that all of its writes happen, or none. Keep it at a few hundred keys.
     pub(super) fn transaction<T>(
         &self,
-        body: impl Fn(&Transaction<'_>) -> Step<T>,
+        body: impl Fn(&Transaction<'_>) -> Body<T>,
     ) -> Result<T, DatabaseError> {
+        match self.transaction_unless(body)? {
+            Ok(value) => Ok(value),
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`Database::transaction`]; none of the writes happen when `body` refuses.
+    pub(super) fn transaction_unless<T, E>(
+        &self,
+        body: impl Fn(&Transaction<'_>) -> Body<T, E>,
+    ) -> Result<Result<T, E>, DatabaseError> {
         let result = self
             .trees
             .as_slice()
             .transaction(|trees: &Vec<TransactionalTree>| body(&Transaction { trees }));
         match result {
-            Ok(value) => Ok(value),
+            Ok(value) => Ok(Ok(value)),
             Err(TransactionError::Storage(error)) => Err(error.into()),
-            Err(TransactionError::Abort(never)) => match never {},
+            Err(TransactionError::Abort(error)) => Ok(Err(error)),
         }
     }
 
@@ -141,6 +161,12 @@ impl Database {
 }
 
 impl Transaction<'_> {
+    /// The value of a key. Setting or removing the key later does not look for it again.
+    pub(super) fn get(&self, tree: usize, key: &[u8]) -> Step<Option<Vec<u8>>> {
+        let value = self.trees[tree].get(key)?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
     /// Sets a key and returns what it held.
     pub(super) fn put(&self, tree: usize, key: &[u8], value: &[u8]) -> Step<Option<Vec<u8>>> {
         let old = self.trees[tree].insert(key, value)?;

@@ -1,5 +1,6 @@
 //! Tables of sealed values, and their integrity: every transaction also keeps, per table, a
-//! count of the values and an order-free sum of their checksums, which a full scan compares.
+//! count of what the database has and an order-free sum of its checksums, which a full scan
+//! compares.
 //!
 //! sled was seen to lose flushed values in silence after damage; a value that is missing
 //! changes the count, one that is damaged its own checksum. One writer at a time.
@@ -14,11 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::codec;
 use super::key;
-use super::sled::{Database, DatabaseError};
+use super::sled::{Database, DatabaseError, refuse};
 use super::store::SnapshotError;
 
+mod bundle;
 mod names;
+#[cfg(test)]
+mod tests;
 
+use bundle::{Bundle, Found};
 pub(super) use names::{Table, tree_names};
 
 /// Writes to be done together: `None` removes.
@@ -124,6 +129,20 @@ impl Tables {
 
     /// The payload under a key.
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let Some(length) = bundle::bundle_length(table, key) else {
+            return self.stored(table, key);
+        };
+        let (start, end) = key.split_at(length);
+        let payload = self.stored(table, start)?;
+        match Bundle::read(table, payload.as_deref())?.get(end) {
+            Found::Here(payload) => Ok(Some(payload.to_vec())),
+            Found::Nothing => Ok(None),
+            Found::Elsewhere => self.stored(table, key),
+        }
+    }
+
+    /// The payload that the database has under a key: a value's, or a bundle's.
+    fn stored(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
         let value = self
             .database
             .get(table as usize, key)
@@ -142,20 +161,27 @@ impl Tables {
             .transpose()
     }
 
-    /// Keys and payloads from `from` (inclusive) to `to` (exclusive).
+    /// Keys and payloads from `from` (inclusive) to `to` (exclusive), in the order of the keys;
+    /// those of a table that is kept in bundles in an order that is only stable.
     pub(super) fn range(
         &self,
         table: Table,
         from: Vec<u8>,
         to: Option<Vec<u8>>,
     ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>> + Send + use<> {
-        self.database
-            .range(table as usize, from, to)
-            .map(move |pair| {
-                let (key, value) = pair.map_err(refused("read"))?;
-                let payload = open_value(table, &key, value)?;
-                Ok((key, payload))
-            })
+        let mut first = from.clone();
+        if let Some(length) = bundle::bundle_length(table, &from) {
+            first.truncate(length);
+        }
+        let stored = self.database.range(table as usize, first, to.clone());
+        let stored = stored.map(move |pair| {
+            let (key, value) = pair.map_err(refused("read"))?;
+            let payload = open_value(table, &key, value)?;
+            Ok((key, payload))
+        });
+        let is_asked = move |key: &Vec<u8>| *key >= from && to.as_ref().is_none_or(|to| key < to);
+        bundle::spread(table, stored)
+            .filter(move |pair| pair.as_ref().map_or(true, |(key, _)| is_asked(key)))
     }
 
     /// Keys and payloads of everything that starts with `prefix`.
@@ -272,31 +298,28 @@ impl Writer<'_> {
         if writes.is_empty() {
             return Ok(());
         }
-        let sealed: Vec<_> = writes
-            .iter()
-            .map(|((table, key), payload)| {
-                let value = payload
-                    .as_ref()
-                    .map(|payload| codec::seal(table.name(), key, payload));
-                (*table, key.as_slice(), value)
-            })
-            .collect();
         let before = &*self.sums;
         let after = self
             .tables
             .database
-            .transaction(|transaction| {
+            .transaction_unless(|transaction| {
+                let bundled = bundle::bundle(writes, |table, key| {
+                    let value = transaction.get(table as usize, key)?;
+                    let payload = value.map(|value| open_value(table, key, value));
+                    payload.transpose().map_err(refuse)
+                })?;
                 let mut changed = Sums::new();
-                for (table, key, value) in &sealed {
+                for (table, key, payload) in bundled {
                     let sum = changed
-                        .entry(*table)
-                        .or_insert_with(|| before.get(table).copied().unwrap_or_default());
-                    let old = match value {
-                        Some(value) => {
-                            sum.add(key, value);
-                            transaction.put(*table as usize, key, value)?
+                        .entry(table)
+                        .or_insert_with(|| before.get(&table).copied().unwrap_or_default());
+                    let old = match payload {
+                        Some(payload) => {
+                            let value = codec::seal(table.name(), key, &payload);
+                            sum.add(key, &value);
+                            transaction.put(table as usize, key, &value)?
                         }
-                        None => transaction.remove(*table as usize, key)?,
+                        None => transaction.remove(table as usize, key)?,
                     };
                     if let Some(old) = old {
                         sum.subtract(key, &old);
@@ -313,7 +336,7 @@ impl Writer<'_> {
                 }
                 Ok(changed)
             })
-            .map_err(refused("commit"))?;
+            .map_err(refused("commit"))??;
         self.sums.extend(after);
         self.tables.dirty.store(true, Ordering::SeqCst);
         Ok(())

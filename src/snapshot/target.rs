@@ -231,7 +231,7 @@ impl TargetStore {
         kind: Kind,
         resource: &ResourceId,
     ) -> Result<Option<RecordKey>, SnapshotError> {
-        let key = place::owner(&self.name, kind, resource);
+        let key = place::owner(self.tables(), &self.name, kind, resource);
         self.tables().get_json(Table::Owners, &key)
     }
 

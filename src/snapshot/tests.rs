@@ -332,7 +332,7 @@ fn what_a_newer_version_wrote_is_an_error_and_stays_where_it_is() {
     let mut value = database.get(0, b"flushed").unwrap().unwrap();
     value[0] = 200;
     database
-        .transaction(|transaction| transaction.put(0, b"flushed", &value))
+        .transaction(|transaction| Ok(transaction.put(0, b"flushed", &value)?))
         .unwrap();
     database.flush().unwrap();
     drop(database);
@@ -344,6 +344,24 @@ fn what_a_newer_version_wrote_is_an_error_and_stays_where_it_is() {
         "{error}"
     );
     assert!(!path.join("db.damaged-1").exists());
+}
+
+/// Its keys are others: what it has would seem absent.
+#[test]
+fn what_an_older_version_wrote_is_kept_and_not_read() {
+    let (_folder, path) = state_dir();
+    used(&path);
+    let database = database_at(&path);
+    let mut value = database.get(0, b"state-key").unwrap().unwrap();
+    value[0] = 1;
+    database
+        .transaction(|transaction| Ok(transaction.put(0, b"state-key", &value)?))
+        .unwrap();
+    database.flush().unwrap();
+    drop(database);
+    let problem = lost(&path, None);
+    assert!(problem.contains("in version 1 of the format"), "{problem}");
+    assert!(path.join("db.damaged-1").exists());
 }
 
 /// Fails when `examine` takes what the system refuses for damage.
@@ -383,7 +401,7 @@ fn verifying_misses_no_value_that_disappeared() {
         .unwrap()
         .unwrap();
     database
-        .transaction(|transaction| transaction.remove(links, &key))
+        .transaction(|transaction| Ok(transaction.remove(links, &key)?))
         .unwrap();
     database.flush().unwrap();
     drop(database);

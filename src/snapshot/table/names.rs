@@ -1,4 +1,5 @@
-//! The tables there are, and what they are called on disk and in errors.
+//! The tables there are, and what they are called on disk and in errors. Which of them are kept
+//! in bundles is in `bundle.rs`.
 //!
 //! Names on disk are never changed, and positions only added to: they address trees.
 
@@ -17,13 +18,13 @@ pub(in crate::snapshot) enum Table {
     MemberOf,
     /// Digest pages by (source, kind, bucket, generation).
     Pages,
-    /// Which generation changed what.
+    /// Which generation changed what. In bundles.
     Changes,
     /// Links by (target, record).
     Links,
-    /// Records by (target, kind, resource).
+    /// Records by (target, kind, digest of the resource). In bundles.
     Owners,
-    /// (target, kind, path, value digest, record).
+    /// (target, kind, path, value digest, record). In bundles.
     Values,
     /// Member edges by (target, group record, resource).
     Members,

@@ -148,7 +148,7 @@ impl<'a> Commit<'a> {
             self.put(Table::Values, bytes.clone(), &())?;
         }
         // Also where the resource is the same: another record may have owned it meanwhile.
-        let owner = place::owner(self.target, record.kind, &link.resource);
+        let owner = place::owner(self.tables, self.target, record.kind, &link.resource);
         if self.get::<RecordKey>(Table::Owners, &owner)?.as_ref() != Some(record) {
             self.put(Table::Owners, owner, record)?;
         }
@@ -174,7 +174,7 @@ impl<'a> Commit<'a> {
     /// Takes a resource's owner away, if it is this record. A link that moved has its
     /// resource's new owner there already.
     fn free(&mut self, record: &RecordKey, resource: &ResourceId) -> Result<(), SnapshotError> {
-        let bytes = place::owner(self.target, record.kind, resource);
+        let bytes = place::owner(self.tables, self.target, record.kind, resource);
         let owner: Option<RecordKey> = self.get(Table::Owners, &bytes)?;
         if owner.as_ref() == Some(record) {
             self.remove(Table::Owners, bytes);

@@ -30,11 +30,12 @@ pub(super) fn record(target: &str, record: &RecordKey) -> Vec<u8> {
     bytes
 }
 
-/// The owner of a resource.
-pub(super) fn owner(target: &str, kind: Kind, resource: &ResourceId) -> Vec<u8> {
+/// The owner of a resource. Only a digest of the resource's id: digests are evenly spread over
+/// the bundles that owners are kept in.
+pub(super) fn owner(tables: &Tables, target: &str, kind: Kind, resource: &ResourceId) -> Vec<u8> {
     let mut bytes = key::text(target);
     bytes.push(key::kind_byte(kind));
-    key::push_text(&mut bytes, &resource.0);
+    bytes.extend_from_slice(&tables.digest(&[b"resource\0", resource.0.as_bytes()]));
     bytes
 }
 

@@ -134,6 +134,32 @@ fn a_replaced_link_leaves_no_trace_in_the_indexes() {
     store.verify().unwrap();
 }
 
+/// More than have room in one bundle of the index.
+#[test]
+fn a_value_that_hundreds_have_finds_each_of_them() {
+    let (_folder, store, target) = new_target();
+    let shared = "noreply@example.com";
+    let path = "emails[type eq \"work\"].value";
+    let names: Vec<String> = (100..400).map(|number| format!("u{number}")).collect();
+    for name in &names {
+        let link = link(&format!("r-{name}"), &[("userName", name), (path, shared)]);
+        target.commit(vec![PutLink(person(name), link)]).unwrap();
+    }
+    assert_eq!(owners(&target, path, shared), names);
+
+    let (moved, left) = names.split_at(150);
+    for name in moved.iter().rev() {
+        let other = link(&format!("r-{name}"), &[("userName", name), (path, name)]);
+        target.commit(vec![PutLink(person(name), other)]).unwrap();
+        assert_eq!(owners(&target, path, name), [name.as_str()]);
+    }
+    assert_eq!(owners(&target, path, shared), left);
+    let drops = left.iter().map(|name| DropLink(person(name))).collect();
+    target.commit(drops).unwrap();
+    assert!(owners(&target, path, shared).is_empty());
+    store.verify().unwrap();
+}
+
 #[test]
 fn a_link_moves_to_a_rehired_record_in_either_order() {
     for drop_first in [true, false] {
