@@ -16,13 +16,12 @@ mod send;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::Fuse;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +30,6 @@ use crate::plan::action::{Action, Phase, Plan, Release, Request};
 use crate::snapshot::{TargetChange, TargetStore};
 use crate::target::{Client, Profile};
 pub(crate) use ledger::Ledger;
-use ledger::TOGETHER;
 pub(crate) use record::MANAGER_CHANGED;
 use report::{Failure, FailureKind, Progress};
 pub(crate) use run::Applied;
@@ -212,39 +210,40 @@ impl Applier<'_> {
         step: &str,
         progress: &dyn Progress,
     ) -> Result<(), Failure> {
-        // After a target-wide failure, or when asked to stop, what is under way ends by itself,
-        // and nothing new is started.
-        let stopped = AtomicBool::new(false);
-        let mut calls = pin!(
-            stream::iter(group.iter().copied())
-                .map(|index| {
-                    let stopped = &stopped;
-                    async move {
-                        if stopped.load(Ordering::Relaxed) || self.stop.is_cancelled() {
-                            return (index, None);
-                        }
-                        let ending = self.run_requests(&plan.actions[index], turn).await;
-                        (index, Some(ending))
-                    }
-                })
-                .buffer_unordered(self.client.concurrency())
-                .fuse()
-        );
-        // What has ended while other calls are written down is written down next. Never more than
-        // may be under way at once: should the disk be full, so many are sent and not on record.
-        let most = self.client.concurrency().clamp(1, TOGETHER);
+        let most = self.client.concurrency();
+        // Should the disk be full, no more than twice as many are sent and not on record; and of
+        // calls that go one after another, each is on record before the next is sent.
+        let most_unrecorded = (2 * most - 2).max(1);
+        let mut waiting = group.iter().copied();
+        let mut calls = FuturesUnordered::new();
+        // What has ended while other calls are written down is written down next.
         let (mut ended, mut written) = (Vec::new(), Vec::new());
         let mut writing = pin!(Fuse::terminated());
         let mut aborted = None;
         loop {
+            while calls.len() < most && calls.len() + ended.len() + written.len() < most_unrecorded
+            {
+                let Some(index) = waiting.next() else { break };
+                // After a target-wide failure, or when asked to stop, what is under way ends by
+                // itself, and nothing new is started.
+                if aborted.is_some() || self.stop.is_cancelled() {
+                    self.close_intent(&plan.actions[index]);
+                    continue;
+                }
+                calls.push(async move {
+                    let ending = self.run_requests(&plan.actions[index], turn).await;
+                    (index, ending)
+                });
+            }
+            if written.is_empty() && !ended.is_empty() {
+                std::mem::swap(&mut written, &mut ended);
+                writing.set(self.write_down().fuse());
+            }
             tokio::select! {
                 biased;
                 result = &mut writing, if !written.is_empty() => {
                     let lost: Option<Failure> = Result::err(result);
-                    for (index, ending) in written.drain(..) {
-                        let Some((acknowledged, ending)) = ending else {
-                            continue;
-                        };
+                    for (index, (acknowledged, ending)) in written.drain(..) {
                         let ending = match &lost {
                             Some(failure) => Ending::Aborted(failure.clone()),
                             None => ending,
@@ -252,20 +251,10 @@ impl Applier<'_> {
                         aborted = aborted.or(run.note(index, acknowledged, ending));
                     }
                     aborted = aborted.or(lost);
-                    stopped.store(aborted.is_some(), Ordering::Relaxed);
                     progress.report(step, run.touched, Some(plan.actions.len() as u64));
                 }
-                Some((index, ending)) = calls.next(), if written.len() + ended.len() < most => {
-                    if ending.is_none() {
-                        self.close_intent(&plan.actions[index]);
-                    }
-                    ended.push((index, ending));
-                }
+                Some(each) = calls.next() => ended.push(each),
                 else => break,
-            }
-            if written.is_empty() && !ended.is_empty() {
-                std::mem::swap(&mut written, &mut ended);
-                writing.set(self.write_down().fuse());
             }
         }
         aborted.map_or(Ok(()), Err)

@@ -16,9 +16,8 @@ use super::{Applier, failed};
 use crate::audit::{Audit, Entry};
 use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
 
-/// How many calls are written down together at most, however many may be under way: a
-/// transaction of some hundred keys.
-pub(super) const TOGETHER: usize = 32;
+/// How many adoptions are written down together: a transaction of some hundred keys.
+const TOGETHER: usize = 32;
 
 /// What waits to be written down.
 #[derive(Default)]
