@@ -219,14 +219,14 @@ impl Applier<'_> {
         // What has ended while other calls are written down is written down next.
         let (mut ended, mut written) = (Vec::new(), Vec::new());
         let mut writing = pin!(Fuse::terminated());
-        let mut aborted = None;
+        let (mut stopping, mut aborted) = (false, None);
         loop {
             while calls.len() < most && calls.len() + ended.len() + written.len() < most_unrecorded
             {
                 let Some(index) = waiting.next() else { break };
                 // After a target-wide failure, or when asked to stop, what is under way ends by
                 // itself, and nothing new is started.
-                if aborted.is_some() || self.stop.is_cancelled() {
+                if stopping || self.stop.is_cancelled() {
                     self.close_intent(&plan.actions[index]);
                     continue;
                 }
@@ -251,9 +251,13 @@ impl Applier<'_> {
                         aborted = aborted.or(run.note(index, acknowledged, ending));
                     }
                     aborted = aborted.or(lost);
+                    stopping |= aborted.is_some();
                     progress.report(step, run.touched, Some(plan.actions.len() as u64));
                 }
-                Some(each) = calls.next() => ended.push(each),
+                Some(each) = calls.next() => {
+                    stopping |= matches!(each, (_, (_, Ending::Aborted(_))));
+                    ended.push(each);
+                }
                 else => break,
             }
         }

@@ -112,7 +112,12 @@ impl Applier<'_> {
         let (store, audit) = (self.store.clone(), Arc::clone(self.audit));
         let ledger = Arc::clone(&self.ledger);
         let written = spawn_blocking(move || ledger.write_down(&store, &audit));
-        written.await.unwrap_or_else(|error| Err(failed(&error)))
+        written.await.unwrap_or_else(|error| {
+            // Nobody knows how far it came.
+            let failure = failed(&error);
+            self.ledger.waiting().lost = Some(failure.clone());
+            Err(failure)
+        })
     }
 
     /// The snapshot, for whoever has to see what other calls came to.

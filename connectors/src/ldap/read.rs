@@ -257,7 +257,8 @@ impl<'a> Reading<'a> {
     async fn read_people(&mut self) -> Result<(), SourceError> {
         let part = self.place.settings.users.clone();
         let asked = self.wanted.of_people.clone();
-        let mut walk = self.walk(&part.bases, &part.filter, &asked);
+        let walk = self.walk(&part.bases, &part.filter, &asked);
+        let mut walk = walk.reading_ahead();
         while let Some(chunk) = walk.next_chunk().await? {
             for entry in chunk {
                 self.take_person(&entry).await?;

@@ -20,7 +20,8 @@ use crate::source::SourceError;
 /// RFC 2696.
 pub(super) const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 
-/// The most entries a chunk, however large a page is.
+/// About how many entries a chunk has at most, however large a page is: a few that came in one
+/// message may be more.
 const CHUNK: usize = 1_000;
 
 /// More pages than this without an entry, one after the other, are no progress.
@@ -41,6 +42,9 @@ pub(super) struct Search {
     pub(super) follow: bool,
     /// Whether it is no error that the base is not there, or not for this account.
     pub(super) optional: bool,
+    /// Whether the next page is asked for before the entries of the last one are taken. Only for
+    /// whoever takes everything to its end, and asks for nothing else on the connection meanwhile.
+    pub(super) reads_ahead: bool,
 }
 
 /// How a search ended that did not fail.
@@ -69,6 +73,7 @@ impl Search {
             page_size,
             follow: false,
             optional: false,
+            reads_ahead: false,
         }
     }
 
@@ -121,15 +126,15 @@ impl Running {
 
     /// The next entries; `None` when everything was read. An error once is an error for good.
     ///
-    /// From the second page on, the server is asked for the next page before the entries of the
-    /// last one are given: it looks for them while those are taken, and a whole page of them, so
-    /// that neither waits for the other. Whoever only glances takes one chunk, and is not sent a
-    /// page that nobody wants.
+    /// Where the search reads ahead, the server is asked for the next page before the entries of
+    /// the last one are given: it looks for them while those are taken, and a whole page of
+    /// them, so that neither waits for the other. Whoever may stop in the middle must not: a page
+    /// that nobody takes would be under way while another search pages.
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Vec<Entry>>, SourceError> {
         let mut chunk = Vec::new();
         let first = CHUNK.min(self.search.page_size.into());
         loop {
-            let is_enough = match self.has_page {
+            let is_enough = match self.has_page && self.search.reads_ahead {
                 // A page of the usual size is taken to its end.
                 true => chunk.len() > CHUNK,
                 false => chunk.len() >= first,
@@ -144,9 +149,9 @@ impl Running {
                 };
                 // What was asked for with a cookie is asked once: a page that fails is lost.
                 self.stream = Some(self.start(cookie).await?);
-                match chunk.is_empty() {
-                    true => continue,
-                    false => break,
+                match self.search.reads_ahead && !chunk.is_empty() {
+                    true => break,
+                    false => continue,
                 }
             };
             match guarded(self.connection.timeout, stream.next()).await {

@@ -52,6 +52,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The same, asking for each page before the entries of the last one are taken
+    /// ([`Search::reads_ahead`]).
+    pub(super) fn reading_ahead(mut self) -> Self {
+        for (_, search) in &mut self.waiting {
+            search.reads_ahead = true;
+        }
+        self
+    }
+
     /// The next entries; `None` when every search has ended completely.
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Vec<Entry>>, SourceError> {
         loop {

@@ -13,9 +13,12 @@ use crate::snapshot::key;
 use crate::snapshot::sled::{Body, Pair, refuse};
 use crate::snapshot::store::SnapshotError;
 
-/// How many values a bundle has at most: a change rewrites it, some 5 kB then. What comes
-/// after that, such as the ten-thousandth person with one manager, gets a key of its own.
+/// How many values a bundle has at most, because a change rewrites it. What comes after that,
+/// such as the ten-thousandth person with one manager, gets a key of its own.
 const MOST: usize = 64;
+/// How many bytes a bundle has at most, unless a single value has more. sled puts up to 16 of them
+/// in a node, and a node of 128 kB in a file of its own, which it never syncs.
+const MOST_BYTES: usize = 4096;
 /// How much of a digest is in the start: 65,536 bundles, of 15 values each for a million people. A
 /// small store has a bundle for every value, which costs no more than a key for every value.
 const DIGEST_BYTES: usize = 2;
@@ -140,7 +143,7 @@ impl<'a> Bundle<'a> {
                 self.values.remove(at);
                 true
             }
-            (Err(at), Some(payload)) if !has_own_key && self.values.len() < MOST => {
+            (Err(at), Some(payload)) if !has_own_key && self.has_room((end, payload)) => {
                 self.values.insert(at, (end, payload));
                 true
             }
@@ -155,13 +158,19 @@ impl<'a> Bundle<'a> {
         !here
     }
 
+    /// Whether another value may come in here. The first may always: a value whose key is the
+    /// bundle's has none of its own.
+    fn has_room(&self, more: (&[u8], &[u8])) -> bool {
+        let bytes = self.length() + length(&more);
+        self.values.is_empty() || (self.values.len() < MOST && bytes <= MOST_BYTES)
+    }
+
     /// The payload to store; `None` when there is nothing left to say.
     fn write(&self) -> Option<Vec<u8>> {
         if self.values.is_empty() && !self.overflowed {
             return None;
         }
-        let length = |(end, value): &(&[u8], &[u8])| 2 * LENGTH + end.len() + value.len();
-        let mut payload = Vec::with_capacity(1 + self.values.iter().map(length).sum::<usize>());
+        let mut payload = Vec::with_capacity(1 + self.length());
         payload.push(match self.overflowed {
             true => OVERFLOWED,
             false => ALONE,
@@ -177,9 +186,18 @@ impl<'a> Bundle<'a> {
         Some(payload)
     }
 
+    fn length(&self) -> usize {
+        self.values.iter().map(length).sum()
+    }
+
     fn position(&self, end: &[u8]) -> Result<usize, usize> {
         self.values.binary_search_by(|(known, _)| known.cmp(&end))
     }
+}
+
+/// What a value takes in a bundle, in bytes.
+fn length((end, value): &(&[u8], &[u8])) -> usize {
+    2 * LENGTH + end.len() + value.len()
 }
 
 /// A write as the database is to have it.

@@ -118,6 +118,34 @@ fn values_that_start_alike_are_one_value_of_the_database() {
     assert_eq!(stored(&tables, Table::Values).len(), 1 + 10 + 100);
 }
 
+/// Fails without `MOST_BYTES`.
+#[test]
+fn a_bundle_of_large_values_is_not_a_large_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = new_tables(folder.path());
+    let text = format!("\"{}\"", "x".repeat(500)).into_bytes();
+    let all = 0..40;
+    let writes: Writes = all
+        .clone()
+        .map(|end| ((Table::Values, value_key(7, end)), Some(text.clone())))
+        .collect();
+    tables.writer().apply(&writes).unwrap();
+    let stored = stored(&tables, Table::Values);
+    assert!(stored.iter().all(|(_, value)| value.len() < 5_000));
+    assert!(stored.len() < 40, "some share a bundle");
+    for end in all {
+        let found = tables.get(Table::Values, &value_key(7, end)).unwrap();
+        assert_eq!(found.as_deref(), Some(text.as_slice()), "{end}");
+    }
+    tables.verify().unwrap();
+    // One that is too large for any bundle is in its own.
+    let large = vec![b'1'; 10_000];
+    let key = value_key(8, 0);
+    let writes: Writes = [((Table::Values, key.clone()), Some(large.clone()))].into();
+    tables.writer().apply(&writes).unwrap();
+    assert_eq!(tables.get(Table::Values, &key).unwrap(), Some(large));
+}
+
 #[test]
 fn a_bundle_is_gone_with_its_last_value() {
     let folder = tempfile::tempdir().unwrap();

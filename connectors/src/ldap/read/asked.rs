@@ -27,7 +27,7 @@ impl Reading<'_> {
         let users = &self.place.settings.users;
         let filter = users.filter.and(filter);
         let asked = vec![self.place.settings.id_attribute.clone()];
-        let mut walk = self.walk(&users.bases, &filter, &asked);
+        let mut walk = self.walk(&users.bases, &filter, &asked).reading_ahead();
         let mut matched = BTreeSet::new();
         while let Some(chunk) = walk.next_chunk().await? {
             for entry in chunk {

@@ -52,7 +52,8 @@ impl Reading<'_> {
             let searches = part.bases.iter().map(|base| {
                 Search::below(base, part.filter.clone(), asked.clone(), place.page_size)
             });
-            let mut walk = Walk::new(place.connector, &connection, place.referrals, searches);
+            let walk = Walk::new(place.connector, &connection, place.referrals, searches);
+            let mut walk = walk.reading_ahead();
             while let Some(chunk) = walk.next_chunk().await? {
                 for entry in chunk {
                     let id = self.id(&entry)?;
