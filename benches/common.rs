@@ -107,10 +107,6 @@ pub(crate) fn write_config(folder: &Path, more: &str) -> io::Result<()> {
     fs::write(folder.join("config.toml"), text)
 }
 
-/// The program's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Everything that the command line would build from a configuration, with the client's
 /// address and token replaced by those of a server that the benchmark started.
 pub(crate) struct Agent {
