@@ -1,0 +1,195 @@
+//! Groups of which something was said: what became of each, and who moved by that.
+//!
+//! A group that is gone may go on being listed in another one, and one that came back says
+//! nothing of its members: both are looked up. Must not say what becomes of a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::Place;
+use crate::entra::answer::id;
+use crate::entra::apps::App;
+use crate::entra::error::{GraphError, What, not_known};
+use crate::entra::group::{self, Member};
+use crate::entra::person::{Absent, source_id};
+use crate::entra::round::{Ends, Pages};
+use crate::known::KnownRecord;
+use crate::source::{Change, Kind, MemberKey, Members, SourceError};
+
+/// Who is in other groups than before, and in which, and whether in or out.
+#[derive(Default)]
+pub(super) struct Moved {
+    pub(super) people: BTreeMap<Uuid, BTreeMap<Uuid, bool>>,
+    lists: BTreeMap<Uuid, BTreeMap<Uuid, bool>>,
+    /// Groups that are gone.
+    gone: BTreeSet<Uuid>,
+}
+
+impl Moved {
+    fn note(&mut self, group: Uuid, member: Member, there: bool) {
+        if let (Kind::User, person) = member {
+            let groups = self.people.entry(person).or_default();
+            groups.insert(group, there);
+            self.lists.entry(group).or_default().insert(person, there);
+        }
+    }
+
+    /// The groups that somebody is directly in now.
+    pub(super) fn groups_of(&self, person: Uuid, known: &KnownRecord) -> BTreeSet<Uuid> {
+        let known = known.groups.iter();
+        let mut groups: BTreeSet<Uuid> = known
+            .filter_map(|id| Uuid::try_parse(id.as_str()).ok())
+            .filter(|id| !self.gone.contains(id))
+            .collect();
+        for (group, there) in self.people.get(&person).into_iter().flatten() {
+            match there {
+                true => groups.insert(*group),
+                false => groups.remove(group),
+            };
+        }
+        groups
+    }
+}
+
+impl Place<'_> {
+    /// Graph may never say that a group which is gone is not a member any more.
+    pub(super) fn leave_parents(
+        &self,
+        groups: &mut BTreeMap<Uuid, group::Heard>,
+    ) -> Result<(), SourceError> {
+        let gone = groups.iter().filter(|(_, group)| group.removed.is_some());
+        let gone: Vec<Uuid> = gone.map(|(id, _)| *id).collect();
+        for id in gone {
+            for parent in self.known(Kind::Group, id)?.groups {
+                if let Ok(parent) = Uuid::try_parse(parent.as_str()) {
+                    let heard = groups.entry(parent).or_default();
+                    heard.members.insert((Kind::Group, id), false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of an app's groups that are there.
+    pub(super) fn there(
+        &self,
+        app: &App,
+        groups: &BTreeMap<Uuid, group::Heard>,
+    ) -> Result<BTreeSet<Uuid>, SourceError> {
+        let mut there = BTreeSet::new();
+        for id in app.groups() {
+            let is_there = match groups.get(&id) {
+                Some(heard) => heard.removed.is_none(),
+                None => self.known(Kind::Group, id)?.lifecycle.is_some(),
+            };
+            if is_there {
+                there.insert(id);
+            }
+        }
+        Ok(there)
+    }
+
+    /// What became of a group. Of one that is new here, the whole list is read: it may have come
+    /// back from the deleted items, with members of whom nothing is said.
+    pub(super) async fn group(
+        &self,
+        id: Uuid,
+        heard: &group::Heard,
+        moved: &mut Moved,
+    ) -> Result<Change, SourceError> {
+        let key = source_id(id);
+        if heard.removed.is_some() {
+            moved.gone.insert(id);
+            for member in self.known.members(&key).map_err(not_known)? {
+                if let Ok(person) = Uuid::try_parse(member.id.as_str()) {
+                    moved.note(id, (member.kind, person), false);
+                }
+            }
+            return Ok(Change::Removal(Kind::Group, key));
+        }
+        let known = self.known(Kind::Group, id)?;
+        let members = match known.lifecycle {
+            Some(_) => heard.changed(),
+            None => {
+                let mut whole = heard.clone();
+                for member in self.read_members(id).await? {
+                    whole.members.entry(member).or_insert(true);
+                }
+                whole.complete()
+            }
+        };
+        if let Members::Complete(added) = &members {
+            for MemberKey { kind, id: member } in added {
+                if let Ok(person) = Uuid::try_parse(member.as_str()) {
+                    moved.note(id, (*kind, person), true);
+                }
+            }
+        }
+        for (member, there) in &heard.members {
+            moved.note(id, *member, *there);
+        }
+        let wanted = &self.wanted.of_groups;
+        let record = heard.record(id, wanted, &known.attributes, Absent::Unchanged, members);
+        Ok(Change::Upsert(record))
+    }
+
+    /// The direct members of a group that are users and groups.
+    async fn read_members(&self, group: Uuid) -> Result<BTreeSet<Member>, SourceError> {
+        let url = self.graph.url(
+            &["groups", &group.to_string(), "members"],
+            &[("$select", "id"), ("$top", "999")],
+        );
+        let mut pages = Pages::new(self.graph, What::Members, url, Ends::Plainly);
+        let mut members = BTreeSet::new();
+        loop {
+            let page = match pages.next().await {
+                Ok(page) => page,
+                // It went while it was read: the next round says so.
+                Err(GraphError::Missing) => return Ok(members),
+                Err(error) => return Err(error.into_source(&What::Members, &self.graph.server)),
+            };
+            let Some(items) = page else {
+                return Ok(members);
+            };
+            for item in items {
+                let of_type = item.get("@odata.type").and_then(Json::as_str);
+                let kind = match of_type {
+                    Some("#microsoft.graph.user") => Kind::User,
+                    Some("#microsoft.graph.group") => Kind::Group,
+                    Some(_) => continue,
+                    None => {
+                        let problem = "a member does not say what it is";
+                        return Err(What::Members.failed(&self.graph.server, problem, None));
+                    }
+                };
+                let problem = "a member has no id";
+                let missing = || What::Members.failed(&self.graph.server, problem, None);
+                members.insert((kind, id(&item).ok_or_else(missing)?));
+            }
+        }
+    }
+
+    /// The people whom a change of a principal's roles concerns.
+    pub(super) fn people_of(
+        &self,
+        (kind, principal): Member,
+        moved: &Moved,
+    ) -> Result<BTreeSet<Uuid>, SourceError> {
+        if kind == Kind::User {
+            return Ok(BTreeSet::from([principal]));
+        }
+        let members = self
+            .known
+            .members(&source_id(principal))
+            .map_err(not_known)?;
+        let known = members.into_iter().filter(|it| it.kind == Kind::User);
+        let mut people: BTreeSet<Uuid> = known
+            .filter_map(|member| Uuid::try_parse(member.id.as_str()).ok())
+            .collect();
+        let moved = moved.lists.get(&principal).into_iter().flatten();
+        people.extend(moved.map(|(person, _)| *person));
+        Ok(people)
+    }
+}
