@@ -236,11 +236,12 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// A text that means nothing to anybody else, with characters that must be kept as they are.
+    /// A text that means nothing to anybody else, as it stands in a link: whoever reads it and
+    /// writes it anew writes another one.
     pub(super) fn new_text(&mut self) -> String {
         self.number += 1;
         format!(
-            "R0usmcCM996atia_s-{}.~{:x}",
+            "R0usmcCM996atia_s-{}.~{:x}%2b%2F!*",
             self.number,
             self.number * 7919
         )

@@ -195,16 +195,14 @@ impl State {
     }
 
     fn right_answer(&mut self, request: &Request, in_batch: bool) -> Answer {
-        let permissions = match (in_batch, self.login.admit(request)) {
-            (_, Some(given)) => given.permissions.clone(),
-            (true, None) => self.login.permissions.clone(),
-            (false, None) => {
-                return error(
-                    401,
-                    "InvalidAuthenticationToken",
-                    "Access token has expired.",
-                );
-            }
+        let permissions = match in_batch {
+            // The whole was let in.
+            true => Some(self.login.permissions.clone()),
+            false => self.login.admit(request),
+        };
+        let Some(permissions) = permissions else {
+            let words = "Access token has expired.";
+            return error(401, "InvalidAuthenticationToken", words);
         };
         let path = request.path.trim_start_matches("/v1.0");
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -229,11 +227,12 @@ impl State {
 
     /// `/users/delta` and `/groups/delta`.
     fn delta(&mut self, request: &Request, of_users: bool) -> Answer {
-        let query = &request.query;
-        let asked = |name: &str| query.get(name).map(String::as_str);
-        let mut round = if let Some(token) = asked("$skiptoken") {
-            // Everything else is in the token.
-            let Some(round) = self.tokens.rounds.get(token).filter(|_| query.len() == 1) else {
+        let asked = |name: &str| request.query.get(name).map(String::as_str);
+        // Everything else is in the token, which is good as it was given and not otherwise.
+        let verbatim = |name: &str| request.raw_query.strip_prefix(name)?.strip_prefix('=');
+        let mut round = if asked("$skiptoken").is_some() {
+            let token = verbatim("$skiptoken");
+            let Some(round) = token.and_then(|token| self.tokens.rounds.get(token)) else {
                 return error(400, "Request_BadRequest", "The skip token is not valid.");
             };
             round.clone()
@@ -242,7 +241,8 @@ impl State {
                 return self.latest(request, of_users);
             }
             let now = self.tenant.now();
-            let mark = self.tokens.marks.get(token).filter(|_| query.len() == 1);
+            let token = verbatim("$deltatoken");
+            let mark = token.and_then(|token| self.tokens.marks.get(token));
             let mark = mark.filter(|mark| mark.of_users == of_users);
             let Some(mark) = mark.filter(|mark| now - mark.at < LIFETIME) else {
                 let words = "The sync state generation is not found. The delta token is expired and \
