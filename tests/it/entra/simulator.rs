@@ -34,6 +34,9 @@ type Script = Box<dyn Fn(&Asked, &Request) -> Option<Answer> + Send>;
 /// Makes another answer of the right one.
 type Altering = Box<dyn Fn(&Asked, Answer) -> Answer + Send>;
 
+/// Changes the tenant while it is read.
+type Meanwhile = Box<dyn FnMut(&Asked, &mut Tenant) + Send>;
+
 /// What all connections share.
 struct State {
     tenant: Tenant,
@@ -42,6 +45,7 @@ struct State {
     manners: Manners,
     script: Option<Script>,
     altering: Option<Altering>,
+    meanwhile: Option<Meanwhile>,
     asked: Vec<Asked>,
     logins: usize,
 }
@@ -63,6 +67,7 @@ impl Simulator {
             manners: Manners::default(),
             script: None,
             altering: None,
+            meanwhile: None,
             asked: Vec::new(),
             logins: 0,
         }));
@@ -121,11 +126,17 @@ impl Simulator {
         self.state().altering = Some(Box::new(altering));
     }
 
+    /// From now on this happens before each request is answered.
+    pub(super) fn meanwhile(&self, change: impl FnMut(&Asked, &mut Tenant) + Send + 'static) {
+        self.state().meanwhile = Some(Box::new(change));
+    }
+
     /// From now on it answers rightly again.
     pub(super) fn behave(&self) {
         let mut state = self.state();
         state.script = None;
         state.altering = None;
+        state.meanwhile = None;
     }
 
     /// The requests to Graph since the last time this was asked.
@@ -184,6 +195,9 @@ impl State {
             in_batch,
         };
         self.asked.push(asked.clone());
+        if let Some(change) = &mut self.meanwhile {
+            change(&asked, &mut self.tenant);
+        }
         if let Some(answer) = self.script.as_ref().and_then(|it| it(&asked, request)) {
             return answer;
         }

@@ -16,7 +16,7 @@ use crate::entra::group::{self, Member};
 use crate::entra::person::{Absent, source_id};
 use crate::entra::round::{Ends, Pages};
 use crate::known::KnownRecord;
-use crate::source::{Change, Kind, MemberKey, Members, SourceError};
+use crate::source::{Change, Kind, Members, SourceError};
 
 /// Who is in other groups than before, and in which, and whether in or out.
 #[derive(Default)]
@@ -91,8 +91,9 @@ impl Place<'_> {
         Ok(there)
     }
 
-    /// What became of a group. Of one that is new here, the whole list is read: it may have come
-    /// back from the deleted items, with members of whom nothing is said.
+    /// What became of a group. The whole list is read of one that is new here, which may have come
+    /// back from the deleted items with members of whom nothing is said, and of one with changes
+    /// that nobody understands, which are not told again.
     pub(super) async fn group(
         &self,
         id: Uuid,
@@ -111,19 +112,22 @@ impl Place<'_> {
         }
         let known = self.known(Kind::Group, id)?;
         let members = match known.lifecycle {
-            Some(_) => heard.changed(),
-            None => {
+            Some(_) if !heard.is_unclear => heard.changed(),
+            _ => {
                 let mut whole = heard.clone();
+                whole.is_unclear = false;
                 for member in self.read_members(id).await? {
                     whole.members.entry(member).or_insert(true);
                 }
                 whole.complete()
             }
         };
-        if let Members::Complete(added) = &members {
-            for MemberKey { kind, id: member } in added {
-                if let Ok(person) = Uuid::try_parse(member.as_str()) {
-                    moved.note(id, (*kind, person), true);
+        if let Members::Complete(now) = &members {
+            let before = self.known.members(&key).map_err(not_known)?;
+            let gone = before.difference(now).map(|member| (member, false));
+            for (member, there) in now.iter().map(|member| (member, true)).chain(gone) {
+                if let Ok(person) = Uuid::try_parse(member.id.as_str()) {
+                    moved.note(id, (member.kind, person), there);
                 }
             }
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{PUSH_ALL, begin, config};
 use crate::entra::simulator::Simulator;
 use crate::entra::tenant::Tenant;
+use crate::support::run::run;
 use crate::support::story::Story;
 
 const WHY: &str = "Who is deleted is switched off by one write and keeps their name there; who is \
@@ -110,6 +111,34 @@ fn a_deletion_and_a_restore_of_which_the_changes_say_nothing() {
     story.tell(QUIET);
     simulator.tenant(|tenant| tenant.restore(bo));
     story.tell(RESTORED);
+    story.check_settled();
+}
+
+#[test]
+fn restored_in_the_middle_of_a_read() {
+    let Two {
+        simulator,
+        mut story,
+        bo,
+    } = two(PUSH_ALL);
+    simulator.tenant(|tenant| tenant.delete(bo));
+    // Before the second of the two lists that Bo may be in is read, whichever that is.
+    let mut first: Option<String> = None;
+    simulator.meanwhile(move |asked, tenant| {
+        let path = &asked.path;
+        if !path.contains("users/delta") && !path.contains("deletedItems") {
+            return;
+        }
+        let first = first.get_or_insert_with(|| path.clone());
+        if first != path && !tenant.is_living(bo) {
+            tenant.restore(bo);
+        }
+    });
+    let arguments = ["sync", "--full"].map(str::to_owned);
+    let ran = run(story.folder(), &arguments);
+    assert!(ran.stdout.contains("nothing to do"), "{ran:#?}");
+    simulator.behave();
+    story.tell(QUIET);
     story.check_settled();
 }
 
