@@ -70,7 +70,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let sandbox = Sandbox::start(&folder.path().join("at"), &[]);
         let assigned = [None, Some(false), Some(true)][rng.usize(..3)];
-        let limit = [1000, 1, 0][rng.usize(..3)];
+        let limit = [1000, 2, 0][rng.usize(..3)];
         let mut world = Self {
             seed,
             rng,
@@ -200,6 +200,8 @@ impl World {
         let before = count(&self.sandbox);
         let ran = self.run(&["sync"]);
         self.switched_off += count(&self.sandbox) - before;
+        let done = ran.stdout.lines().filter(|line| line.starts_with("  "));
+        self.story.extend(done.map(|line| format!("    {line}")));
         if self.switched_off > 2 * self.limit {
             self.fail(&format!(
                 "{} were switched off: {ran:#?}",

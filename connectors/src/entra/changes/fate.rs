@@ -71,7 +71,10 @@ impl Place<'_> {
         let Some(_) = heard.item.get(UPN) else {
             return was_living;
         };
-        is_shown(&heard.item) && (was_living || heard.item.contains_key(ENABLED))
+        // Who comes back comes with the manager of before, whom nobody may have seen.
+        let lacks_manager = self.wanted.wants_manager() && heard.manager().is_none();
+        is_shown(&heard.item)
+            && (was_living || (heard.item.contains_key(ENABLED) && !lacks_manager))
     }
 
     /// Asks for these users themselves; who is not there is not among the answers.

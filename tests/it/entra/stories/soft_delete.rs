@@ -350,3 +350,32 @@ users = { "ana@example.com" = true, "bo@example.com" = true }
 "#,
     );
 }
+
+#[test]
+fn restored_after_the_first_run_with_the_manager_of_before() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    tenant.set_manager(bo, Some(ana));
+    tenant.delete(bo);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "In the deleted items nobody has a manager, and changes need not say it again: Bo is asked \
+         for, and is one write.",
+        "",
+    );
+    story.tell("name = \"only Ana is there\"\nwrites = 1\n");
+    simulator.tenant(|tenant| tenant.restore(bo));
+    story.tell(
+        r#"
+name = "Bo is restored, with Ana as the manager"
+requests = '''
+POST /Users {"schemas":["{User}","{Enterprise}"],"externalId":"{any}","userName":"bo@example.com","active":true,
+  "displayName":"bo","emails":[{"type":"work","value":"bo@example.com","primary":true}],
+  "{Enterprise}":{"manager":{"value":"{id:ana@example.com}"}}}
+'''
+"#,
+    );
+    story.check_settled();
+}
