@@ -52,6 +52,28 @@ fn an_unchanged_cycle_is_three_requests_and_one_for_each_app() {
     assert_eq!(simulator.logins() - logins, 1);
 }
 
+#[test]
+fn the_roles_of_an_app_are_one_request_more() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let app = tenant.add_app("GitGuardian", &["Admin"]);
+    tenant.assign(app, ana, Some("Admin"));
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "What the ids of roles mean is asked of the app itself.",
+        "[targets.demo.groups]\ngroup_by = \"roles:GitGuardian\"\n",
+    );
+    story.tell("name = \"at first\"\nwrites = 2\n");
+    simulator.take_asked();
+    preview(&story);
+    let app = format!("/v1.0/servicePrincipals/{app}");
+    let list = format!("{app}/appRoleAssignedTo");
+    let asked = simulator.take_asked();
+    assert_eq!(asked.len(), 5);
+    assert_eq!(paths(&asked)[1..3], [app, list]);
+}
+
 /// With `PROVISOR_ENTRA_PEOPLE=100000` among so many, for which a run wants more time than usual:
 /// `PROVISOR_RUN_SECONDS=1200`.
 ///
