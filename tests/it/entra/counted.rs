@@ -130,6 +130,7 @@ fn what_is_selected_exists() {
     let mut tenant = Tenant::new();
     tenant.add_user("ana", json!({"employeeOrgData": {"costCenter": "4711", "division": "North"},
         "businessPhones": ["+41 1"], "onPremisesExtensionAttributes": {"extensionAttribute3": "blue"}}));
+    tenant.add_app("GitGuardian", &["Admin"]);
     let simulator = Simulator::start(tenant);
     let mut story = begin(
         &simulator,
@@ -140,7 +141,8 @@ fn what_is_selected_exists() {
         "[targets.demo.mapping]",
         "[targets.demo.mapping]\ncostCenter = \"costCenter\"\ndivision = \"division\"\n\
          nickName = \"extensionAttribute3\"\n'phoneNumbers[type eq \"work\"].value' = \"{{ \
-         businessPhones | first }}\"\nmanager = \"manager\"",
+         businessPhones | first }}\"\nmanager = \"manager\"\nuserType = \"{{ \
+         record['roles:GitGuardian'] | first }}\"",
     );
     story.set_config(&config);
     story.tell(
@@ -159,9 +161,10 @@ POST /Users {"schemas":["{User}","{Enterprise}"],"externalId":"{any}","userName"
     for asked in &asked {
         let query = url::form_urlencoded::parse(asked.raw_query.as_bytes());
         for (_, names) in query.filter(|(name, _)| name == "$select") {
-            let of_type = match asked.path.contains("/groups") {
-                true => "group",
-                false => "user",
+            let of_type = match asked.path.trim_start_matches("/v1.0/") {
+                path if path.starts_with("groups/") => "group",
+                path if path.starts_with("servicePrincipals") => "servicePrincipal",
+                _ => "user",
             };
             let known = metadata::properties(of_type);
             for name in names.split(',') {
@@ -176,6 +179,7 @@ POST /Users {"schemas":["{User}","{Enterprise}"],"externalId":"{any}","userName"
         "manager",
         "members",
         "accountEnabled",
+        "appRoles",
     ] {
         assert!(seen.contains(name), "{name} is not among {seen:?}");
     }

@@ -58,6 +58,10 @@ pub(super) fn answer(
     request: &Request,
     parts: &[&str],
 ) -> Answer {
+    let of_apps = matches!(parts, ["servicePrincipals"] | ["servicePrincipals", _]);
+    if of_apps && let Err(answer) = selected(request, "servicePrincipal") {
+        return answer;
+    }
     match parts {
         ["users", id] => user(tenant, manners, request, id),
         ["groups", id, "members"] => members(tenant, manners, origin, request, id),
@@ -165,13 +169,22 @@ fn deleted(tenant: &Tenant, manners: &Manners, origin: &str, request: &Request) 
     page(manners, origin, request, users.collect())
 }
 
+/// An object that is as Microsoft describes it.
+fn served(of_type: &str, object: Value) -> Value {
+    metadata::check(of_type, object.as_object().expect("an object"));
+    object
+}
+
 fn show_app(app: &crate::entra::tenant::App) -> Value {
     let roles = app.roles.iter().map(|(id, value)| {
         json!({"id": id, "value": value, "displayName": format!("The role {value}"),
             "isEnabled": true, "allowedMemberTypes": ["User"]})
     });
-    json!({"id": app.id, "appId": app.app_id, "displayName": app.name,
-        "appRoles": roles.collect::<Vec<_>>()})
+    served(
+        "servicePrincipal",
+        json!({"id": app.id, "appId": app.app_id, "displayName": app.name,
+            "appRoles": roles.collect::<Vec<_>>()}),
+    )
 }
 
 fn apps(tenant: &Tenant, manners: &Manners, origin: &str, request: &Request) -> Answer {
@@ -205,9 +218,12 @@ fn assigned(
         } else {
             "User"
         };
-        json!({"id": format!("{principal}-{role:?}"), "principalId": principal,
-            "principalType": kind, "principalDisplayName": "somebody", "resourceId": app.id,
-            "resourceDisplayName": app.name, "appRoleId": role.unwrap_or(Uuid::nil())})
+        served(
+            "appRoleAssignment",
+            json!({"id": format!("{principal}-{role:?}"), "principalId": principal,
+                "principalType": kind, "principalDisplayName": "somebody", "resourceId": app.id,
+                "resourceDisplayName": app.name, "appRoleId": role.unwrap_or(Uuid::nil())}),
+        )
     });
     page(manners, origin, request, all.collect())
 }
