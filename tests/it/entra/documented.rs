@@ -1,5 +1,7 @@
 //! `docs/entra.md`: what it shows is run, as it stands there but for the addresses and secrets.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::sign_in::SECRET;
@@ -66,6 +68,40 @@ fn begin(text: &str) -> Story {
     let story = Story::begin(Scenario::told("The page is followed to the letter.", text));
     write_secret(&story, SECRET);
     story
+}
+
+/// The permissions of the page's table.
+fn permissions() -> BTreeSet<&'static str> {
+    let rows = PAGE
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("| `"));
+    let names = rows.filter_map(|row| Some(row.split_once("` |")?.0));
+    names.filter(|name| name.contains(".Read.")).collect()
+}
+
+#[test]
+fn the_permissions_of_the_page_suffice_and_each_is_needed() {
+    let simulator = tenant("GitGuardian", "gitguardian-team");
+    let address = "https://api.gitguardian.com/v1/scim/v2";
+    let mut story = begin("");
+    story.set_config(&configuration(&simulator, "gitguardian", address));
+    let check = |granted: &BTreeSet<&'static str>| {
+        simulator.login(|login| login.permissions.clone_from(granted));
+        run(story.folder(), &["check".to_owned()])
+    };
+    let mut granted = permissions();
+    assert_eq!(granted.len(), 4, "{granted:?}");
+    let ran = check(&granted);
+    assert_eq!(ran.exit, 0, "{ran:#?}");
+    // No group here hides its members.
+    granted.remove("Member.Read.Hidden");
+    for name in &granted {
+        let mut fewer = granted.clone();
+        fewer.remove(name);
+        let ran = check(&fewer);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(ran.exit == 1 && said.contains(name), "{name}: {ran:#?}");
+    }
 }
 
 #[test]
