@@ -115,6 +115,30 @@ fn a_deletion_and_a_restore_of_which_the_changes_say_nothing() {
 }
 
 #[test]
+fn restored_with_the_memberships_that_the_app_dropped() {
+    let Two {
+        simulator,
+        mut story,
+        bo,
+    } = two(PUSH_ALL);
+    simulator.tenant(|tenant| tenant.delete(bo));
+    story.tell(&deleted(2));
+    simulator.tenant(|tenant| tenant.restore(bo));
+    story.tell(
+        r#"
+name = "the app took Bo out of the group when they were switched off; Bo is restored, and is in it"
+target = [{ method = "PATCH", path = "/Groups/{id:crew}", body = '[{"op":"remove","path":"members[value eq \"{id:bo@example.com}\"]"}]' }]
+requests = '''
+PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
+PATCH /Groups/{id:crew} [{"op":"add","path":"members","value":[{"value":"{id:bo@example.com}"}]}]
+'''
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
 fn restored_in_the_middle_of_a_read() {
     let Two {
         simulator,
