@@ -84,6 +84,7 @@ pub(super) async fn read(
     let (people, users_link) = hear_people(&place).await?;
 
     place.leave_parents(&mut groups)?;
+    place.join_parents(&mut groups).await?;
 
     // Nothing is handed on before everything was read: all of it may have to be read anew.
     let mut outbox = Outbox::holding(changes);

@@ -11,7 +11,7 @@ use provisor_connectors::Kind;
 use super::{Observer, unreachable};
 use crate::apply::report::Failure;
 use crate::cycle::select::Selection;
-use crate::plan::input::Candidate;
+use crate::plan::input::{Candidate, GroupCandidate};
 use crate::scim::resource::ResourceId;
 use crate::target::error::Scope;
 use crate::target::{Listing, Paging};
@@ -22,15 +22,17 @@ impl Observer<'_> {
         if !self.target.profile.members_listed {
             return BTreeSet::new();
         }
-        let returns = |candidate: &Candidate| {
-            let link = candidate.standing_link();
-            let is_off = link.is_some_and(|link| !link.active);
-            candidate.due && candidate.standing.is_entitled() && is_off
+        // Who was taken out with provisor's knowledge is put in again without a look.
+        let returns = |group: &GroupCandidate, person: &Candidate| {
+            let link = person.standing_link().filter(|link| !link.active);
+            let is_in = link.is_some_and(|link| group.owned.contains_key(&link.resource));
+            person.due && person.standing.is_entitled() && is_in
         };
         let groups = selection.groups.values().filter(|group| {
-            let mut members = group.members.iter();
+            let members = group.members.iter();
+            let mut people = members.filter_map(|member| selection.people.get(member));
             let is_pushed = group.group.due && group.group.standing.is_entitled();
-            is_pushed && members.any(|member| selection.people.get(member).is_some_and(returns))
+            is_pushed && people.any(|person| returns(group, person))
         });
         let links = groups.filter_map(|group| group.group.standing_link());
         links.map(|link| link.resource.clone()).collect()

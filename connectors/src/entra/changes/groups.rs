@@ -72,6 +72,29 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// Nor that one which came back from the deleted items is a member again: who has it is asked.
+    /// Groups that are not known will say it themselves.
+    pub(super) async fn join_parents(
+        &self,
+        groups: &mut BTreeMap<Uuid, group::Heard>,
+    ) -> Result<(), SourceError> {
+        let there = groups.iter().filter(|(_, group)| group.removed.is_none());
+        let there: Vec<Uuid> = there.map(|(id, _)| *id).collect();
+        for id in there {
+            if self.known(Kind::Group, id)?.lifecycle.is_some() {
+                continue;
+            }
+            for (kind, parent) in self.related(id, "memberOf").await? {
+                let is_known = self.known(Kind::Group, parent)?.lifecycle.is_some();
+                if kind == Kind::Group && is_known {
+                    let heard = groups.entry(parent).or_default();
+                    heard.members.entry((Kind::Group, id)).or_insert(true);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Those of an app's groups that are there.
     pub(super) fn there(
         &self,
@@ -116,7 +139,7 @@ impl Place<'_> {
             _ => {
                 let mut whole = heard.clone();
                 whole.is_unclear = false;
-                for member in self.read_members(id).await? {
+                for member in self.related(id, "members").await? {
                     whole.members.entry(member).or_insert(true);
                 }
                 whole.complete()
@@ -139,10 +162,10 @@ impl Place<'_> {
         Ok(Change::Upsert(record))
     }
 
-    /// The direct members of a group that are users and groups.
-    async fn read_members(&self, group: Uuid) -> Result<BTreeSet<Member>, SourceError> {
+    /// The users and groups that are directly in a group, or that it is in.
+    async fn related(&self, group: Uuid, relation: &str) -> Result<BTreeSet<Member>, SourceError> {
         let url = self.graph.url(
-            &["groups", &group.to_string(), "members"],
+            &["groups", &group.to_string(), relation],
             &[("$select", "id"), ("$top", "999")],
         );
         let mut pages = Pages::new(self.graph, What::Members, url, Ends::Plainly);

@@ -65,6 +65,7 @@ pub(super) fn answer(
     match parts {
         ["users", id] => user(tenant, manners, request, id),
         ["groups", id, "members"] => members(tenant, manners, origin, request, id),
+        ["groups", id, "memberOf"] => member_of(tenant, manners, origin, request, id),
         ["directory", "deletedItems", "microsoft.graph.user"] => {
             deleted(tenant, manners, origin, request)
         }
@@ -146,6 +147,27 @@ fn members(
             json!({"@odata.type": format!("#microsoft.graph.{kind}"), "id": id})
         });
     page(manners, origin, request, members.collect())
+}
+
+fn member_of(
+    tenant: &Tenant,
+    manners: &Manners,
+    origin: &str,
+    request: &Request,
+    id: &str,
+) -> Answer {
+    let Some(group) = living(&tenant.groups, id) else {
+        return missing();
+    };
+    let all = tenant.groups.values().filter(|other| {
+        let is_in = other
+            .members
+            .get(&group.id)
+            .is_some_and(|(there, _)| *there);
+        is_in && other.life == Life::Living
+    });
+    let all = all.map(|other| json!({"@odata.type": "#microsoft.graph.group", "id": other.id}));
+    page(manners, origin, request, all.collect())
 }
 
 fn deleted(tenant: &Tenant, manners: &Manners, origin: &str, request: &Request) -> Answer {

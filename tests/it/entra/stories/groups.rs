@@ -130,6 +130,46 @@ fn a_group_that_hides_its_members_is_not_an_empty_one() {
     );
 }
 
+#[test]
+fn a_group_that_comes_back_has_the_members_and_the_place_of_before() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let inner = tenant.add_group("inner", &[bo]);
+    tenant.add_group("outer", &[ana, inner]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Of a restored group the changes tell the name, neither who is in it nor which groups it \
+         is in: 2 groups, 2 writes.",
+        PUSH_ALL,
+    );
+    story.tell(
+        r#"
+name = "at first"
+writes = 4
+members = { inner = ["bo@example.com"], outer = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.delete(inner));
+    story.tell(
+        r#"
+name = "the inner group is deleted, and Bo is in no group any more"
+writes = 2
+members = { inner = [], outer = ["ana@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.restore(inner));
+    story.tell(
+        r#"
+name = "it is restored"
+writes = 2
+members = { inner = ["bo@example.com"], outer = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
 /// Says of no member what it is.
 fn say_no_types(answer: Answer) -> Answer {
     Answer {
