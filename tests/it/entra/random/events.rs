@@ -14,7 +14,10 @@ impl World {
             1 => self.found(),
             2..=4 => self.mingle(),
             5 | 6 => self.assign(),
-            7 => self.delete_or_restore(),
+            7 => match self.rng.u8(0..4) {
+                0 => self.delete_or_restore_group(),
+                _ => self.delete_or_restore(),
+            },
             8 => self.purge(),
             9 => self.rest(),
             _ => self.edit(),
@@ -103,6 +106,28 @@ impl World {
             self.simulator.tenant(|tenant| tenant.delete(id));
             self.note(format!("{id} is deleted"));
         }
+    }
+
+    /// Of groups it is told.
+    fn delete_or_restore_group(&mut self) {
+        let deleted = self.simulator.tenant(|tenant| {
+            let groups = tenant.groups.values();
+            let deleted = groups.filter(|group| matches!(group.life, Life::Deleted(_)));
+            deleted.map(|group| group.id).collect::<Vec<_>>()
+        });
+        let restored = self.rng.choice(deleted);
+        let Some(id) = restored.or_else(|| self.some(false)) else {
+            return;
+        };
+        self.simulator.tenant(|tenant| {
+            let silences = std::mem::take(&mut tenant.silences);
+            match restored {
+                Some(_) => tenant.restore(id),
+                None => tenant.delete(id),
+            }
+            tenant.silences = silences;
+        });
+        self.note(format!("{id} is restored: {}", restored.is_some()));
     }
 
     fn purge(&mut self) {
