@@ -12,6 +12,8 @@ mod record;
 pub mod report;
 mod run;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::pin::pin;

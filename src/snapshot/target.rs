@@ -365,6 +365,15 @@ impl TargetStore {
         commit.end()
     }
 
+    /// From here on nothing can be committed, as when the disk gives back something else than it
+    /// was given.
+    #[cfg(test)]
+    pub(crate) fn damage_totals(&self) -> Result<(), SnapshotError> {
+        let totals = (Table::Progress, place::totals(&self.name));
+        let writes = [(totals, Some(b"no totals".to_vec()))].into();
+        self.tables().writer().apply(&writes)
+    }
+
     fn tables(&self) -> &Tables {
         self.store.tables()
     }
