@@ -85,6 +85,7 @@ pub(super) async fn read(
 
     place.leave_parents(&mut groups)?;
     place.join_parents(&mut groups).await?;
+    place.drop_the_gone(&mut groups)?;
 
     // Nothing is handed on before everything was read: all of it may have to be read anew.
     let mut outbox = Outbox::holding(changes);
@@ -99,7 +100,7 @@ pub(super) async fn read(
     let roles = Roles::new(&wanted.roles, &apps.apps);
     let mut moved = Moved::default();
     for (id, group) in &groups {
-        let change = place.group(*id, group, &mut moved).await?;
+        let change = place.group(*id, group, &groups, &mut moved).await?;
         outbox.push(change).await?;
     }
 

@@ -95,6 +95,42 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// Graph goes on naming a group that is gone as a member. One that is only not told yet asks
+    /// for its place when it is.
+    pub(super) fn drop_the_gone(
+        &self,
+        groups: &mut BTreeMap<Uuid, group::Heard>,
+    ) -> Result<(), SourceError> {
+        let mut named = BTreeSet::new();
+        for group in groups.values() {
+            let members = group.those(true).into_iter();
+            named.extend(members.filter(|(kind, _)| *kind == Kind::Group));
+        }
+        for member in named {
+            if self.is_there(member.1, groups)? {
+                continue;
+            }
+            for group in groups.values_mut() {
+                group
+                    .members
+                    .entry(member)
+                    .and_modify(|there| *there = false);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_there(
+        &self,
+        id: Uuid,
+        groups: &BTreeMap<Uuid, group::Heard>,
+    ) -> Result<bool, SourceError> {
+        Ok(match groups.get(&id) {
+            Some(heard) => heard.removed.is_none(),
+            None => self.known(Kind::Group, id)?.lifecycle.is_some(),
+        })
+    }
+
     /// Those of an app's groups that are there.
     pub(super) fn there(
         &self,
@@ -103,11 +139,7 @@ impl Place<'_> {
     ) -> Result<BTreeSet<Uuid>, SourceError> {
         let mut there = BTreeSet::new();
         for id in app.groups() {
-            let is_there = match groups.get(&id) {
-                Some(heard) => heard.removed.is_none(),
-                None => self.known(Kind::Group, id)?.lifecycle.is_some(),
-            };
-            if is_there {
+            if self.is_there(id, groups)? {
                 there.insert(id);
             }
         }
@@ -121,6 +153,7 @@ impl Place<'_> {
         &self,
         id: Uuid,
         heard: &group::Heard,
+        groups: &BTreeMap<Uuid, group::Heard>,
         moved: &mut Moved,
     ) -> Result<Change, SourceError> {
         let key = source_id(id);
@@ -140,7 +173,8 @@ impl Place<'_> {
                 let mut whole = heard.clone();
                 whole.is_unclear = false;
                 for member in self.related(id, "members").await? {
-                    whole.members.entry(member).or_insert(true);
+                    let is_there = member.0 == Kind::User || self.is_there(member.1, groups)?;
+                    whole.members.entry(member).or_insert(is_there);
                 }
                 whole.complete()
             }

@@ -170,6 +170,44 @@ members = { inner = ["bo@example.com"], outer = ["ana@example.com", "bo@example.
     story.check_settled();
 }
 
+#[test]
+fn a_group_that_is_gone_before_anybody_heard_of_its_place_is_no_member() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let inner = tenant.add_group("inner", &[bo]);
+    let outer = tenant.add_group("outer", &[ana]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Graph goes on naming a group that is gone: a member that is nothing is nobody, and what \
+         is known of the others stays known.",
+        PUSH_ALL,
+    );
+    story.tell("name = \"at first\"\nwrites = 4\n");
+    simulator.tenant(|tenant| {
+        tenant.put_member(outer, inner, true);
+        tenant.purge(inner);
+        tenant.put_member(outer, ana, false);
+    });
+    story.tell(
+        r#"
+name = "the inner group comes into the outer one and is deleted; Ana leaves"
+writes = 2
+members = { inner = [], outer = [] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.put_member(outer, bo, true));
+    story.tell(
+        r#"
+name = "Bo comes"
+writes = 1
+members = { inner = [], outer = ["bo@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
 /// Says of no member what it is.
 fn say_no_types(answer: Answer) -> Answer {
     Answer {
