@@ -23,6 +23,8 @@ pub(super) struct Manners {
     pub(super) again_every: usize,
     /// A round begins with changes that were in the round before (replays).
     pub(super) replays: bool,
+    /// A round of changes shows nothing of an object but what has changed.
+    pub(super) terse: bool,
     /// Graph shows the ids of these and nothing else.
     pub(super) hidden: Vec<Uuid>,
 }
@@ -35,6 +37,7 @@ impl Default for Manners {
             empty_every: 0,
             again_every: 0,
             replays: false,
+            terse: false,
             hidden: Vec::new(),
         }
     }
@@ -156,9 +159,13 @@ impl Round {
             return Some(json!({"@odata.type": "#microsoft.graph.user", "id": id,
                 "userPrincipalName": null, "displayName": null, "mail": null}));
         }
-        let mut shown = select(object, &self.mark.select);
-        let wants = |name: &str| self.mark.select.iter().any(|it| it == name);
         let since = self.mark.since;
+        let mut shown = select(object, &self.mark.select);
+        if manners.terse && !self.is_first && object.life_at <= since {
+            let is_new = |name: &String| object.set_at.get(name).is_some_and(|at| *at > since);
+            shown.retain(|name, _| name == "id" || is_new(name));
+        }
+        let wants = |name: &str| self.mark.select.iter().any(|it| it == name);
         let manager_told = object.manager_at > since || (self.is_first && object.manager.is_some());
         if wants("manager") && manager_told {
             let mut list = Vec::new();

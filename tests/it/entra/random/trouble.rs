@@ -51,6 +51,7 @@ impl World {
         };
         let (page, slice) = (rng.usize(1..9), rng.usize(1..5));
         let (empty, again, replays) = (rng.usize(0..3), rng.usize(0..4), rng.bool());
+        let terse = rng.bool();
         let uses = [None, Some(1), Some(2), Some(5)][rng.usize(..4)];
         self.simulator.tenant(|tenant| tenant.silences = silences);
         self.simulator.login(|login| login.uses = uses);
@@ -60,6 +61,7 @@ impl World {
             manners.empty_every = empty;
             manners.again_every = again;
             manners.replays = replays;
+            manners.terse = terse;
             manners.hidden.clear();
         });
         self.note(format!("tokens are good for {uses:?} requests"));
