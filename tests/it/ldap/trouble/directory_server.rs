@@ -82,18 +82,16 @@ fn by_its_certificate_and_by_ours() {
             assert_eq!(ran.exit, 0, "{config}: {ran:#?}");
             assert!(ran.stdout.contains("1 unchanged"), "{config}: {ran:#?}");
         }
-        // Somebody else's word for our name; our name without a certificate; and a server for
-        // which nobody vouches.
-        for (sign_in, trusted) in [
-            (by_certificate(&stranger), &ca_file),
-            ("sasl = \"external\"".to_owned(), &ca_file),
-            (by_password.clone(), &another),
-            (by_certificate(&certificate), &another),
+        // Somebody else's word for our name, and a server for which nobody vouches.
+        for (sign_in, trusted, words) in [
+            (by_certificate(&stranger), &ca_file, "`client_certificate`"),
+            (by_password.clone(), &another, "is not trusted"),
+            (by_certificate(&certificate), &another, "is not trusted"),
         ] {
             let config = tables(&way, &sign_in, trusted);
             story.set_config(&super::config(&config, ""));
-            let ran = run(story.folder(), &["sync".to_owned()]);
-            assert!([1, 2].contains(&ran.exit), "{config}: {ran:#?}");
+            let ran = story.sync_in_vain();
+            assert!(ran.stderr.contains(words), "{config}: {ran:#?}");
         }
     }
     story.set_config(&super::config(&source, ""));
