@@ -63,8 +63,8 @@ pub(super) enum Instead {
     End,
     /// Nothing, ever.
     Silence,
-    /// The entries at once, and the end of the page when the server finds the time. It goes on
-    /// with other requests meanwhile.
+    /// The entries at once, and the end of the page as late as it gets: after that of the next
+    /// page behind which another follows, or, where none comes, after this time.
     LateEnd(Duration),
 }
 
@@ -165,6 +165,7 @@ impl Shared {
         let line = Arc::new(Line {
             to_client: Mutex::new(client.try_clone().expect("a second handle")),
             cookie: Mutex::new(None),
+            late: Mutex::new(Vec::new()),
         });
         while let Some((_, content)) = ber::read(&mut client) {
             let mut parts = ber::Elements(&content);
@@ -185,13 +186,17 @@ impl Shared {
                 _ => return,
             };
             let sent = match reply {
-                Reply::Answer(answer, cookie) => line.send(&answer, cookie),
+                Reply::Answer(answer, cookie) => {
+                    let goes_on = cookie.as_ref().is_some_and(|cookie| !cookie.is_empty());
+                    line.send(&answer, cookie) && (!goes_on || line.catch_up())
+                }
                 Reply::Late(entries, end, cookie, delay) => {
                     let sent = line.send(&entries, None);
+                    line.late().push((end, cookie));
                     let line = Arc::clone(&line);
                     std::thread::spawn(move || {
                         std::thread::sleep(delay);
-                        line.send(&end, cookie);
+                        line.catch_up()
                     });
                     sent
                 }
@@ -252,9 +257,25 @@ struct Line {
     to_client: Mutex<TcpStream>,
     /// Of the page that ended last, if another follows.
     cookie: Mutex<Option<Vec<u8>>>,
+    /// The ends of pages that are still to be sent.
+    late: Mutex<Vec<PageEnd>>,
 }
 
+/// The end of a page, and its cookie.
+type PageEnd = (Vec<u8>, Option<Vec<u8>>);
+
 impl Line {
+    /// Sends what is late.
+    fn catch_up(&self) -> bool {
+        let late = std::mem::take(&mut *self.late());
+        late.into_iter()
+            .all(|(end, cookie)| self.send(&end, cookie))
+    }
+
+    fn late(&self) -> MutexGuard<'_, Vec<PageEnd>> {
+        self.late.lock().expect("nobody panics with it")
+    }
+
     /// Whether it could be sent. With it a page ends, perhaps.
     fn send(&self, answer: &[u8], cookie: Option<Vec<u8>>) -> bool {
         let mut to_client = self.to_client.lock().expect("nobody panics with it");
