@@ -3,10 +3,12 @@
 use super::{begin, with};
 use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::ns_slapd;
+use crate::ldap::samba;
 use crate::ldap::slapd;
 
 with! { an_attribute:
     a_hidden_attribute_with_openldap OpenLdap,
+    a_hidden_attribute_with_active_directory ActiveDirectory,
     a_hidden_attribute_with_389ds DirectoryServer,
     a_hidden_attribute_with_freeipa FreeIpa,
 }
@@ -58,7 +60,12 @@ PATCH /Users/{id:p07@example.com} [{"op":"replace","path":"title","value":"Boss"
 
 /// Hides one attribute from the agent, or none.
 fn hide(directory: &Directory, attribute: Option<&str>) {
-    if directory.flavor == Flavor::OpenLdap {
+    if directory.flavor == Flavor::ActiveDirectory {
+        for name in ["title", "mail"] {
+            let (at, unit) = (directory.server.folder(), directory.users_base());
+            samba::hide(at, &unit, name, attribute == Some(name));
+        }
+    } else if directory.flavor == Flavor::OpenLdap {
         let mut record = Record::change("olcDatabase={1}mdb,cn=config", "modify");
         record.line("replace", "olcAccess");
         let mut rules = vec!["to attrs=userPassword by anonymous auth by * none".to_owned()];
