@@ -33,6 +33,12 @@ fn hide_moments(directory: &Directory) {
     set_access(directory, &["to attrs=entryCSN by * none".to_owned()]);
 }
 
+/// Hides it of one entry.
+fn hide_moments_of(directory: &Directory, dn: &str) {
+    let rule = format!("to dn.base=\"{dn}\" attrs=entryCSN by * none");
+    set_access(directory, &[rule]);
+}
+
 /// Sets an option of the overlay that tells changes.
 fn set_syncprov(directory: &Directory, attribute: &str, value: &str) {
     let overlay = "olcOverlay={3}syncprov,olcDatabase={1}mdb,cn=config";
@@ -42,10 +48,21 @@ fn set_syncprov(directory: &Directory, attribute: &str, value: &str) {
     directory.server.modify_as(&configurator, &[], &record.0);
 }
 
+/// The tables of a source that reads no groups.
+fn only_people(directory: &Directory) -> String {
+    let source = directory.source("");
+    let (people, _) = source
+        .split_once("[sources.corp.ldap.groups]")
+        .expect("the groups come last");
+    people.to_owned()
+}
+
+/// Such an account is told, without a word, that nothing has changed. Where groups are read, too,
+/// it happens to be told of people as of entries that are no groups; so none are read here.
 #[test]
 fn who_may_not_see_when_an_entry_was_changed_reads_everything() {
     with_openldap(|directory| {
-        let reader = Reader::new(&directory.source(""), TITLES);
+        let reader = Reader::new(&only_people(directory), TITLES);
         // Hidden from the beginning, as by an account that may see just what it was thought to
         // need; and then hidden later.
         hide_moments(directory);
@@ -54,7 +71,7 @@ fn who_may_not_see_when_an_entry_was_changed_reads_everything() {
         reader.read(true, Utc::now());
         directory.set(&bo, "title", &["Boss"]);
         let read = reader.read(false, Utc::now());
-        assert!(read.tells("Boss"), "{}", read.said);
+        assert!(!read.partly && read.tells("Boss"), "{}", read.said);
 
         set_access(directory, &[]);
         reader.read(true, Utc::now());
@@ -64,7 +81,37 @@ fn who_may_not_see_when_an_entry_was_changed_reads_everything() {
         hide_moments(directory);
         directory.set(&cy, "title", &["Boss"]);
         let read = reader.read(false, Utc::now());
-        assert!(read.tells("Boss"), "{}", read.said);
+        assert!(!read.partly && read.tells("Boss"), "{}", read.said);
+    });
+}
+
+/// Of one person only, who is not the first: only a full read sees that.
+#[test]
+fn where_it_is_hidden_of_one_when_they_were_changed_everything_is_read() {
+    with_openldap(|directory| {
+        let cy = directory.person_dn("cy");
+        hide_moments_of(directory, &cy);
+        let reader = Reader::new(&only_people(directory), TITLES);
+        reader.read(true, Utc::now());
+        directory.set(&cy, "title", &["Boss"]);
+        let read = reader.read(false, Utc::now());
+        assert!(!read.partly && read.tells("Boss"), "{}", read.said);
+    });
+}
+
+/// Of one person only, and only later: who is read anew for another reason shows it.
+#[test]
+fn of_whom_it_is_hidden_when_they_were_changed_the_directory_is_read_whole() {
+    with_openldap(|directory| {
+        let reader = Reader::new(&directory.source(""), TITLES);
+        let (bo, cy) = (directory.person_dn("bo"), directory.person_dn("cy"));
+        reader.read(true, Utc::now());
+        hide_moments_of(directory, &cy);
+        directory.set(&bo, "title", &["Assistant"]);
+        assert!(reader.read(false, Utc::now()).partly, "Bo is to be seen");
+        directory.set(&cy, "title", &["Boss"]);
+        let read = reader.read(false, Utc::now());
+        assert!(!read.partly && read.tells("Boss"), "{}", read.said);
     });
 }
 
