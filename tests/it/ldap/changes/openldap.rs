@@ -1,11 +1,13 @@
 //! OpenLDAP with `syncprov`, set up in ways in which its answers leave something out.
 
+use std::time::Duration;
+
 use chrono::Utc;
 
 use super::TITLES;
 use crate::ldap::directory::{Directory, Flavor, Record};
 use crate::ldap::reader::Reader;
-use crate::ldap::slapd;
+use crate::ldap::slapd::{self, SUFFIX};
 
 fn with_openldap(test: impl FnOnce(&mut Directory)) {
     if let Some(mut directory) = Directory::start(Flavor::OpenLdap) {
@@ -141,6 +143,38 @@ fn without_a_log_of_what_went_everything_is_read() {
         let read = reader.read(false, Utc::now());
         assert!(!read.partly && !read.careful, "{}", read.said);
         assert!(!read.tells("bo@example.com"), "{}", read.said);
+    });
+}
+
+/// e-syncRefreshRequired (RFC 4533 §2.6), which OpenLDAP only says when it is set up to, its log
+/// does not reach back, and nothing at all is as old as the cookie.
+#[test]
+fn a_server_that_calls_the_cookie_stale_is_read_whole_and_with_care() {
+    with_openldap(|directory| {
+        set_syncprov(directory, "olcSpSessionlog", "1");
+        set_syncprov(directory, "olcSpReloadHint", "TRUE");
+        let reader = Reader::new(&directory.source(""), TITLES);
+        reader.read(true, Utc::now());
+        assert!(reader.read(false, Utc::now()).partly, "nothing has changed");
+        // Its index of moments knows seconds only, and doubt is no "stale".
+        std::thread::sleep(Duration::from_millis(1_100));
+        directory.delete(&directory.person_dn("bo"));
+        directory.set(&directory.person_dn("cy"), "title", &["Boss"]);
+        let units = ["people", "groups", "former", "services"];
+        let mut rest: Vec<String> = Vec::from(units.map(|unit| format!("ou={unit},{SUFFIX}")));
+        rest.extend([SUFFIX.to_owned(), slapd::agent().dn]);
+        rest.push(directory.person_dn("ana"));
+        for dn in &rest {
+            directory.set(dn, "description", &["changed"]);
+        }
+        let read = reader.read(false, Utc::now());
+        assert!(read.said.contains("result code 4096"), "{}", read.said);
+        assert!(!read.partly && read.careful, "{}", read.said);
+        assert!(read.tells("Boss") && !read.tells("bo@example.com"));
+        assert!(
+            reader.read(false, Utc::now()).partly,
+            "it goes on from there"
+        );
     });
 }
 
