@@ -68,7 +68,7 @@ const FULL: &str = "timeout = \"1s\"\nchanges = \"full\"";
 #[test]
 fn every_result_but_success_is_a_failure_and_is_named() {
     let (fake, _folder, story) = changed_since(FULL);
-    for code in [1, 2, 3, 4, 8, 11, 12, 32, 50, 51, 52, 53, 80] {
+    for code in [1, 2, 3, 4, 8, 10, 11, 12, 32, 50, 51, 52, 53, 80] {
         // On the first page of the people, with whatever entries it has.
         fake.instead(move |asked| {
             let here = asked.base == PEOPLE && !asked.goes_on;
