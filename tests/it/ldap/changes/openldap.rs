@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 
 use super::TITLES;
 use crate::ldap::directory::{Directory, Flavor, Record};
@@ -273,5 +273,76 @@ fn who_is_moved_out_of_sight_is_gone() {
         directory.move_back("bo");
         let read = reader.read(false, Utc::now());
         assert!(read.partly && read.tells("bo@example.com"), "{}", read.said);
+    });
+}
+
+/// A unit that moves takes everybody along, and none of them has changed. This OpenLDAP refuses to
+/// move one that has somebody in it; others do, and all that is told then is that it has changed.
+#[test]
+fn a_unit_that_changes_is_read_whole() {
+    with_openldap(|directory| {
+        let unit = directory.add_unit("Sales");
+        directory.move_person("bo", &directory.users_base(), &unit);
+        let reader = Reader::new(&only_people(directory), TITLES);
+        reader.read(true, Utc::now());
+        assert!(reader.read(false, Utc::now()).partly, "nothing has changed");
+        directory.set(&unit, "description", &["in the field"]);
+        let read = reader.read(false, Utc::now());
+        assert!(
+            !read.partly && read.tells("bo@example.com"),
+            "{}",
+            read.said
+        );
+    });
+}
+
+/// What only a full read finds is not looked for by the changes.
+#[test]
+fn what_is_worked_out_is_read_whole() {
+    with_openldap(|directory| {
+        directory.add_group("Staff", &[directory.person_dn("ana")]);
+        let source = directory.source("").replace(
+            "[sources.corp.ldap.users]\n",
+            "[sources.corp.ldap.users]\nfilter = \"(memberOf=cn=Staff,ou=groups,dc=example,dc=com)\"\n",
+        );
+        let reader = Reader::new(&source, TITLES);
+        assert!(!reader.read(true, Utc::now()).tells("bo@example.com"));
+        directory.add_member("Staff", &directory.person_dn("bo"));
+        let read = reader.read(false, Utc::now());
+        assert!(
+            !read.partly && read.tells("bo@example.com"),
+            "{}",
+            read.said
+        );
+    });
+}
+
+/// Nobody knows what the clock alone has done since a moment that is still to come.
+#[test]
+fn a_clock_that_was_ahead_leads_to_a_full_read() {
+    with_openldap(|directory| {
+        let reader = Reader::new(&directory.source(""), TITLES);
+        let now = Utc::now();
+        reader.read(true, now + TimeDelta::hours(1));
+        assert!(!reader.read(false, now).partly);
+        assert!(reader.read(false, now + TimeDelta::seconds(1)).partly);
+    });
+}
+
+/// Whom a filter matches can change without a change of theirs, where the directory works out what
+/// it looks at: it is asked anew, and another answer leads to a full read.
+#[test]
+fn whom_a_filter_matches_is_asked_each_time() {
+    with_openldap(|directory| {
+        directory.add_group("Former", &[directory.person_dn("ana")]);
+        let source = directory
+            .source("inactive_when = \"(memberOf=cn=Former,ou=groups,dc=example,dc=com)\"");
+        let reader = Reader::new(&source, TITLES);
+        reader.read(true, Utc::now());
+        assert!(reader.read(false, Utc::now()).partly, "nothing has changed");
+        directory.add_member("Former", &directory.person_dn("bo"));
+        let read = reader.read(false, Utc::now());
+        let disabled = read.mirror.values().filter(|it| it.contains("Disabled"));
+        assert_eq!(disabled.count(), 2, "{}", read.said);
     });
 }
