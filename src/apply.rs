@@ -12,6 +12,8 @@ mod record;
 pub mod report;
 mod run;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -189,7 +191,8 @@ impl Applier<'_> {
             if let Err(failure) = sent.and(prepared).and_then(|()| self.go_on()) {
                 // Never sent: there is nothing to be in doubt about.
                 for index in next {
-                    self.close_intent(&plan.actions[*index]);
+                    let closed = self.close_intent(&plan.actions[*index]);
+                    closed.map_err(|error| failed(&error))?;
                 }
                 self.make_durable().await?;
                 return Err(failure);
@@ -227,7 +230,9 @@ impl Applier<'_> {
                 // After a target-wide failure, or when asked to stop, what is under way ends by
                 // itself, and nothing new is started.
                 if stopping || self.stop.is_cancelled() {
-                    self.close_intent(&plan.actions[index]);
+                    if let Err(error) = self.close_intent(&plan.actions[index]) {
+                        aborted = aborted.or(Some(failed(&error)));
+                    }
                     continue;
                 }
                 calls.push(async move {

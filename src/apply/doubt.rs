@@ -66,11 +66,13 @@ impl Applier<'_> {
                 attributes,
                 members,
             } => {
+                let earlier = self.store.intent(record)?.filter(|it| it.refused);
                 let intent = Intent {
                     at,
                     attributes: attributes.clone(),
                     members: members.iter().filter_map(linked).cloned().collect(),
                     refused: false,
+                    earlier: earlier.map(Box::new),
                 };
                 changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
                 changes.extend(self.missing_before(record)?);
@@ -81,8 +83,8 @@ impl Applier<'_> {
                     let mut link = before.clone();
                     if let Some(active) = *active {
                         switch(&mut link, action, at);
-                        let spent = spend(&mut link, &before, action, active, at);
-                        changes.extend(spent);
+                        let spent = self.spent_before(&before, at)?;
+                        changes.extend(spend(&mut link, spent, action, active, at));
                     }
                     link.sent.extend(new_paths(&link, &resolved.acknowledge));
                     if link != before {
@@ -112,27 +114,53 @@ impl Applier<'_> {
         }))
     }
 
+    /// The limit that switching somebody off has spent already, when it was sent before and is
+    /// not acknowledged; as long as that spending counts.
+    pub(super) fn spent_before<'a>(
+        &self,
+        link: &'a Link,
+        now: DateTime<Utc>,
+    ) -> Result<Option<&'a str>, SnapshotError> {
+        let spending = link.spending().filter(|(at, _)| *at >= now - WINDOW);
+        let Some((at, limit)) = spending else {
+            return Ok(None);
+        };
+        // While a clock was ahead, it may have been forgotten.
+        Ok(self.store.keeps_spending(at)?.then_some(limit))
+    }
+
     /// A create was refused. Nothing happened, and nothing is in doubt; unless something has the
     /// key (409), which may be what a first delivery of this very call has made.
     pub(super) fn note_refused(&self, action: &Action, taken: bool) -> Result<(), SnapshotError> {
         let Some(record) = action.subject.record.as_ref().filter(|_| taken) else {
-            self.close_intent(action);
-            return Ok(());
+            return self.close_intent(action);
         };
         let Some(mut intent) = self.store.intent(record)? else {
             return Ok(());
         };
         intent.refused = true;
+        intent.earlier = None;
         let change = TargetChange::PutIntent(record.clone(), Box::new(intent));
         self.ledger.add_changes(vec![change]);
         Ok(())
     }
 
-    /// Nothing was sent, or nothing happened: nothing is in doubt.
-    pub(super) fn close_intent(&self, action: &Action) {
-        let record = action.subject.record.clone().into_iter();
-        self.ledger
-            .add_changes(record.map(TargetChange::CloseIntent).collect());
+    /// Nothing was sent, or nothing happened: nothing is in doubt but what was before.
+    pub(super) fn close_intent(&self, action: &Action) -> Result<(), SnapshotError> {
+        let Some(record) = action.subject.record.clone() else {
+            return Ok(());
+        };
+        // One that was refused is of an earlier run: this call has not come to be noted.
+        let noted = self.store.intent(&record)?.filter(|it| !it.refused);
+        let Some(intent) = noted else {
+            return Ok(());
+        };
+        let change = match intent.earlier {
+            Some(earlier) => TargetChange::PutIntent(record, earlier),
+            None => TargetChange::CloseIntent(record),
+        };
+        self.ledger.add_changes(vec![change]);
+        Ok(())
     }
 }
 
@@ -158,7 +186,7 @@ pub(super) fn switched(action: &Action, at: DateTime<Utc>) -> Deactivation {
 /// sent: should every answer be lost, the limit holds all the same.
 fn spend(
     link: &mut Link,
-    before: &Link,
+    spent_before: Option<&str>,
     action: &Action,
     active: bool,
     at: DateTime<Utc>,
@@ -170,7 +198,7 @@ fn spend(
     }
     let cost = action.costs.first()?;
     let limit = cost.limit.name();
-    if before.spent_since(at - WINDOW) == Some(limit) {
+    if spent_before == Some(limit) {
         return None;
     }
     switched.at = at;

@@ -126,6 +126,3 @@ impl Applier<'_> {
         Ok(self.store)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,7 +12,6 @@ use super::send::resource_of;
 use super::{Applier, doubt, failed};
 use crate::apply::report::Failure;
 use crate::plan::action::{Acknowledge, Action, Change, Limit, Plan, Reference, Request, Write};
-use crate::plan::guard::WINDOW;
 use crate::plan::{drift, references};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
@@ -71,7 +70,7 @@ impl Applier<'_> {
         sent: &Sent,
         first: bool,
     ) -> Result<Option<ResourceId>, SnapshotError> {
-        let mut changes = self.spending(action, request, link.as_ref(), first);
+        let mut changes = self.spending(action, request, link.as_ref(), first)?;
         let Some(record) = &action.subject.record else {
             self.ledger.add_changes(changes);
             return Ok(action.subject.resource.clone());
@@ -299,12 +298,14 @@ impl Applier<'_> {
         request: &Request,
         link: Option<&Link>,
         first: bool,
-    ) -> Vec<TargetChange> {
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
         let now = (self.clock)();
-        let link = link.filter(|_| action.change == Change::Deactivate);
-        let before = link.and_then(|link| link.spent_since(now - WINDOW));
+        let before = match link.filter(|_| action.change == Change::Deactivate) {
+            Some(link) => self.spent_before(link, now)?,
+            None => None,
+        };
         let removed = request.acknowledge.members_removed.len() as u64;
-        action
+        let spending = action
             .costs
             .iter()
             .filter(|cost| before != Some(cost.limit.name()))
@@ -324,8 +325,8 @@ impl Applier<'_> {
                     group,
                 };
                 (amount > 0).then_some(TargetChange::Spend(now, spent))
-            })
-            .collect()
+            });
+        Ok(spending.collect())
     }
 }
 

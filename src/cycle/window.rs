@@ -1,6 +1,6 @@
 //! What the guards judge by, from the snapshot: the base, the last 24 hours, approvals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -21,10 +21,12 @@ pub(super) fn window(
 ) -> Result<Window, SnapshotError> {
     let state = known.progress();
     let mut spent = BTreeMap::new();
+    let mut spent_at = BTreeSet::new();
     let mut spent_by_group = BTreeMap::new();
     if !known.is_void() {
-        for each in known.store().spent_since(now - WINDOW)? {
+        for (at, each) in known.store().spent_since(now - WINDOW)? {
             if let Some(limit) = limit_named(&each.limit) {
+                spent_at.insert(at);
                 *spent.entry(limit).or_default() += each.amount;
                 if let Some(group) = each.group {
                     *spent_by_group.entry(group).or_default() += each.amount;
@@ -45,6 +47,7 @@ pub(super) fn window(
     Ok(Window {
         base: base(state, now),
         spent,
+        spent_at,
         spent_by_group,
         halve,
         in_force,

@@ -39,7 +39,9 @@ pub(super) fn subject(
             .as_ref()
             .and_then(|link| link.acknowledged.get(&path))
     };
-    let name = desired.or_else(acknowledged).and_then(|name| name.as_str());
+    let sought = || candidate.sought()?.get(&path);
+    let name = desired.or_else(acknowledged).or_else(sought);
+    let name = name.and_then(|name| name.as_str());
     Subject {
         kind: record.kind,
         record: Some(record.clone()),

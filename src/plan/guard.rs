@@ -11,6 +11,7 @@ mod split;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
 
 use super::action::{Action, Cost, Held, HeldReason, Limit, Reason, Subject};
@@ -31,6 +32,9 @@ pub struct Window {
     pub base: Base,
     /// Spent in the last 24 hours, approved actions excepted.
     pub spent: BTreeMap<Limit, u64>,
+    /// When that was spent, to the microsecond: a deactivation that may have happened is not
+    /// spent again as long as its spending is among these.
+    pub spent_at: BTreeSet<DateTime<Utc>>,
     /// Members removed from each group in the last 24 hours.
     pub spent_by_group: BTreeMap<RecordKey, u64>,
     /// Halve every limit for this plan.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use provisor_connectors::RecordKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,10 +50,11 @@ impl Link {
         self.active && self.deactivated.is_none()
     }
 
-    /// The limit that a deactivation which is not acknowledged has spent, at or after a moment.
-    pub fn spent_since(&self, moment: DateTime<Utc>) -> Option<&str> {
-        let switched = self.deactivated.as_ref().filter(|_| self.active);
-        switched.filter(|it| it.at >= moment)?.spent.as_deref()
+    /// What a deactivation which is not acknowledged has spent: when, to the microsecond as
+    /// spending is kept, and of which limit. It counts while that spending does.
+    pub fn spending(&self) -> Option<(DateTime<Utc>, &str)> {
+        let switched = self.deactivated.as_ref().filter(|_| self.active)?;
+        Some((switched.at.trunc_subsecs(6), switched.spent.as_deref()?))
     }
 }
 
@@ -133,6 +134,10 @@ pub struct Intent {
     /// something on the way repeated it; but only what carries our externalId is.
     #[serde(default)]
     pub refused: bool,
+    /// One that was refused and is still open, which this one stands in for: it is put back when
+    /// this call is known not to have made anything, for that says nothing of the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Box<Intent>>,
 }
 
 /// A subject that a cycle must look at again.

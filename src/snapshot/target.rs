@@ -299,13 +299,33 @@ impl TargetStore {
         self.by_record(Table::Open).collect()
     }
 
-    /// Spending at or after a moment, oldest first.
-    pub fn spent_since(&self, from: DateTime<Utc>) -> Result<Vec<Spent>, SnapshotError> {
-        let to = key::after(&key::text(&self.name));
+    /// Spending at or after a moment, oldest first, each with its own moment to the microsecond.
+    pub fn spent_since(
+        &self,
+        from: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, Spent)>, SnapshotError> {
+        let prefix = key::text(&self.name);
         self.tables()
-            .range(Table::Spent, place::spent(&self.name, from), to)
-            .map(|pair| codec::from_json(Table::Spent.what(), &pair?.1))
+            .range(
+                Table::Spent,
+                place::spent(&self.name, from),
+                key::after(&prefix),
+            )
+            .map(|pair| {
+                let (found, payload) = pair?;
+                let at = place::take_moment(&mut &found[prefix.len()..])
+                    .ok_or_else(|| malformed(Table::Spent))?;
+                Ok((at, codec::from_json(Table::Spent.what(), &payload)?))
+            })
             .collect()
+    }
+
+    /// Whether what was spent at a moment, to the microsecond, is not forgotten yet.
+    pub fn keeps_spending(&self, at: DateTime<Utc>) -> Result<bool, SnapshotError> {
+        let mut kept = self
+            .tables()
+            .prefix(Table::Spent, &place::spent(&self.name, at));
+        Ok(kept.next().transpose()?.is_some())
     }
 
     /// Commits changes together (split into transactions of a few hundred keys only between
@@ -343,6 +363,15 @@ impl TargetStore {
         let mut commit = Commit::begin(self.tables(), &self.name)?;
         commit.forget_everything()?;
         commit.end()
+    }
+
+    /// From here on nothing can be committed, as when the disk gives back something else than it
+    /// was given.
+    #[cfg(test)]
+    pub(crate) fn damage_totals(&self) -> Result<(), SnapshotError> {
+        let totals = (Table::Progress, place::totals(&self.name));
+        let writes = [(totals, Some(b"no totals".to_vec()))].into();
+        self.tables().writer().apply(&writes)
     }
 
     fn tables(&self) -> &Tables {

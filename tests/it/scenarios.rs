@@ -43,6 +43,7 @@ scenarios! {
     cleared_attribute
     clock_doubt
     config_typo
+    create_refused_then_not_sent
     cut_row
     delete_after
     delete_after_active_again

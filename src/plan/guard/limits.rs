@@ -6,7 +6,7 @@ use provisor_connectors::{Kind, RecordKey};
 
 use super::held_set::digest_of;
 use super::split::{removed, spends, split_removals, strip};
-use super::{Approved, Base, WINDOW, Window};
+use super::{Approved, Base, Window};
 use crate::plan::action::{Action, Change, Limit, Reason};
 use crate::plan::input::{GroupCandidate, Input};
 use crate::plan::rules::{Allowance, Limits};
@@ -104,7 +104,8 @@ impl<'a> Ledger<'a> {
         let record = action.subject.record.as_ref();
         let record = record.filter(|_| action.change == Change::Deactivate)?;
         let link = self.input.people.get(record)?.link.as_ref()?;
-        link.spent_since(self.input.now - WINDOW)
+        let (at, limit) = link.spending()?;
+        self.window.spent_at.contains(&at).then_some(limit)
     }
 
     /// What the target may lose of members, where these actions take more.

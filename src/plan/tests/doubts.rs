@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::world::path;
+use chrono::TimeDelta;
+
+use super::world::{now, path};
 use super::{World, rendered};
 use crate::plan::Planned;
 use crate::plan::action::Limit;
@@ -373,17 +375,26 @@ fn group_that_a_lost_creation_has_made_is_nobody_elses() {
     "#);
 }
 
-/// Fails when `exceeded` counts what the window holds already: nobody could be tried again.
-#[test]
-fn deactivations_that_may_have_happened_are_counted_once() {
+/// Two who are switched off again, and what that has spent is in the window.
+fn twice_spent() -> World {
     let mut world = World::staff(&["ana", "bo", "cy"]);
     world.limit(Limit::Deactivations, Some(2), None);
     world.window.spent.insert(Limit::Deactivations, 2);
+    world.window.spent_at.insert(now());
     for name in ["ana", "bo"] {
         world.person(name).perhaps_switched().gone();
         let link = world.people.get_mut(name).unwrap().link.as_mut().unwrap();
-        link.deactivated.as_mut().unwrap().spent = Some("deactivations".to_owned());
+        let switched = link.deactivated.as_mut().unwrap();
+        switched.spent = Some("deactivations".to_owned());
+        switched.at = now() + TimeDelta::nanoseconds(999);
     }
+    world
+}
+
+/// Fails when `exceeded` counts what the window holds already: nobody could be tried again.
+#[test]
+fn deactivations_that_may_have_happened_are_counted_once() {
+    let mut world = twice_spent();
     insta::assert_snapshot!(rendered(&world.plan()), @r#"
     deactivate ana (u-ana) GoneFromSource; PATCH active=false
     deactivate bo (u-bo) GoneFromSource; PATCH active=false
@@ -391,4 +402,16 @@ fn deactivations_that_may_have_happened_are_counted_once() {
     world.person("cy").gone();
     let held = world.plan().plan.held.len();
     assert_eq!(held, 3, "all of a kind wait over a limit");
+}
+
+/// While the clock was ahead, what they had spent was forgotten. Fails when `spent_before` only
+/// looks at the link: both would be counted nowhere.
+#[test]
+fn what_was_forgotten_is_counted_anew() {
+    let mut world = twice_spent();
+    world.window.spent.clear();
+    world.window.spent_at.clear();
+    world.person("cy").gone();
+    let held = world.plan().plan.held.len();
+    assert_eq!(held, 3, "three, where two are allowed");
 }

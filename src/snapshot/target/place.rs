@@ -84,3 +84,10 @@ pub(super) fn spent(target: &str, at: DateTime<Utc>) -> Vec<u8> {
     bytes.extend_from_slice(&sortable.to_be_bytes());
     bytes
 }
+
+/// Takes the moment of a spending off the front. `None` when the key is not well-formed.
+pub(super) fn take_moment(key: &mut &[u8]) -> Option<DateTime<Utc>> {
+    let (sortable, rest) = key.split_first_chunk()?;
+    *key = rest;
+    DateTime::from_timestamp_micros(i64::from_be_bytes(*sortable) ^ i64::MIN)
+}

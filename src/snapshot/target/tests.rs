@@ -280,6 +280,7 @@ fn intents_and_open_rows_are_closed_by_record() {
         attributes: BTreeMap::from([(AttributePath::user_name(), json!("ana@example.com"))]),
         members: BTreeSet::new(),
         refused: false,
+        earlier: None,
     };
     let open = Open {
         why: "OverLimit".to_owned(),
@@ -331,12 +332,16 @@ fn spending_is_counted_in_its_window() {
     target.commit(vec![Spend(at(5), spent(4))]).unwrap();
     let amounts = |from| -> Vec<u64> {
         let found = target.spent_since(from).unwrap();
-        found.iter().map(|spent| spent.amount).collect()
+        found.iter().map(|(_, spent)| spent.amount).collect()
     };
     assert_eq!(amounts(at(0)), [1, 2, 3, 4]);
     assert_eq!(amounts(at(5)), [2, 3, 4]);
     assert_eq!(amounts(at(5) + TimeDelta::milliseconds(1)), [0_u64; 0]);
+    let past_the_key = TimeDelta::nanoseconds(999);
+    assert!(target.keeps_spending(at(0) + past_the_key).unwrap());
     target.commit(vec![ForgetSpent(at(5))]).unwrap();
+    assert!(!target.keeps_spending(at(0)).unwrap());
+    assert!(target.keeps_spending(at(5)).unwrap());
     assert_eq!(amounts(at(0)), [2, 3, 4]);
     store.verify().unwrap();
 }

@@ -120,6 +120,7 @@ impl PersonOf<'_> {
             attributes,
             members: BTreeSet::new(),
             refused: false,
+            earlier: None,
         });
         self
     }
@@ -329,6 +330,7 @@ impl GroupOf<'_> {
             attributes: self.the().person.mapped(),
             members: members.collect(),
             refused: false,
+            earlier: None,
         };
         let members: Vec<String> = intent.members.iter().map(|id| id.0.clone()).collect();
         self.the().person.intent = Some(intent);

@@ -1,0 +1,208 @@
+//! A disk that does not take what must be known: nothing more may be sent than is under way, and
+//! the run says what it met. What is said to make a test fail was tried.
+
+use provisor_connectors::{Kind, RecordKey, SourceId};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use super::*;
+use crate::audit::Entry;
+use crate::plan::action::{Acknowledge, Change, PLAN_VERSION, Reason, Subject, Write};
+use crate::scim::resource::AttributeMap;
+use crate::snapshot::{Due, Open, Store};
+use crate::target::{Auth, Connection, Pace, Secret};
+
+fn entry() -> Entry {
+    Entry {
+        target: "demo".to_owned(),
+        kind: Kind::User,
+        source: Some("staff".to_owned()),
+        source_id: Some("u1".to_owned()),
+        resource_id: None,
+        change: "create".to_owned(),
+        reason: "NewInScope".to_owned(),
+        method: Some("POST".to_owned()),
+        attributes: Vec::new(),
+        values: None,
+        request_id: None,
+        outcome: "done".to_owned(),
+        status: Some(201),
+        generation: 0,
+    }
+}
+
+fn record() -> RecordKey {
+    RecordKey {
+        source: "staff".to_owned(),
+        kind: Kind::User,
+        id: SourceId::new("u1"),
+    }
+}
+
+/// What a call may have come to.
+fn change() -> TargetChange {
+    let open = Open {
+        why: "it was refused".to_owned(),
+        due: Due::Now,
+        attempts: 1,
+        failed: true,
+        awaits: None,
+    };
+    TargetChange::PutOpen(record(), open)
+}
+
+/// One person to create.
+fn plan() -> Plan {
+    let write = Write::Create {
+        attributes: AttributeMap::new(),
+        members: Vec::new(),
+    };
+    let action = Action {
+        subject: Subject {
+            kind: Kind::User,
+            record: Some(record()),
+            resource: None,
+            name: "ana@example.com".to_owned(),
+        },
+        change: Change::Create,
+        reason: Reason::NewInScope,
+        adoption: None,
+        differences: Vec::new(),
+        requests: vec![Request::new(Phase::Joiners, write, Acknowledge::default())],
+        costs: Vec::new(),
+    };
+    Plan {
+        version: PLAN_VERSION,
+        target: "demo".to_owned(),
+        actions: vec![action],
+        releases: Vec::new(),
+        held: Vec::new(),
+        listed: Vec::new(),
+        unchanged: 0,
+        held_id: None,
+    }
+}
+
+/// Nothing is asked of it.
+fn client() -> Client {
+    let connection = Connection {
+        base_url: "http://127.0.0.1:9/scim".parse().unwrap(),
+        auth: Auth::Bearer(Secret::Generated("s3cret".to_owned().into())),
+        timeout: Duration::from_secs(1),
+        ca_file: None,
+        client_certificate: None,
+        proxy: None,
+        allow_plaintext: false,
+        pace: Pace {
+            requests_per_second: None,
+            concurrency: 1,
+        },
+    };
+    Client::new(connection).unwrap()
+}
+
+/// What an applier borrows.
+struct Setting {
+    _folder: TempDir,
+    client: Client,
+    store: TargetStore,
+    profile: Profile,
+    audit: Arc<Mutex<Audit>>,
+    stop: CancellationToken,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let state_dir = folder.path().join("state");
+        let lock = Store::lock(&state_dir).unwrap();
+        Self {
+            store: Store::open(lock, None).unwrap().store.target("demo"),
+            audit: Arc::new(Mutex::new(Audit::open(&state_dir).unwrap())),
+            _folder: folder,
+            client: client(),
+            profile: Profile::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn applier(&self) -> Applier<'_> {
+        Applier {
+            client: &self.client,
+            store: &self.store,
+            profile: &self.profile,
+            audit: &self.audit,
+            audit_values: false,
+            clock: &|| DateTime::UNIX_EPOCH,
+            stop: &self.stop,
+            ledger: Arc::default(),
+        }
+    }
+}
+
+fn says(failure: &Failure, words: &str) {
+    assert!(failure.chain.join(": ").contains(words), "{failure:?}");
+}
+
+/// Fails when the error of `append_all` is swallowed, and when it is forgotten: whoever ends
+/// later must not take their call for recorded.
+#[tokio::test]
+async fn error_of_the_audit_log_ends_the_run_for_everybody() {
+    let setting = Setting::new();
+    let applier = setting.applier();
+    let now = DateTime::UNIX_EPOCH;
+    applier.ledger.add_entry(now, entry());
+    applier.write_down().await.unwrap();
+    assert_eq!(setting.audit.lock().await.last_number(), 1);
+
+    setting.audit.lock().await.make_read_only();
+    applier.ledger.add_entry(now, entry());
+    let failure = applier.write_down().await.unwrap_err();
+    says(&failure, "audit.jsonl");
+    assert_eq!(setting.audit.lock().await.last_number(), 1);
+    // Nothing waits any more, and what was lost is still lost.
+    assert_eq!(applier.write_down().await.unwrap_err(), failure);
+}
+
+/// Fails when the error of `commit_all` is swallowed in `Ledger::commit`, and when it is forgotten.
+#[tokio::test]
+async fn error_of_the_snapshot_ends_the_run_for_everybody() {
+    let setting = Setting::new();
+    let applier = setting.applier();
+    applier.ledger.add_changes(vec![change()]);
+    applier.write_down().await.unwrap();
+
+    setting.store.damage_totals().unwrap();
+    applier.ledger.add_changes(vec![change()]);
+    applier.ledger.add_entry(DateTime::UNIX_EPOCH, entry());
+    let failure = applier.write_down().await.unwrap_err();
+    says(&failure, "target's progress");
+    let audited = setting.audit.lock().await.last_number();
+    assert_eq!(audited, 0, "the log does not say what is not known");
+    assert_eq!(applier.write_down().await.unwrap_err(), failure);
+}
+
+/// Fails when the error of `commit` is swallowed in `note_before`: a lost answer would leave
+/// something unexplained at the target.
+#[tokio::test]
+async fn nothing_is_sent_that_could_not_be_noted() {
+    let setting = Setting::new();
+    let (applier, turn) = (setting.applier(), (Phase::Joiners, 0));
+    assert!(applier.note_before(&plan(), &[0], turn).await.unwrap());
+
+    setting.store.damage_totals().unwrap();
+    let noted = applier.note_before(&plan(), &[0], turn).await;
+    says(&noted.unwrap_err(), "target's progress");
+}
+
+/// Fails when the error of `sync_audit` is swallowed in `flush`.
+#[tokio::test]
+async fn a_log_that_is_not_durable_ends_the_run() {
+    let setting = Setting::new();
+    let applier = setting.applier();
+    applier.make_durable().await.unwrap();
+
+    setting.audit.lock().await.refuse_to_sync();
+    let failure = applier.make_durable().await.unwrap_err();
+    says(&failure, "cannot sync the audit log");
+}
