@@ -51,3 +51,41 @@ impl Outbox {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::source::{Kind, SourceId};
+
+    fn removal(number: usize) -> Change {
+        Change::Removal(Kind::User, SourceId::new(number.to_string()))
+    }
+
+    /// How many have arrived so far, in each chunk.
+    fn arrived(receiver: &mut Receiver<Vec<Change>>) -> Vec<usize> {
+        std::iter::from_fn(|| receiver.try_recv().ok())
+            .map(|chunk| chunk.len())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn what_may_come_to_nothing_is_held_back_to_the_end() {
+        let (sender, mut receiver) = channel(10);
+        let mut outbox = Outbox::new(sender.clone());
+        let mut holding = Outbox::holding(sender);
+        for number in 0..CHUNK + 1 {
+            holding.push(removal(number)).await.unwrap();
+        }
+        assert_eq!(arrived(&mut receiver), [0; 0]);
+        for number in 0..CHUNK + 1 {
+            outbox.push(removal(number)).await.unwrap();
+        }
+        assert_eq!(arrived(&mut receiver), [CHUNK]);
+        outbox.flush().await.unwrap();
+        assert_eq!(arrived(&mut receiver), [1]);
+        holding.flush().await.unwrap();
+        assert_eq!(arrived(&mut receiver), [CHUNK, 1]);
+    }
+}

@@ -7,6 +7,7 @@
 
 mod agree;
 mod changes;
+mod checked;
 mod cut;
 mod directory;
 mod domain;

@@ -66,4 +66,74 @@ impl Answers {
             }
         }
     }
+
+    /// Writes all of it down, each part behind its length: the same bytes where the answers are
+    /// the same about everybody, and only there.
+    pub(super) fn push_to(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.places.len().to_le_bytes());
+        for (name, place) in &self.places {
+            push_text(bytes, name.as_bytes());
+            push_text(bytes, place.key());
+        }
+        bytes.extend(self.matched.len().to_le_bytes());
+        for (name, people) in &self.matched {
+            push_text(bytes, name.as_bytes());
+            push_digests(bytes, people);
+        }
+    }
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &[u8]) {
+    bytes.extend(text.len().to_le_bytes());
+    bytes.extend(text);
+}
+
+/// Writes down who is in a set, behind their number.
+pub(super) fn push_digests(bytes: &mut Vec<u8>, people: &BTreeSet<Digest>) {
+    bytes.extend(people.len().to_le_bytes());
+    bytes.extend(people.iter().flatten().flat_map(|half| half.to_le_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(places: &[(&str, &str)], matched: &[(&str, &[&str])]) -> Vec<u8> {
+        let mut answers = Answers::default();
+        for (name, place) in places {
+            answers.add_place((*name).to_owned(), Dn::parse(place).unwrap());
+        }
+        for (name, people) in matched {
+            let people = people.iter().map(|id| digest(id.as_bytes()));
+            answers.add_matched((*name).to_owned(), people.collect());
+        }
+        let mut bytes = Vec::new();
+        answers.push_to(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_down_is_the_same_only_for_the_same_answers() {
+        let all = [
+            written(&[], &[]),
+            written(&[("a", "ou=x")], &[]),
+            written(&[("a", "ou=y")], &[]),
+            written(&[("b", "ou=x")], &[]),
+            written(&[("a", "ou=x"), ("b", "ou=x")], &[]),
+            written(&[], &[("a", &[])]),
+            written(&[], &[("a", &["1"])]),
+            written(&[], &[("a", &["2"])]),
+            written(&[], &[("a", &["1", "2"])]),
+            written(&[], &[("a", &["1"]), ("b", &["2"])]),
+            written(&[], &[("a", &["1", "2"]), ("b", &[])]),
+            written(&[], &[("a", &[]), ("b", &["1", "2"])]),
+        ];
+        let different: BTreeSet<&Vec<u8>> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+        // Another spelling of one name is no other place.
+        assert_eq!(
+            written(&[("a", "OU=x, DC=y")], &[]),
+            written(&[("a", "ou=X,dc=Y")], &[])
+        );
+    }
 }

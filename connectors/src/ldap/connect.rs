@@ -304,3 +304,32 @@ async fn read_password(secret: Secret) -> Result<secrecy::SecretString, SourceEr
         Err(_) => Err(SourceError::Abandoned),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of a referral to `host` where this is configured.
+    async fn refusal(configured: &str, host: &str) -> String {
+        let text = format!("{configured}\nsasl = 'external'\n[users]\nbase = 'dc=x'");
+        let config: LdapConfig = toml::from_str(&text).unwrap();
+        let connector = Connector::new(&config, Path::new("/"));
+        match connector.connect_elsewhere(host).await {
+            Ok(_) => panic!("nothing listens there"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_referral_leads_nowhere_by_a_less_safe_way() {
+        let plain = "url = 'ldap://localhost'";
+        let said = refusal(plain, "ldap.example.com").await;
+        assert!(said.contains("in the clear"), "{said}");
+        let said = refusal(plain, "127.0.0.1:1").await;
+        assert!(said.contains("ldap://127.0.0.1:1"), "{said}");
+        let said = refusal("url = 'ldaps://localhost'", "127.0.0.1:1").await;
+        assert!(said.contains("ldaps://127.0.0.1:1"), "{said}");
+        let said = refusal(plain, "no server").await;
+        assert!(said.contains("which is no server"), "{said}");
+    }
+}

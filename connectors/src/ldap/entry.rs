@@ -83,8 +83,8 @@ impl Entry {
             values: Vec::with_capacity(ROOM),
         };
         let mut listed = Reader::new(content, parts.constructed()?);
-        while let Some((_, attribute)) = listed.next()? {
-            let mut parts = Reader::new(content, attribute);
+        while !listed.is_done() {
+            let mut parts = Reader::new(content, listed.constructed()?);
             let description = parts.primitive()?;
             let (length, options) = split(text(content, description.clone())?);
             let name = description.start..description.start + length;

@@ -109,17 +109,28 @@ fn io_words(error: &std::io::Error) -> &'static str {
         ErrorKind::ConnectionRefused => "nothing listens there",
         ErrorKind::TimedOut => LATE,
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => CUT,
-        ErrorKind::InvalidData => GARBAGE,
+        // In TLS 1.3 a client learns only after the handshake what the server thinks of it.
+        ErrorKind::InvalidData => match tls_error(error) {
+            Some(rustls::Error::AlertReceived(_)) => {
+                "the server ended TLS; if it names an authority or a certificate, it does not \
+                 accept the `client_certificate`"
+            }
+            Some(_) => "TLS failed",
+            None => GARBAGE,
+        },
         _ => "the connection failed",
     }
+}
+
+fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 fn tls_words(error: &std::io::Error) -> &'static str {
     use rustls::CertificateError::UnknownIssuer;
     use rustls::Error::InvalidCertificate;
 
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
+    match tls_error(error) {
         Some(InvalidCertificate(UnknownIssuer)) => {
             "the certificate is of an authority that is not trusted; if it is your own, set \
              `ca_file`"

@@ -22,7 +22,7 @@ pub(super) const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 
 /// About how many entries a chunk has at most, however large a page is: a few that came in one
 /// message may be more.
-const CHUNK: usize = 1_000;
+pub(super) const CHUNK: u16 = 1_000;
 
 /// More pages than this without an entry, one after the other, are no progress.
 const EMPTY_PAGES: usize = 1_000;
@@ -129,15 +129,21 @@ impl Running {
     /// Where the search reads ahead, the server is asked for the next page before the entries of
     /// the last one are given: it looks for them while those are taken, and a whole page of
     /// them, so that neither waits for the other. Whoever may stop in the middle must not: a page
-    /// that nobody takes would be under way while another search pages.
+    /// that nobody takes would be under way while another search pages. Where it does not read
+    /// ahead, nothing is under way behind a chunk, unless a page has more than [`CHUNK`].
     pub(super) async fn next_chunk(&mut self) -> Result<Option<Vec<Entry>>, SourceError> {
         let mut chunk = Vec::new();
-        let first = CHUNK.min(self.search.page_size.into());
+        let most = usize::from(CHUNK);
+        let first = most.min(self.search.page_size.into());
         loop {
-            let is_enough = match self.has_page && self.search.reads_ahead {
+            let is_enough = match (self.search.reads_ahead, self.has_page) {
                 // A page of the usual size is taken to its end.
-                true => chunk.len() > CHUNK,
-                false => chunk.len() >= first,
+                (true, true) => chunk.len() > most,
+                (true, false) => chunk.len() >= first,
+                (false, _) => match &self.stream {
+                    Some(_) => chunk.len() > most,
+                    None => !chunk.is_empty(),
+                },
             };
             if is_enough {
                 break;

@@ -139,16 +139,16 @@ impl Directory {
         let ca_file = self.server.ca_file();
         // Every way to connect is used by some directory.
         let way = match (self.flavor, self.server.ldaps) {
-            (Flavor::ActiveDirectory, Some(port)) => format!(
+            (Flavor::ActiveDirectory | Flavor::DirectoryServer, Some(port)) => format!(
                 "url = \"ldaps://127.0.0.1:{port}\"\nca_file = \"{}\"",
                 ca_file.display()
             ),
-            (_, Some(_)) => format!(
+            (Flavor::OpenLdap, Some(_)) => format!(
                 "url = \"ldap://localhost:{}\"\nstart_tls = true\nca_file = \"{}\"",
                 self.server.ldap,
                 ca_file.display()
             ),
-            (_, None) => format!("url = \"ldap://127.0.0.1:{}\"", self.server.ldap),
+            _ => format!("url = \"ldap://127.0.0.1:{}\"", self.server.ldap),
         };
         format!(
             "[sources.corp.ldap]\n{way}\nbind_dn = \"{dn}\"\n\

@@ -124,14 +124,14 @@ pub(super) fn source_at(url: &str, folder: &Path, more: &str) -> String {
     )
 }
 
-fn guid(kind: u8, number: usize) -> [u8; 16] {
+pub(super) fn guid(kind: u8, number: usize) -> [u8; 16] {
     let mut bytes = [kind; 16];
     bytes[8..].copy_from_slice(&(number as u64).to_be_bytes());
     bytes
 }
 
 /// `S-1-5-21-1-2-3-RID`.
-fn sid(relative: usize) -> Vec<u8> {
+pub(super) fn sid(relative: usize) -> Vec<u8> {
     let mut bytes = vec![1, 5, 0, 0, 0, 0, 0, 5];
     for part in [
         21,

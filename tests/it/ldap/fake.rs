@@ -10,8 +10,9 @@ mod filter;
 mod object;
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 pub(super) use answer::{SERVICE, SUFFIX};
 pub(super) use object::Object;
@@ -29,6 +30,9 @@ pub(super) struct Rules {
     /// Whether the account may replicate: without that, DirSync wants to be asked for what the
     /// account may see.
     pub(super) replicates: bool,
+    /// Whether a connection has one paged search at a time, as OpenLDAP: the cookie of a page is
+    /// good only while no other page has ended.
+    pub(super) one_cookie: bool,
 }
 
 /// A search that arrived.
@@ -59,6 +63,9 @@ pub(super) enum Instead {
     End,
     /// Nothing, ever.
     Silence,
+    /// The entries at once, and the end of the page as late as it gets: after that of the next
+    /// page behind which another follows, or, where none comes, after this time.
+    LateEnd(Duration),
 }
 
 /// Decides what happens instead, if anything.
@@ -155,37 +162,58 @@ impl Shared {
     /// Serves one connection until either side ends it.
     fn serve(&self, mut client: TcpStream) {
         let mut bound = false;
+        let line = Arc::new(Line {
+            to_client: Mutex::new(client.try_clone().expect("a second handle")),
+            cookie: Mutex::new(None),
+            late: Mutex::new(Vec::new()),
+        });
         while let Some((_, content)) = ber::read(&mut client) {
             let mut parts = ber::Elements(&content);
             let (Some(id), Some((operation, body))) = (parts.number(), parts.next()) else {
                 return;
             };
             let controls = parts.next().map_or(&[][..], |(_, controls)| controls);
-            let answer = match operation {
+            let reply = match operation {
                 answer::BIND => {
                     let result = answer::bind(body);
                     bound = result == 0;
-                    answer::message(id, &answer::result(answer::BIND_RESPONSE, result, ""), None)
+                    let result = answer::result(answer::BIND_RESPONSE, result, "");
+                    Reply::Answer(answer::message(id, &result, None), None)
                 }
-                answer::SEARCH => match self.search(id, body, controls, bound) {
-                    Reply::Answer(answer) => answer,
-                    Reply::Last(answer) => {
-                        let _ = client.write_all(&answer);
-                        return;
-                    }
-                    Reply::None => continue,
-                },
+                answer::SEARCH => self.search(id, body, controls, bound, &line),
                 // Nothing is abandoned: every search is answered before the next is read.
                 answer::ABANDON => continue,
                 _ => return,
             };
-            if client.write_all(&answer).is_err() {
+            let sent = match reply {
+                Reply::Answer(answer, cookie) => {
+                    let goes_on = cookie.as_ref().is_some_and(|cookie| !cookie.is_empty());
+                    line.send(&answer, cookie) && (!goes_on || line.catch_up())
+                }
+                Reply::Late(entries, end, cookie, delay) => {
+                    let sent = line.send(&entries, None);
+                    line.late().push((end, cookie));
+                    let line = Arc::clone(&line);
+                    std::thread::spawn(move || {
+                        std::thread::sleep(delay);
+                        line.catch_up()
+                    });
+                    sent
+                }
+                Reply::Last(answer) => {
+                    line.send(&answer, None);
+                    let _ = client.shutdown(Shutdown::Both);
+                    return;
+                }
+                Reply::None => continue,
+            };
+            if !sent {
                 return;
             }
         }
     }
 
-    fn search(&self, id: i64, body: &[u8], controls: &[u8], bound: bool) -> Reply {
+    fn search(&self, id: i64, body: &[u8], controls: &[u8], bound: bool, line: &Line) -> Reply {
         let Some(search) = answer::Search::read(body, controls) else {
             return Reply::Last(Vec::new());
         };
@@ -197,26 +225,79 @@ impl Shared {
         };
         if !bound && !search.base.is_empty() {
             let said = "000004DC: LdapErr: a bind must be completed first";
-            return Reply::Answer(search.refuse(id, 1, said));
+            return Reply::Answer(search.refuse(id, 1, said), None);
+        }
+        if self.rules.one_cookie && !line.goes_on_with(search.cookie()) {
+            let said = "paged results cookie is invalid or old";
+            return Reply::Answer(search.refuse(id, 53, said), None);
         }
         let script = self.script.lock().expect("nobody panics with it");
         let instead = script.as_ref().and_then(|script| script(&asked));
         let objects = self.objects.lock().expect("nobody panics with it");
         let right = |result| search.answer(id, &objects, &self.rules, result);
+        let cookie = search.next_cookie(&objects, &self.rules);
         match instead {
-            None => Reply::Answer(right(None)),
-            Some(Instead::Result(code, said)) => Reply::Answer(right(Some((code, said)))),
-            Some(Instead::Altered(how)) => Reply::Answer(how(right(None))),
+            None => Reply::Answer(right(None), cookie),
+            Some(Instead::Result(code, said)) => Reply::Answer(right(Some((code, said))), cookie),
+            Some(Instead::Altered(how)) => Reply::Answer(how(right(None)), cookie),
             Some(Instead::Bytes(bytes)) => Reply::Last(bytes),
             Some(Instead::End) => Reply::Last(Vec::new()),
             Some(Instead::Silence) => Reply::None,
+            Some(Instead::LateEnd(delay)) => {
+                let mut entries = right(None);
+                let end = entries.split_off(ber::start_of_last(&entries));
+                Reply::Late(entries, end, cookie, delay)
+            }
         }
+    }
+}
+
+/// The server's side of a connection.
+struct Line {
+    to_client: Mutex<TcpStream>,
+    /// Of the page that ended last, if another follows.
+    cookie: Mutex<Option<Vec<u8>>>,
+    /// The ends of pages that are still to be sent.
+    late: Mutex<Vec<PageEnd>>,
+}
+
+/// The end of a page, and its cookie.
+type PageEnd = (Vec<u8>, Option<Vec<u8>>);
+
+impl Line {
+    /// Sends what is late.
+    fn catch_up(&self) -> bool {
+        let late = std::mem::take(&mut *self.late());
+        late.into_iter()
+            .all(|(end, cookie)| self.send(&end, cookie))
+    }
+
+    fn late(&self) -> MutexGuard<'_, Vec<PageEnd>> {
+        self.late.lock().expect("nobody panics with it")
+    }
+
+    /// Whether it could be sent. With it a page ends, perhaps.
+    fn send(&self, answer: &[u8], cookie: Option<Vec<u8>>) -> bool {
+        let mut to_client = self.to_client.lock().expect("nobody panics with it");
+        if cookie.is_some() {
+            *self.cookie.lock().expect("nobody panics with it") = cookie;
+        }
+        to_client.write_all(answer).is_ok()
+    }
+
+    /// Whether a page behind this cookie can be given; one behind none begins anew.
+    fn goes_on_with(&self, cookie: Option<Vec<u8>>) -> bool {
+        let cookie = cookie.filter(|cookie| !cookie.is_empty());
+        cookie.is_none() || cookie == *self.cookie.lock().expect("nobody panics with it")
     }
 }
 
 /// What becomes of a request.
 enum Reply {
-    Answer(Vec<u8>),
+    /// These bytes, and with them the end of a page with this cookie.
+    Answer(Vec<u8>, Option<Vec<u8>>),
+    /// The same in two parts, the second after some time.
+    Late(Vec<u8>, Vec<u8>, Option<Vec<u8>>, Duration),
     /// The same, and then the end of the connection.
     Last(Vec<u8>),
     None,

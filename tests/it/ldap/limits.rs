@@ -1,8 +1,14 @@
 //! What Active Directory does and Samba does not: pages that end sooner than asked, lists of
-//! members in ranges, and deleted objects that keep what they had.
+//! members in ranges, and deleted objects that keep what they had. And what OpenLDAP does when
+//! it is slow: one paged search a connection, whose end comes late.
 
-use super::domain::{DELETED, PEOPLE, group, mail, people, person_dn, source};
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::domain::{DELETED, PEOPLE, group, guid, mail, people, person_dn, sid, source};
 use super::fake::{Fake, Instead, Rules};
+use super::reader::Reader;
 use super::stories::config;
 use crate::support::scenario::Scenario;
 use crate::support::story::Story;
@@ -86,6 +92,82 @@ fn a_forced_range_is_read_to_its_end() {
     }
     fake.behave();
     story.check_settled();
+}
+
+/// Groups come in pages, and the rest of their members is asked for between two pages, or while
+/// the rest of a page of a thousand is still under way: neither disturbs the other.
+#[test]
+fn ranges_are_read_while_a_page_is_under_way() {
+    for (page_size, groups) in [(3, 8), (2_000, 1_100)] {
+        let rules = Rules {
+            value_limit: Some(4),
+            one_cookie: true,
+            ..Rules::default()
+        };
+        let mut objects = people(10);
+        for number in 0..groups {
+            let mut object = group(&format!("G{number:04}"), 0..9);
+            object.set("objectGUID", &[]);
+            object.set("objectSid", &[]);
+            object.add("objectGUID", &guid(3, number));
+            object.add("objectSid", &sid(20_000 + number));
+            objects.push(object);
+        }
+        let fake = Fake::start(objects, rules);
+        let folder = folder();
+        let source = source(&fake, folder.path(), &format!("page_size = {page_size}"));
+        let read = Reader::new(&source, "").read(true, Utc::now());
+        let whole = read
+            .mirror
+            .iter()
+            .filter(|(key, record)| key.starts_with("group") && members(record) == 9);
+        assert_eq!(whole.count(), groups, "pages of {page_size}");
+    }
+}
+
+/// How many members the mirror's text of a group has.
+fn members(record: &str) -> usize {
+    record.matches("01010101-").count()
+}
+
+/// A glance at the first entry is over when the server says so: until then the cookie of the
+/// next search is not safe.
+#[test]
+fn a_glance_is_taken_to_its_end() {
+    let rules = Rules {
+        page_limit: Some(3),
+        one_cookie: true,
+        ..Rules::default()
+    };
+    let fake = Fake::start(people(12), rules);
+    let folder = folder();
+    let source = source(&fake, folder.path(), "changes = \"usn\"");
+    let reader = Reader::new(&source, "");
+    reader.read(true, Utc::now());
+    for number in 0..10 {
+        fake.change(&person_dn(number), |person| {
+            person.set("mail", &[format!("new{number}@example.com").as_str()]);
+        });
+    }
+    // Whoever does not wait for it has asked again by then.
+    let late = Duration::from_millis(300);
+    fake.instead(move |asked| {
+        let glance = asked.attributes == ["uSNChanged"] && asked.base == PEOPLE;
+        glance.then_some(Instead::LateEnd(late))
+    });
+    fake.take_asked();
+    let read = reader.read(false, Utc::now());
+    assert!(
+        read.partly && read.tells("new9@example.com"),
+        "{}",
+        read.said
+    );
+    let asked = fake.take_asked();
+    let glances = asked.iter().filter(|it| it.attributes == ["uSNChanged"]);
+    assert!(
+        glances.count() > 0 && asked.iter().any(|it| it.goes_on),
+        "{asked:#?}"
+    );
 }
 
 /// The account of this source may read deleted objects, which keep their attributes.

@@ -1,12 +1,14 @@
 //! 389 Directory Server's `ns-slapd`: an instance in a temporary folder, made from the
 //! package's own template instead of by its installer, which would touch `/etc` and systemd.
-//! It holds two suffixes: an ordinary one, and one that is laid out as FreeIPA does.
+//! It holds two suffixes: an ordinary one, and one that is laid out as FreeIPA does. It speaks
+//! TLS by a certificate that NSS's own tools have put into its store.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use super::server::{Login, Server, free_port, program, spawn};
+use crate::support::certificates::{Authority, Pair};
 
 /// The suffix of an ordinary directory.
 pub(super) const SUFFIX: &str = "dc=example,dc=com";
@@ -15,7 +17,14 @@ pub(super) const SUFFIX: &str = "dc=example,dc=com";
 pub(super) const FREEIPA_SUFFIX: &str = "dc=ipa,dc=example,dc=org";
 
 /// What it needs.
-pub(super) const PROGRAMS: &[&str] = &["ns-slapd", "ldapmodify", "ldapsearch"];
+pub(super) const PROGRAMS: &[&str] = &[
+    "ns-slapd",
+    "ldapmodify",
+    "ldapsearch",
+    "certutil",
+    "pk12util",
+    "openssl",
+];
 
 /// The only account that may read the ordinary suffix.
 pub(super) fn agent() -> Login {
@@ -53,32 +62,86 @@ pub(super) fn agent_may_read(hidden: &str, agent: &Login) -> String {
 
 /// Starts one that holds the containers and the agents, and nobody else.
 pub(super) fn start() -> Server {
+    start_trusting(&Authority::new("ours"))
+}
+
+/// The same. `authority` is what its clients will trust, and whose clients' certificates it does.
+pub(super) fn start_trusting(authority: &Authority) -> Server {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = folder.path();
     for name in ["schema", "db", "run", "ldif", "bak", "tmp"] {
         fs::create_dir(at.join(name)).expect("a folder in the temporary folder");
     }
-    let ldap = free_port();
+    let (ldap, ldaps) = (free_port(), free_port());
     let template = fs::read_to_string(TEMPLATE).expect("the package's template");
-    write(at, "dse.ldif", &configuration(&template, at, ldap));
+    write(at, "dse.ldif", &configuration(&template, at, ldap, ldaps));
     write(at, "schema/98freeipa.ldif", FREEIPA_SCHEMA);
     write(at, "schema/99user.ldif", "dn: cn=schema\n");
-    // The package's own may be read by root only: no collations, and no names from certificates.
+    // The package's own may be read by root only: no collations, and a certificate stands
+    // for whoever has the name of its subject as `seeAlso`.
     write(at, "slapd-collations.conf", "");
-    write(at, "certmap.conf", "certmap default default\n");
+    write(
+        at,
+        "certmap.conf",
+        "certmap default default\ndefault:DNComps\ndefault:CmapLdapAttr seeAlso\n",
+    );
+    write(at, "ca.crt", &authority.certificate());
+    store_certificates(at, &authority.issue(&["127.0.0.1", "localhost"]));
     let mut command = Command::new(program("ns-slapd").expect("ns-slapd"));
     // With `-d` it stays in the foreground, and is the process that is ended.
     command.args(["-d", "16384", "-D"]).arg(at);
     command.arg("-i").arg(at.join("pid"));
     let child = spawn(&mut command, at);
     let admin = Login::new("cn=Directory Manager", "admin-secret");
-    let server = Server::new(folder, vec![child], ldap, None, false, admin);
+    let server = Server::new(folder, vec![child], ldap, Some(ldaps), false, admin);
     server.modify(&containers());
     server
 }
 
+/// Puts the server's certificate, and that of whom it trusts, into a store of NSS without a
+/// password. It takes a key in the form of PKCS #12 only.
+fn store_certificates(at: &Path, pair: &Pair) {
+    write(at, "server.crt", &pair.certificate);
+    write(at, "server.key", &pair.key);
+    let store = ["-d", "sql:."];
+    let run = |tool: &str, arguments: &[&str]| {
+        let ran = Command::new(program(tool).expect("it was looked for"))
+            .args(arguments)
+            .current_dir(at)
+            .output()
+            .expect("the tool runs");
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{tool} {arguments:?}: {said}");
+    };
+    run(
+        "certutil",
+        &[&store[..], &["-N", "--empty-password"]].concat(),
+    );
+    let authority = ["-A", "-n", "CA", "-t", "CT,,", "-a", "-i", "ca.crt"];
+    run("certutil", &[&store[..], &authority].concat());
+    run(
+        "openssl",
+        &[
+            "pkcs12",
+            "-export",
+            "-in",
+            "server.crt",
+            "-inkey",
+            "server.key",
+            "-name",
+            "Server-Cert",
+            "-passout",
+            "pass:",
+            "-out",
+            "server.p12",
+        ],
+    );
+    let import = ["-i", "server.p12", "-W", ""];
+    run("pk12util", &[&store[..], &import].concat());
+}
+
 /// Fills in the template, and adds the databases of the two suffixes.
-fn configuration(template: &str, at: &Path, port: u16) -> String {
+fn configuration(template: &str, at: &Path, port: u16, secure_port: u16) -> String {
     let at = at.display().to_string();
     let own_name = Command::new("id").arg("-un").output().expect("id runs");
     let own_name = String::from_utf8_lossy(&own_name.stdout).trim().to_owned();
@@ -101,7 +164,13 @@ fn configuration(template: &str, at: &Path, port: u16) -> String {
         ("ldapi_autobind", "off".to_owned()),
         ("fqdn", "localhost".to_owned()),
         // Loopback only: the template would listen everywhere.
-        ("ds_port", format!("{port}\nnsslapd-listenhost: 127.0.0.1")),
+        (
+            "ds_port",
+            format!(
+                "{port}\nnsslapd-listenhost: 127.0.0.1\nnsslapd-security: on\n\
+                 nsslapd-securePort: {secure_port}\nnsslapd-securelistenhost: 127.0.0.1"
+            ),
+        ),
         ("ds_user", own_name),
         ("rootdn", "cn=Directory Manager".to_owned()),
         ("ds_passwd", "{CLEAR}admin-secret".to_owned()),

@@ -86,6 +86,21 @@ pub(super) fn start() -> Server {
     server
 }
 
+/// Denies the agent to read an attribute of everybody in a unit, or takes that back.
+pub(super) fn hide(at: &Path, unit: &str, attribute: &str, deny: bool) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/ldap/samba/hide.py");
+    let done = Command::new(PYTHON)
+        .arg(script)
+        .arg(at.join("smb.conf"))
+        .args([unit, &agent().dn, attribute])
+        .arg(if deny { "deny" } else { "allow" })
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("the script runs");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "changing who may read: {said}");
+}
+
 /// Starts the helper in the namespace of a process, and says at which port it listens.
 fn hand_on(at: &Path, process: u32, port: u16) -> (u16, Child) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

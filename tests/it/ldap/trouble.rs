@@ -2,6 +2,7 @@
 //! a shorter list looks exactly like people who left.
 
 mod connection;
+mod directory_server;
 mod limits;
 mod server;
 

@@ -26,6 +26,17 @@ pub(in crate::ldap) fn entry(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Entry
 
 const SET: u8 = 0x31;
 
+#[test]
+fn what_is_made_of_no_parts_is_no_attribute() {
+    let attribute = [octets(b"mail"), list(SET, [octets(b"a@example.com")])].concat();
+    let of_tag = |tag: u8| {
+        let attributes = list(SEQUENCE, [list(tag, [attribute.clone()])]);
+        Entry::decode(&[octets(b"cn=x"), attributes].concat())
+    };
+    assert!(of_tag(SEQUENCE).is_ok_and(|entry| entry.has("mail")));
+    assert_eq!(of_tag(OCTETS), Err(Malformed));
+}
+
 fn asked(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -54,6 +54,15 @@ fn what_is_configured_comes_before_the_flavors_way() {
     assert_eq!(own.id_encoding, IdEncoding::Text);
     assert_eq!(own.rules, []);
     assert_ne!(own.selection(), usual.selection());
+    let own: LdapConfig = toml::from_str(
+        "url = 'ldaps://x'\n[users]\nbase = 'dc=x'\nfilter = '(uid=*)'\n\
+         [groups]\nbase = 'dc=x'\nfilter = '(cn=app-*)'\nmember_attribute = 'owner'",
+    )
+    .unwrap();
+    let own = Settings::new(&own, Flavor::ActiveDirectory);
+    assert_eq!(own.users.filter.as_str(), "(uid=*)");
+    assert_eq!(own.groups.unwrap().filter.as_str(), "(cn=app-*)");
+    assert_eq!(own.member_attributes, ["owner"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::Reading;
 use crate::digest::{Digest, digest};
+use crate::ldap::answers::push_digests;
 use crate::ldap::entry::Entry;
 use crate::ldap::tracking::{self, Mark, Spot};
 
@@ -36,6 +37,9 @@ impl Reading<'_> {
 
     /// What the filters and places that people are judged by came to.
     pub(super) fn judged(&self) -> Digest {
-        digest(format!("{:?} {:?}", self.inactive, self.answers).as_bytes())
+        let mut told = Vec::new();
+        push_digests(&mut told, &self.inactive);
+        self.answers.push_to(&mut told);
+        digest(&told)
     }
 }

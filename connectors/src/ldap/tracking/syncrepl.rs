@@ -15,7 +15,7 @@ use crate::ldap::dn::Dn;
 use crate::ldap::filter::Filter;
 use crate::ldap::flavor::Settings;
 use crate::ldap::read::Place;
-use crate::ldap::search::Search;
+use crate::ldap::search::{CHUNK, Search};
 use crate::ldap::sync::{self, Answer};
 use crate::ldap::walk::Walk;
 use crate::source::{SourceError, SourceId};
@@ -76,11 +76,13 @@ pub(super) async fn here(place: &Place<'_>) -> Result<Option<Spot>, SourceError>
     let mut containers = BTreeSet::new();
     let asked = vec![place.settings.id_attribute.clone()];
     let filter = container_filter(place.settings);
+    // It may be left in the middle, and then no page may be under way.
+    let page_size = place.page_size.min(CHUNK);
     let searches = place
         .settings
         .outer_bases()
         .into_iter()
-        .map(|base| Search::below(base, filter.clone(), asked.clone(), place.page_size));
+        .map(|base| Search::below(base, filter.clone(), asked.clone(), page_size));
     let mut walk = Walk::new(
         place.connector,
         &place.connection,

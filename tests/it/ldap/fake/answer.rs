@@ -140,14 +140,36 @@ impl Search {
         if let Some(value) = self.control(DIRSYNC) {
             return self.changes(id, objects, rules, value, instead);
         }
-        let within = objects.iter().filter(|object| object.is_within(&self.base));
-        if within.clone().next().is_none() {
+        if !objects.iter().any(|object| object.is_within(&self.base)) {
             return self.refuse(
                 id,
                 32,
                 "0000208D: NameErr: DSID-03100241, problem 2001 (NO_OBJECT)",
             );
         }
+        let (given, more) = self.find(objects, rules);
+        let mut answer: Vec<u8> = given
+            .iter()
+            .flat_map(|object| self.entry(id, object, rules))
+            .collect();
+        let more = more.is_some();
+        let (code, said) = match (instead, self.page()) {
+            (Some(instead), _) => instead,
+            (None, None) if more => (4, "0000207E: sizeLimitExceeded"),
+            _ => (0, ""),
+        };
+        let control = self.next_cookie(objects, rules).map(|cookie| {
+            let cookie = ber::element(OCTETS, &cookie);
+            (PAGED, ber::of(SEQUENCE, &[ber::number(INTEGER, 0), cookie]))
+        });
+        answer.extend(message(id, &result(DONE, code, said), control));
+        answer
+    }
+
+    /// The objects of this page, or of the whole answer; and how many are in it and before it, if
+    /// others follow.
+    fn find<'o>(&self, objects: &'o [Object], rules: &Rules) -> (Vec<&'o Object>, Option<usize>) {
+        let within = objects.iter().filter(|object| object.is_within(&self.base));
         let found: Vec<&Object> = within.filter(|object| self.finds(object)).collect();
         let limit = rules.page_limit.unwrap_or(usize::MAX);
         let (from, count) = match self.page() {
@@ -155,27 +177,21 @@ impl Search {
             None => (0, limit),
         };
         let upto = from.saturating_add(count).min(found.len());
-        let mut answer: Vec<u8> = found[from.min(upto)..upto]
-            .iter()
-            .flat_map(|object| self.entry(id, object, rules))
-            .collect();
-        let more = upto < found.len();
-        let (code, said) = match (instead, self.page()) {
-            (Some(instead), _) => instead,
-            (None, None) if more => (4, "0000207E: sizeLimitExceeded"),
-            _ => (0, ""),
-        };
-        let control = self.page().map(|_| {
-            let cookie = if more {
-                upto.to_string()
-            } else {
-                String::new()
-            };
-            let value = ber::of(SEQUENCE, &[ber::number(INTEGER, 0), ber::text(&cookie)]);
-            (PAGED, value)
-        });
-        answer.extend(message(id, &result(DONE, code, said), control));
-        answer
+        let given = found[from.min(upto)..upto].to_vec();
+        (given, (upto < found.len()).then_some(upto))
+    }
+
+    /// The cookie of the page that is asked for, empty where it is the last; `None` where there
+    /// are no pages.
+    pub(super) fn next_cookie(&self, objects: &[Object], rules: &Rules) -> Option<Vec<u8>> {
+        self.page()?;
+        let (_, more) = self.find(objects, rules);
+        Some(more.map_or(Vec::new(), |upto| upto.to_string().into_bytes()))
+    }
+
+    /// The cookie that it goes on from, empty at the beginning; `None` where there are no pages.
+    pub(super) fn cookie(&self) -> Option<Vec<u8>> {
+        self.page().map(|(_, cookie)| cookie)
     }
 
     /// What changed since a cookie, which is the number of the last change that was told. The

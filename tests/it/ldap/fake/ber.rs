@@ -89,6 +89,19 @@ impl<'a> Elements<'a> {
     }
 }
 
+/// Where the last of several elements begins.
+pub(super) fn start_of_last(bytes: &[u8]) -> usize {
+    let mut elements = Elements(bytes);
+    let mut start = 0;
+    loop {
+        let here = bytes.len() - elements.0.len();
+        match elements.next() {
+            Some(_) => start = here,
+            None => return start,
+        }
+    }
+}
+
 /// A number's content.
 pub(super) fn integer(content: &[u8]) -> i64 {
     let negative = content.first().is_some_and(|byte| byte & 0x80 != 0);

@@ -1,4 +1,5 @@
-//! Whom an app is for: by a group, by a place, by a filter; and whom a filter switches off.
+//! Whom an app is for: by a group, by a place, by a filter, by an expression; and whom a filter
+//! switches off.
 
 use super::{begin, config, with};
 use crate::ldap::directory::{Directory, Flavor};
@@ -25,6 +26,10 @@ with! { by_filter:
     leaving_the_filter_with_freeipa FreeIpa,
 }
 
+with! { by_expression:
+    leaving_the_expression_with_openldap OpenLdap,
+    leaving_the_expression_with_active_directory ActiveDirectory,
+}
 with! { switched_off_by_filter:
     switched_off_by_a_filter_with_openldap OpenLdap,
     switched_off_by_a_filter_with_active_directory ActiveDirectory,
@@ -172,6 +177,35 @@ users = { "ana@example.com" = true, "bo@example.com" = true }
     story.tell(
         r#"
 name = "Bo leaves: by the filter"
+requests = '''
+PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":false}]
+'''
+"#,
+    );
+    directory.set(&directory.person_dn("bo"), "title", &["Clerk"]);
+    story.tell(
+        r#"
+name = "Bo returns"
+requests = '''
+PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
+'''
+"#,
+    );
+    story.check_settled();
+}
+
+fn by_expression(directory: &Directory) {
+    directory.join_clerks(["ana", "bo"]);
+    let mut story = begin(
+        directory,
+        "Of whom the expression is not true is not in the app.",
+        "[targets.demo.scope]\nwhen = \"title != 'Guest'\"\n",
+    );
+    story.tell("name = \"it is true of both\"\nwrites = 2\n");
+    directory.set(&directory.person_dn("bo"), "title", &["Guest"]);
+    story.tell(
+        r#"
+name = "Bo leaves: by the expression"
 requests = '''
 PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":false}]
 '''

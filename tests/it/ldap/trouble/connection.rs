@@ -1,9 +1,14 @@
 //! Who is at the other end, and who we are: certificates and passwords that are not right.
 
+use std::net::TcpListener;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::begin;
+use crate::ldap::cut::Cut;
 use crate::ldap::directory::{Directory, Flavor, Record};
+use crate::ldap::domain::{people, source_at};
+use crate::ldap::fake::{Fake, LOGIN, Rules};
 use crate::ldap::server::{Server, first_missing};
 use crate::ldap::slapd::{self, LIMITS, Overlays, PROGRAMS, Slapd};
 use crate::support::certificates::{Authority, Pair};
@@ -192,6 +197,64 @@ fn every_way_to_sign_in() {
         story.set_config(&super::config(&tables, ""));
         let ran = run(story.folder(), &["sync".to_owned()]);
         assert_eq!(ran.exit, 2, "{tables}: {ran:#?}");
+    }
+}
+
+/// The first server that answers is asked, and no other: a wrong password would count twice.
+#[test]
+fn servers_are_tried_in_their_order() {
+    let (first, second) = (
+        Fake::start(people(2), Rules::default()),
+        Fake::start(people(3), Rules::default()),
+    );
+    let way = Cut::start(second.address);
+    way.cut_at(usize::MAX);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let urls = [
+        format!("ldap://{}", first.address),
+        format!("ldap://{}", way.address),
+    ];
+    let source = |urls: &[String]| {
+        let source = source_at("URL", folder.path(), "");
+        source.replace("\"URL\"", &format!("{urls:?}"))
+    };
+    let mut story = begin(&source(&urls), "The first that answers is the directory.");
+    story.tell("name = \"those of the first\"\nwrites = 2\n");
+    let secret = folder.path().join("bind-password");
+    private::write(&secret, "another-secret").expect("a file in the temporary folder");
+    story.sync_in_vain();
+    assert_eq!(way.passed(), 0, "the second was not asked");
+    private::write(&secret, LOGIN.1).expect("a file in the temporary folder");
+    let nowhere = "ldap://127.0.0.1:1".to_owned();
+    story.set_config(&super::config(&source(&[nowhere, urls[1].clone()]), ""));
+    story.tell("name = \"nothing listens at the first: those of the second\"\nwrites = 1\n");
+    assert!(way.passed() > 0);
+}
+
+/// Somebody accepts the connection, and then nothing more happens: not the beginning of TLS, not
+/// the answer to StartTLS, not that to the sign-in.
+#[test]
+fn silence_from_the_start_ends_with_the_time_limit() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = silent.local_addr().expect("its own address");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let source =
+        |url: &str, more: &str| source_at(url, folder.path(), &format!("timeout = \"1s\"\n{more}"));
+    let plain = format!("ldap://{address}");
+    let mut story = begin(&source(&plain, ""), "Who says nothing has said nothing.");
+    for tables in [
+        source(&plain, ""),
+        source(&plain, "start_tls = true"),
+        source(&format!("ldaps://{address}"), ""),
+    ] {
+        story.set_config(&super::config(&tables, ""));
+        let started = Instant::now();
+        let ran = story.sync_in_vain();
+        assert!(
+            ran.stderr.contains("no answer within"),
+            "{tables}: {ran:#?}"
+        );
+        assert!(started.elapsed() < Duration::from_secs(10));
     }
 }
 
