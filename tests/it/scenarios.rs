@@ -161,6 +161,7 @@ scenarios! {
     release_before_joiner
     returned
     returned_but_deleted
+    returned_memberships
     scope_group_missing
     scope_group_renamed
     scope_when

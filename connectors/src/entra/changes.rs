@@ -4,34 +4,30 @@
 //! issues): who comes to the deleted items or goes from there is looked at besides. What follows
 //! from a change (somebody's roles by a group) is found by what is known of before.
 
+mod fate;
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value as Json;
 use tokio::sync::mpsc::Sender;
-use url::Url;
 use uuid::Uuid;
 
-use super::answer::{Item, Removed, id};
-use super::apps::{App, answer_id};
-use super::batch;
+use self::fate::Fate;
+use self::groups::Moved;
+use super::apps::answer_id;
 use super::deleted;
 use super::error::{GraphError, What, not_known};
 use super::graph::Graph;
-use super::group::{self, Member, member_key};
-use super::person::{
-    self, Absent, is_shown, known_manager, lifecycle, record, set_manager, source_id,
-};
+use super::group::member_key;
+use super::person::{self, source_id};
 use super::position::Position;
-use super::properties::{ENABLED, UPN, Wanted};
-use super::read::{hear_groups, managers, not_shown, read_apps, soft_deleted, user_id};
+use super::properties::Wanted;
+use super::read::{hear_groups, managers, read_apps, soft_deleted, user_id};
 use super::roles::{Roles, differing};
-use super::round::{Ends, Pages};
+use super::round::Pages;
 use crate::known::{Known, KnownRecord};
 use crate::outbox::Outbox;
-use crate::source::{
-    Attributes, Batch, Change, Coverage, Kind, Lifecycle, MemberKey, Members, ReadRequest,
-    SourceError,
-};
+use crate::source::{Batch, Change, Coverage, Kind, Lifecycle, ReadRequest, SourceError};
 
 /// Where to read, and from where on.
 pub(super) struct Place<'a> {
@@ -88,6 +84,8 @@ pub(super) async fn read(
     let (people, users_link) = hear_people(&place).await?;
 
     place.leave_parents(&mut groups)?;
+    place.join_parents(&mut groups).await?;
+    place.drop_the_gone(&mut groups)?;
 
     // Nothing is handed on before everything was read: all of it may have to be read anew.
     let mut outbox = Outbox::holding(changes);
@@ -102,7 +100,7 @@ pub(super) async fn read(
     let roles = Roles::new(&wanted.roles, &apps.apps);
     let mut moved = Moved::default();
     for (id, group) in &groups {
-        let change = place.group(*id, group, &mut moved).await?;
+        let change = place.group(*id, group, &groups, &mut moved).await?;
         outbox.push(change).await?;
     }
 
@@ -178,59 +176,6 @@ pub(super) async fn read(
     })
 }
 
-/// What became of somebody.
-enum Fate<'a> {
-    /// They are there, and this is what is said of them.
-    There(Shown<'a>),
-    /// They are there, and nothing was said of them.
-    AsKnown,
-    SoftDeleted,
-    Gone,
-}
-
-/// What is shown of somebody who is there.
-enum Shown<'a> {
-    /// What has changed.
-    Changed(&'a person::Heard),
-    /// All of it.
-    Whole(&'a Item),
-}
-
-/// Who is in other groups than before, and in which, and whether in or out.
-#[derive(Default)]
-struct Moved {
-    people: BTreeMap<Uuid, BTreeMap<Uuid, bool>>,
-    lists: BTreeMap<Uuid, BTreeMap<Uuid, bool>>,
-    /// Groups that are gone.
-    gone: BTreeSet<Uuid>,
-}
-
-impl Moved {
-    fn note(&mut self, group: Uuid, member: Member, there: bool) {
-        if let (Kind::User, person) = member {
-            let groups = self.people.entry(person).or_default();
-            groups.insert(group, there);
-            self.lists.entry(group).or_default().insert(person, there);
-        }
-    }
-
-    /// The groups that somebody is directly in now.
-    fn groups_of(&self, person: Uuid, known: &KnownRecord) -> BTreeSet<Uuid> {
-        let known = known.groups.iter();
-        let mut groups: BTreeSet<Uuid> = known
-            .filter_map(|id| Uuid::try_parse(id.as_str()).ok())
-            .filter(|id| !self.gone.contains(id))
-            .collect();
-        for (group, there) in self.people.get(&person).into_iter().flatten() {
-            match there {
-                true => groups.insert(*group),
-                false => groups.remove(group),
-            };
-        }
-        groups
-    }
-}
-
 /// What a round says of each user, and the link for what comes after it.
 async fn hear_people(place: &Place<'_>) -> Result<(BTreeMap<Uuid, person::Heard>, String), Stop> {
     let graph = place.graph;
@@ -253,260 +198,5 @@ async fn hear_people(place: &Place<'_>) -> Result<(BTreeMap<Uuid, person::Heard>
 impl Place<'_> {
     fn known(&self, kind: Kind, id: Uuid) -> Result<KnownRecord, SourceError> {
         self.known.of(&member_key((kind, id))).map_err(not_known)
-    }
-
-    /// Graph may never say that a group which is gone is not a member any more.
-    fn leave_parents(&self, groups: &mut BTreeMap<Uuid, group::Heard>) -> Result<(), SourceError> {
-        let gone = groups.iter().filter(|(_, group)| group.removed.is_some());
-        let gone: Vec<Uuid> = gone.map(|(id, _)| *id).collect();
-        for id in gone {
-            for parent in self.known(Kind::Group, id)?.groups {
-                if let Ok(parent) = Uuid::try_parse(parent.as_str()) {
-                    let heard = groups.entry(parent).or_default();
-                    heard.members.insert((Kind::Group, id), false);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Those of an app's groups that are there.
-    fn there(
-        &self,
-        app: &App,
-        groups: &BTreeMap<Uuid, group::Heard>,
-    ) -> Result<BTreeSet<Uuid>, SourceError> {
-        let mut there = BTreeSet::new();
-        for id in app.groups() {
-            let is_there = match groups.get(&id) {
-                Some(heard) => heard.removed.is_none(),
-                None => self.known(Kind::Group, id)?.lifecycle.is_some(),
-            };
-            if is_there {
-                there.insert(id);
-            }
-        }
-        Ok(there)
-    }
-
-    /// What became of a group. Of one that is new here, the whole list is read: it may have come
-    /// back from the deleted items, with members of whom nothing is said.
-    async fn group(
-        &self,
-        id: Uuid,
-        heard: &group::Heard,
-        moved: &mut Moved,
-    ) -> Result<Change, SourceError> {
-        let key = source_id(id);
-        if heard.removed.is_some() {
-            moved.gone.insert(id);
-            for member in self.known.members(&key).map_err(not_known)? {
-                if let Ok(person) = Uuid::try_parse(member.id.as_str()) {
-                    moved.note(id, (member.kind, person), false);
-                }
-            }
-            return Ok(Change::Removal(Kind::Group, key));
-        }
-        let known = self.known(Kind::Group, id)?;
-        let members = match known.lifecycle {
-            Some(_) => heard.changed(),
-            None => {
-                let mut whole = heard.clone();
-                for member in self.read_members(id).await? {
-                    whole.members.entry(member).or_insert(true);
-                }
-                whole.complete()
-            }
-        };
-        if let Members::Complete(added) = &members {
-            for MemberKey { kind, id: member } in added {
-                if let Ok(person) = Uuid::try_parse(member.as_str()) {
-                    moved.note(id, (*kind, person), true);
-                }
-            }
-        }
-        for (member, there) in &heard.members {
-            moved.note(id, *member, *there);
-        }
-        let wanted = &self.wanted.of_groups;
-        let record = heard.record(id, wanted, &known.attributes, Absent::Unchanged, members);
-        Ok(Change::Upsert(record))
-    }
-
-    /// The direct members of a group that are users and groups.
-    async fn read_members(&self, group: Uuid) -> Result<BTreeSet<Member>, SourceError> {
-        let url = self.graph.url(
-            &["groups", &group.to_string(), "members"],
-            &[("$select", "id"), ("$top", "999")],
-        );
-        let mut pages = Pages::new(self.graph, What::Members, url, Ends::Plainly);
-        let mut members = BTreeSet::new();
-        loop {
-            let page = match pages.next().await {
-                Ok(page) => page,
-                // It went while it was read: the next round says so.
-                Err(GraphError::Missing) => return Ok(members),
-                Err(error) => return Err(error.into_source(&What::Members, &self.graph.server)),
-            };
-            let Some(items) = page else {
-                return Ok(members);
-            };
-            for item in items {
-                let of_type = item.get("@odata.type").and_then(Json::as_str);
-                let kind = match of_type {
-                    Some("#microsoft.graph.user") => Kind::User,
-                    Some("#microsoft.graph.group") => Kind::Group,
-                    Some(_) => continue,
-                    None => {
-                        let problem = "a member does not say what it is";
-                        return Err(What::Members.failed(&self.graph.server, problem, None));
-                    }
-                };
-                let problem = "a member has no id";
-                let missing = || What::Members.failed(&self.graph.server, problem, None);
-                members.insert((kind, id(&item).ok_or_else(missing)?));
-            }
-        }
-    }
-
-    /// The people whom a change of a principal's roles concerns.
-    fn people_of(
-        &self,
-        (kind, principal): Member,
-        moved: &Moved,
-    ) -> Result<BTreeSet<Uuid>, SourceError> {
-        if kind == Kind::User {
-            return Ok(BTreeSet::from([principal]));
-        }
-        let members = self
-            .known
-            .members(&source_id(principal))
-            .map_err(not_known)?;
-        let known = members.into_iter().filter(|it| it.kind == Kind::User);
-        let mut people: BTreeSet<Uuid> = known
-            .filter_map(|member| Uuid::try_parse(member.id.as_str()).ok())
-            .collect();
-        let moved = moved.lists.get(&principal).into_iter().flatten();
-        people.extend(moved.map(|(person, _)| *person));
-        Ok(people)
-    }
-
-    /// Those of whom the changes and the deleted items do not say the same, or not enough.
-    fn find_doubtful(
-        &self,
-        touched: &BTreeSet<Uuid>,
-        people: &BTreeMap<Uuid, person::Heard>,
-        deleted: &BTreeMap<Uuid, Item>,
-    ) -> Result<BTreeSet<Uuid>, SourceError> {
-        let mut doubtful = BTreeSet::new();
-        for id in touched {
-            let (is_deleted, was_deleted) =
-                (deleted.contains_key(id), self.before.deleted.contains(id));
-            let is_doubtful = match people.get(id) {
-                Some(heard) if heard.removed.is_some() => false,
-                Some(_) if is_deleted => true,
-                Some(heard) => !self.says_enough(heard, &self.known(Kind::User, *id)?),
-                None => was_deleted && !is_deleted,
-            };
-            if is_doubtful {
-                doubtful.insert(*id);
-            }
-        }
-        Ok(doubtful)
-    }
-
-    /// Whether what has changed makes a whole with what is known.
-    fn says_enough(&self, heard: &person::Heard, known: &KnownRecord) -> bool {
-        let was_living = matches!(
-            known.lifecycle,
-            Some(Lifecycle::Active | Lifecycle::Disabled)
-        );
-        let Some(_) = heard.item.get(UPN) else {
-            return was_living;
-        };
-        is_shown(&heard.item) && (was_living || heard.item.contains_key(ENABLED))
-    }
-
-    /// Asks for these users themselves; who is not there is not among the answers.
-    async fn ask(&self, ids: BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, Option<Item>>, Stop> {
-        let select = self.wanted.select_of_people();
-        let mut query = vec![("$select", select.as_str())];
-        if self.wanted.wants_manager() {
-            query.push(("$expand", "manager($select=id)"));
-        }
-        let urls: Vec<Url> = ids
-            .iter()
-            .map(|id| self.graph.url(&["users", &id.to_string()], &query))
-            .collect();
-        let graph = self.graph;
-        let bodies = batch::get_all(graph, &What::People, &urls).await;
-        let bodies = bodies.map_err(|error| Stop::from(error, &What::People, graph))?;
-        let mut found = BTreeMap::new();
-        for (id, body) in ids.into_iter().zip(bodies) {
-            let item = match body {
-                None => None,
-                Some(Json::Object(item)) if is_shown(&item) => Some(item),
-                Some(_) => return Err(not_shown(graph).into()),
-            };
-            found.insert(id, item);
-        }
-        Ok(found)
-    }
-
-    fn fate<'f>(
-        &self,
-        id: Uuid,
-        heard: Option<&'f person::Heard>,
-        found: &'f BTreeMap<Uuid, Option<Item>>,
-        deleted: &BTreeMap<Uuid, Item>,
-        known: &KnownRecord,
-    ) -> Fate<'f> {
-        let is_deleted = deleted.contains_key(&id);
-        match (found.get(&id), heard) {
-            (Some(Some(item)), _) => Fate::There(Shown::Whole(item)),
-            (Some(None), _) if is_deleted => Fate::SoftDeleted,
-            (Some(None), _) => Fate::Gone,
-            (None, Some(heard)) => match heard.removed {
-                Some(Removed::Deleted) if !is_deleted => Fate::Gone,
-                Some(_) => Fate::SoftDeleted,
-                None => Fate::There(Shown::Changed(heard)),
-            },
-            (None, None) if is_deleted => Fate::SoftDeleted,
-            // Only their roles are other ones. Who is deleted has none.
-            (None, None) => match known.lifecycle {
-                Some(Lifecycle::SoftDeleted { .. }) => Fate::SoftDeleted,
-                _ => Fate::AsKnown,
-            },
-        }
-    }
-
-    /// The record of somebody who is there.
-    fn living(&self, id: Uuid, fate: &Fate<'_>, known: &KnownRecord) -> crate::source::Record {
-        let wanted = self.wanted;
-        let before = &known.attributes;
-        let nothing = Attributes::default();
-        let of = |item: &Item, before: &Attributes, absent| {
-            person::attributes(&wanted.of_people, id, item, before, absent)
-        };
-        let (mut attributes, said, manager) = match fate {
-            Fate::There(Shown::Changed(heard)) => (
-                of(&heard.item, before, Absent::Unchanged),
-                lifecycle(&heard.item),
-                heard.manager().unwrap_or(known_manager(before)),
-            ),
-            Fate::There(Shown::Whole(item)) => (
-                of(item, &nothing, Absent::Cleared),
-                lifecycle(item).or(Some(Lifecycle::Unknown)),
-                item.get("manager")
-                    .and_then(Json::as_object)
-                    .and_then(super::answer::id),
-            ),
-            Fate::AsKnown | Fate::SoftDeleted | Fate::Gone => {
-                (before.clone(), None, known_manager(before))
-            }
-        };
-        set_manager(&mut attributes, wanted, manager);
-        let lifecycle = said.or(known.lifecycle).unwrap_or(Lifecycle::Unknown);
-        record(id, lifecycle, attributes)
     }
 }

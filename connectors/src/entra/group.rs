@@ -22,7 +22,7 @@ pub(super) struct Heard {
     /// Who is there, and who is not any more.
     pub(super) members: BTreeMap<Member, bool>,
     /// A member of which nobody knows what it is.
-    is_unclear: bool,
+    pub(super) is_unclear: bool,
     pub(super) removed: Option<Removed>,
 }
 

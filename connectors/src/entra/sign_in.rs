@@ -269,12 +269,10 @@ impl SignIn {
         let now = u64::try_from(Utc::now().timestamp()).unwrap_or(0);
         let until = granted.expires_on.map(|moment| moment.saturating_sub(now));
         let lifetime = Duration::from_secs(granted.expires_in.or(until).unwrap_or(0));
-        // A short one is used for the half of its life.
-        let early = EARLY.min(lifetime / 2);
         tracing::debug!(seconds = lifetime.as_secs(), "signed in");
         Ok(Token {
             text,
-            renew: Instant::now() + (lifetime - early),
+            renew: Instant::now() + time_of_use(lifetime),
         })
     }
 
@@ -309,6 +307,11 @@ fn denied(status: u16, body: &[u8]) -> String {
         Some(code) => format!("{status} {word} (AADSTS{code}): {help}"),
         None => format!("{status} {word}: {help}"),
     }
+}
+
+/// For how long a token of this lifetime is used: a short one for the half of it.
+fn time_of_use(lifetime: Duration) -> Duration {
+    lifetime - EARLY.min(lifetime / 2)
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

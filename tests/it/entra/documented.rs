@@ -1,11 +1,14 @@
 //! `docs/entra.md`: what it shows is run, as it stands there but for the addresses and secrets.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::sign_in::SECRET;
 use super::simulator::Simulator;
 use super::stories::write_secret;
 use super::tenant::Tenant;
+use crate::support::run::run;
 use crate::support::scenario::Scenario;
 use crate::support::story::Story;
 
@@ -67,6 +70,40 @@ fn begin(text: &str) -> Story {
     story
 }
 
+/// The permissions of the page's table.
+fn permissions() -> BTreeSet<&'static str> {
+    let rows = PAGE
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("| `"));
+    let names = rows.filter_map(|row| Some(row.split_once("` |")?.0));
+    names.filter(|name| name.contains(".Read.")).collect()
+}
+
+#[test]
+fn the_permissions_of_the_page_suffice_and_each_is_needed() {
+    let simulator = tenant("GitGuardian", "gitguardian-team");
+    let address = "https://api.gitguardian.com/v1/scim/v2";
+    let mut story = begin("");
+    story.set_config(&configuration(&simulator, "gitguardian", address));
+    let check = |granted: &BTreeSet<&'static str>| {
+        simulator.login(|login| login.permissions.clone_from(granted));
+        run(story.folder(), &["check".to_owned()])
+    };
+    let mut granted = permissions();
+    assert_eq!(granted.len(), 4, "{granted:?}");
+    let ran = check(&granted);
+    assert_eq!(ran.exit, 0, "{ran:#?}");
+    // No group here hides its members.
+    granted.remove("Member.Read.Hidden");
+    for name in &granted {
+        let mut fewer = granted.clone();
+        fewer.remove(name);
+        let ran = check(&fewer);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(ran.exit == 1 && said.contains(name), "{name}: {ran:#?}");
+    }
+}
+
 #[test]
 fn gitguardian() {
     let simulator = tenant("GitGuardian", "gitguardian-team");
@@ -84,6 +121,56 @@ POST /Groups {"schemas":["{Group}"],"externalId":"{any}","displayName":"gitguard
 "#,
     );
     story.check_settled();
+}
+
+#[test]
+fn an_external_id_that_is_a_name_comes_up_again_with_the_name() {
+    let simulator = tenant("GitGuardian", "gitguardian-team");
+    let address = "https://api.gitguardian.com/v1/scim/v2";
+    let mut story = begin(&configuration(&simulator, "gitguardian", address));
+    story.tell("name = \"at first\"\nwrites = 2\n");
+    let (ana, app) = simulator.tenant(|tenant| {
+        let mut users = tenant.users.values();
+        let ana = users.find(|user| user.properties["displayName"] == "ana");
+        let ana = ana.expect("Ana is there").id;
+        tenant.set(ana, json!({"userPrincipalName": "ana.berg@example.com"}));
+        (ana, *tenant.apps.keys().next().expect("the app is there"))
+    });
+    story.tell(
+        r#"
+name = "Ana marries: another externalId"
+requests = '''
+PATCH /Users/{id:ana@example.com} [{"op":"replace","path":"externalId","value":"ana.berg@example.com"},
+  {"op":"replace","path":"userName","value":"ana.berg@example.com"}]
+'''
+"#,
+    );
+    simulator.tenant(|tenant| tenant.delete(ana));
+    story.tell(
+        r#"
+name = "Ana is deleted"
+requests = '''
+PATCH /Users/{id:ana.berg@example.com} [{"op":"replace","path":"active","value":false}]
+'''
+"#,
+    );
+    simulator.tenant(|tenant| {
+        tenant.purge(ana);
+        let next = tenant.add_user("ana.berg", json!({"givenName": "Ana", "surname": "Berg"}));
+        tenant.assign(app, next, None);
+    });
+    story.tell(
+        r#"
+name = "the next one of that name is not given what was Ana's, before somebody has looked"
+exit = 4
+requests = '''
+PATCH /Groups/{id:gitguardian-team} [{"op":"remove","path":"members[value eq \"{id:ana.berg@example.com}\"]"}]
+'''
+users = { "ana.berg@example.com" = false }
+"#,
+    );
+    let ran = run(story.folder(), &["sync", "--dry-run"].map(str::to_owned));
+    assert!(ran.stdout.contains("held: PossibleRehire"), "{ran:#?}");
 }
 
 #[test]

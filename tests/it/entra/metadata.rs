@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const TEXT: &str = include_str!("graph-v1.0.xml");
 
@@ -47,8 +47,18 @@ fn read_properties(of_type: &str) -> BTreeMap<String, String> {
     found
 }
 
+/// What the simulator serves has the names and types that Microsoft's description says.
+pub(super) fn check(of_type: &str, properties: &Map<String, Value>) {
+    let known = self::properties(of_type);
+    for (name, value) in properties {
+        let of_type = known.get(name);
+        let fits = of_type.is_some_and(|of_type| fits(value, of_type));
+        assert!(fits, "`{name}` is {of_type:?}, and {value} is not");
+    }
+}
+
 /// Whether a value is one of this type.
-pub(super) fn fits(value: &Value, of_type: &str) -> bool {
+fn fits(value: &Value, of_type: &str) -> bool {
     match (of_type, value) {
         (_, Value::Null) => !of_type.starts_with("Collection("),
         ("Edm.String", Value::String(_)) => true,
@@ -59,6 +69,10 @@ pub(super) fn fits(value: &Value, of_type: &str) -> bool {
         }
         ("Edm.Guid", Value::String(text)) => uuid::Uuid::try_parse(text).is_ok(),
         ("Collection(Edm.String)", Value::Array(list)) => list.iter().all(Value::is_string),
+        (of_type, Value::Array(list)) if of_type.starts_with("Collection(graph.") => {
+            let of_each = &of_type["Collection(".len()..of_type.len() - 1];
+            list.iter().all(|each| fits(each, of_each))
+        }
         // The file has only some of the complex types.
         (of_type, Value::Object(_)) if of_type.starts_with("graph.") && !is_described(of_type) => {
             true
@@ -95,4 +109,22 @@ fn the_metadata_is_read_with_its_base_types() {
     assert_eq!(user["manager"], "→");
     assert!(fits(&serde_json::json!(true), &user["accountEnabled"]));
     assert!(!fits(&serde_json::json!("true"), &user["accountEnabled"]));
+}
+
+#[test]
+fn what_is_misspelt_or_of_another_type_is_found() {
+    let caught = |of_type: &'static str, object: Value| {
+        let object = object.as_object().cloned().expect("an object");
+        std::panic::catch_unwind(|| check(of_type, &object)).is_err()
+    };
+    let role = |id: &str| serde_json::json!({"appRoles": [{"id": id, "isEnabled": true}]});
+    assert!(!caught("user", serde_json::json!({"jobTitle": "x"})));
+    assert!(caught("user", serde_json::json!({"jobTitel": "x"})));
+    assert!(caught("user", serde_json::json!({"jobTitle": true})));
+    assert!(caught("group", serde_json::json!({"groupTypes": null})));
+    assert!(!caught(
+        "servicePrincipal",
+        role("3f8e7a52-1f0e-4f43-9a1c-0d6c0f6f3a11")
+    ));
+    assert!(caught("servicePrincipal", role("Admin")));
 }

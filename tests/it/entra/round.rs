@@ -23,6 +23,8 @@ pub(super) struct Manners {
     pub(super) again_every: usize,
     /// A round begins with changes that were in the round before (replays).
     pub(super) replays: bool,
+    /// A round of changes shows nothing of an object but what has changed.
+    pub(super) terse: bool,
     /// Graph shows the ids of these and nothing else.
     pub(super) hidden: Vec<Uuid>,
 }
@@ -35,6 +37,7 @@ impl Default for Manners {
             empty_every: 0,
             again_every: 0,
             replays: false,
+            terse: false,
             hidden: Vec::new(),
         }
     }
@@ -156,9 +159,13 @@ impl Round {
             return Some(json!({"@odata.type": "#microsoft.graph.user", "id": id,
                 "userPrincipalName": null, "displayName": null, "mail": null}));
         }
-        let mut shown = select(object, &self.mark.select);
-        let wants = |name: &str| self.mark.select.iter().any(|it| it == name);
         let since = self.mark.since;
+        let mut shown = select(object, &self.mark.select);
+        if manners.terse && !self.is_first && object.life_at <= since {
+            let is_new = |name: &String| object.set_at.get(name).is_some_and(|at| *at > since);
+            shown.retain(|name, _| name == "id" || is_new(name));
+        }
+        let wants = |name: &str| self.mark.select.iter().any(|it| it == name);
         let manager_told = object.manager_at > since || (self.is_first && object.manager.is_some());
         if wants("manager") && manager_told {
             let mut list = Vec::new();
@@ -236,11 +243,12 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// A text that means nothing to anybody else, with characters that must be kept as they are.
+    /// A text that means nothing to anybody else, as it stands in a link: whoever reads it and
+    /// writes it anew writes another one.
     pub(super) fn new_text(&mut self) -> String {
         self.number += 1;
         format!(
-            "R0usmcCM996atia_s-{}.~{:x}",
+            "R0usmcCM996atia_s-{}.~{:x}%2b%2F!*",
             self.number,
             self.number * 7919
         )

@@ -37,10 +37,12 @@ pub(super) enum Registered {
 }
 
 /// A token that was given.
-#[derive(Debug, Clone)]
-pub(super) struct Given {
+#[derive(Debug)]
+struct Given {
     until: Instant,
-    pub(super) permissions: BTreeSet<&'static str>,
+    /// How many requests it was good for so far.
+    uses: usize,
+    permissions: BTreeSet<&'static str>,
 }
 
 /// The login.
@@ -49,6 +51,8 @@ pub(super) struct Login {
     pub(super) registered: Registered,
     pub(super) permissions: BTreeSet<&'static str>,
     pub(super) lifetime: Duration,
+    /// How many requests a token is good for, if its lifetime is not what ends it.
+    pub(super) uses: Option<usize>,
     /// Its own address, which is Graph's as well.
     pub(super) origin: String,
     given: BTreeMap<String, Given>,
@@ -68,6 +72,7 @@ impl Login {
                 "Application.Read.All",
             ]),
             lifetime: Duration::from_secs(3599),
+            uses: None,
             origin: origin.to_owned(),
             given: BTreeMap::new(),
             count: 0,
@@ -148,6 +153,7 @@ impl Login {
         let token = format!("eyJ0eXAi.access-token-{}.s1gnature", self.count);
         let given = Given {
             until: Instant::now() + self.lifetime,
+            uses: 0,
             permissions: self.permissions.clone(),
         };
         self.given.insert(token.clone(), given);
@@ -157,11 +163,14 @@ impl Login {
         )
     }
 
-    /// The token of a request, while it is good.
-    pub(super) fn admit(&self, request: &Request) -> Option<&Given> {
+    /// The permissions of a request's token, while it is good.
+    pub(super) fn admit(&mut self, request: &Request) -> Option<BTreeSet<&'static str>> {
         let header = request.headers.get("authorization")?;
-        let given = self.given.get(header.strip_prefix("Bearer ")?)?;
-        (Instant::now() < given.until).then_some(given)
+        let given = self.given.get_mut(header.strip_prefix("Bearer ")?)?;
+        given.uses += 1;
+        let is_good =
+            Instant::now() < given.until && self.uses.is_none_or(|most| given.uses <= most);
+        is_good.then(|| given.permissions.clone())
     }
 
     /// The tokens that were given so far.

@@ -34,6 +34,9 @@ type Script = Box<dyn Fn(&Asked, &Request) -> Option<Answer> + Send>;
 /// Makes another answer of the right one.
 type Altering = Box<dyn Fn(&Asked, Answer) -> Answer + Send>;
 
+/// Changes the tenant while it is read.
+type Meanwhile = Box<dyn FnMut(&Asked, &mut Tenant) + Send>;
+
 /// What all connections share.
 struct State {
     tenant: Tenant,
@@ -42,6 +45,7 @@ struct State {
     manners: Manners,
     script: Option<Script>,
     altering: Option<Altering>,
+    meanwhile: Option<Meanwhile>,
     asked: Vec<Asked>,
     logins: usize,
 }
@@ -63,6 +67,7 @@ impl Simulator {
             manners: Manners::default(),
             script: None,
             altering: None,
+            meanwhile: None,
             asked: Vec::new(),
             logins: 0,
         }));
@@ -121,11 +126,17 @@ impl Simulator {
         self.state().altering = Some(Box::new(altering));
     }
 
+    /// From now on this happens before each request is answered.
+    pub(super) fn meanwhile(&self, change: impl FnMut(&Asked, &mut Tenant) + Send + 'static) {
+        self.state().meanwhile = Some(Box::new(change));
+    }
+
     /// From now on it answers rightly again.
     pub(super) fn behave(&self) {
         let mut state = self.state();
         state.script = None;
         state.altering = None;
+        state.meanwhile = None;
     }
 
     /// The requests to Graph since the last time this was asked.
@@ -184,6 +195,9 @@ impl State {
             in_batch,
         };
         self.asked.push(asked.clone());
+        if let Some(change) = &mut self.meanwhile {
+            change(&asked, &mut self.tenant);
+        }
         if let Some(answer) = self.script.as_ref().and_then(|it| it(&asked, request)) {
             return answer;
         }
@@ -195,16 +209,14 @@ impl State {
     }
 
     fn right_answer(&mut self, request: &Request, in_batch: bool) -> Answer {
-        let permissions = match (in_batch, self.login.admit(request)) {
-            (_, Some(given)) => given.permissions.clone(),
-            (true, None) => self.login.permissions.clone(),
-            (false, None) => {
-                return error(
-                    401,
-                    "InvalidAuthenticationToken",
-                    "Access token has expired.",
-                );
-            }
+        let permissions = match in_batch {
+            // The whole was let in.
+            true => Some(self.login.permissions.clone()),
+            false => self.login.admit(request),
+        };
+        let Some(permissions) = permissions else {
+            let words = "Access token has expired.";
+            return error(401, "InvalidAuthenticationToken", words);
         };
         let path = request.path.trim_start_matches("/v1.0");
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -229,11 +241,12 @@ impl State {
 
     /// `/users/delta` and `/groups/delta`.
     fn delta(&mut self, request: &Request, of_users: bool) -> Answer {
-        let query = &request.query;
-        let asked = |name: &str| query.get(name).map(String::as_str);
-        let mut round = if let Some(token) = asked("$skiptoken") {
-            // Everything else is in the token.
-            let Some(round) = self.tokens.rounds.get(token).filter(|_| query.len() == 1) else {
+        let asked = |name: &str| request.query.get(name).map(String::as_str);
+        // Everything else is in the token, which is good as it was given and not otherwise.
+        let verbatim = |name: &str| request.raw_query.strip_prefix(name)?.strip_prefix('=');
+        let mut round = if asked("$skiptoken").is_some() {
+            let token = verbatim("$skiptoken");
+            let Some(round) = token.and_then(|token| self.tokens.rounds.get(token)) else {
                 return error(400, "Request_BadRequest", "The skip token is not valid.");
             };
             round.clone()
@@ -242,7 +255,8 @@ impl State {
                 return self.latest(request, of_users);
             }
             let now = self.tenant.now();
-            let mark = self.tokens.marks.get(token).filter(|_| query.len() == 1);
+            let token = verbatim("$deltatoken");
+            let mark = token.and_then(|token| self.tokens.marks.get(token));
             let mark = mark.filter(|mark| mark.of_users == of_users);
             let Some(mark) = mark.filter(|mark| now - mark.at < LIFETIME) else {
                 let words = "The sync state generation is not found. The delta token is expired and \

@@ -132,7 +132,7 @@ impl Tenant {
         });
         let all = properties.as_object_mut().expect("an object");
         all.extend(more.as_object().cloned().expect("properties"));
-        check_types("user", all);
+        metadata::check("user", all);
         let user = self.create(properties);
         let id = user.id;
         self.users.insert(id, user);
@@ -142,6 +142,7 @@ impl Tenant {
     pub(super) fn add_group(&mut self, name: &str, members: &[Uuid]) -> Uuid {
         let properties = json!({"displayName": name, "securityEnabled": true, "mailEnabled": false,
             "groupTypes": [], "visibility": null});
+        metadata::check("group", properties.as_object().expect("an object"));
         let mut group = self.create(properties);
         let at = group.life_at;
         group.members = members.iter().map(|member| (*member, (true, at))).collect();
@@ -187,7 +188,7 @@ impl Tenant {
             "group"
         };
         let properties = properties.as_object().cloned().expect("properties");
-        check_types(of_type, &properties);
+        metadata::check(of_type, &properties);
         let object = self.object(id);
         for (name, value) in properties {
             object.set_at.insert(name.clone(), at);
@@ -275,15 +276,5 @@ impl Tenant {
     pub(super) fn mangled(user: &Object) -> String {
         let name = user.properties["userPrincipalName"].as_str();
         format!("{}{}", user.id.simple(), name.unwrap_or_default())
-    }
-}
-
-/// What the simulator serves has the types that Microsoft's description says.
-fn check_types(of_type: &str, properties: &Map<String, Value>) {
-    let known = metadata::properties(of_type);
-    for (name, value) in properties {
-        let of_type = known.get(name);
-        let fits = of_type.is_some_and(|of_type| metadata::fits(value, of_type));
-        assert!(fits, "`{name}` is {of_type:?}, and {value} is not");
     }
 }

@@ -39,14 +39,17 @@ pub(crate) fn program() -> Command {
 }
 
 /// Runs the program in a folder with `--config provisor.toml` and waits for its end. More
-/// than two minutes is a failure: nothing in the tests takes that long.
+/// than two minutes is a failure: nothing in the tests takes that long, unless it is asked for
+/// more of it than usual, and `PROVISOR_RUN_SECONDS` says how long then.
 pub(crate) fn run(folder: &Path, arguments: &[String]) -> Ran {
     let mut command = program();
     command
         .current_dir(folder)
         .args(["--config", "provisor.toml"])
         .args(arguments);
-    finish(&mut command, Duration::from_secs(120))
+    let seconds = std::env::var("PROVISOR_RUN_SECONDS").ok();
+    let seconds = seconds.map_or(120, |text| text.parse().expect("a number of seconds"));
+    finish(&mut command, Duration::from_secs(seconds))
 }
 
 /// Runs any command to its end and keeps what it said.

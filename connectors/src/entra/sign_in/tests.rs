@@ -29,6 +29,14 @@ fn numbers_are_read_as_such_and_as_text() {
     assert!(read("{}").is_err());
 }
 
+#[test]
+fn a_token_is_renewed_before_it_expires() {
+    let of = |seconds| time_of_use(Duration::from_secs(seconds)).as_secs();
+    assert_eq!(of(3599), 3299);
+    assert_eq!(of(200), 100);
+    assert_eq!(of(0), 0);
+}
+
 /// A login that takes its time; how many tokens it has given, and its address.
 async fn slow_login(lifetime: u64) -> (Arc<AtomicUsize>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

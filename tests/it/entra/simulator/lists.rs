@@ -58,9 +58,14 @@ pub(super) fn answer(
     request: &Request,
     parts: &[&str],
 ) -> Answer {
+    let of_apps = matches!(parts, ["servicePrincipals"] | ["servicePrincipals", _]);
+    if of_apps && let Err(answer) = selected(request, "servicePrincipal") {
+        return answer;
+    }
     match parts {
         ["users", id] => user(tenant, manners, request, id),
         ["groups", id, "members"] => members(tenant, manners, origin, request, id),
+        ["groups", id, "memberOf"] => member_of(tenant, manners, origin, request, id),
         ["directory", "deletedItems", "microsoft.graph.user"] => {
             deleted(tenant, manners, origin, request)
         }
@@ -144,6 +149,27 @@ fn members(
     page(manners, origin, request, members.collect())
 }
 
+fn member_of(
+    tenant: &Tenant,
+    manners: &Manners,
+    origin: &str,
+    request: &Request,
+    id: &str,
+) -> Answer {
+    let Some(group) = living(&tenant.groups, id) else {
+        return missing();
+    };
+    let all = tenant.groups.values().filter(|other| {
+        let is_in = other
+            .members
+            .get(&group.id)
+            .is_some_and(|(there, _)| *there);
+        is_in && other.life == Life::Living
+    });
+    let all = all.map(|other| json!({"@odata.type": "#microsoft.graph.group", "id": other.id}));
+    page(manners, origin, request, all.collect())
+}
+
 fn deleted(tenant: &Tenant, manners: &Manners, origin: &str, request: &Request) -> Answer {
     let names = match selected(request, "user") {
         Ok(names) => names,
@@ -165,13 +191,22 @@ fn deleted(tenant: &Tenant, manners: &Manners, origin: &str, request: &Request) 
     page(manners, origin, request, users.collect())
 }
 
+/// An object that is as Microsoft describes it.
+fn served(of_type: &str, object: Value) -> Value {
+    metadata::check(of_type, object.as_object().expect("an object"));
+    object
+}
+
 fn show_app(app: &crate::entra::tenant::App) -> Value {
     let roles = app.roles.iter().map(|(id, value)| {
         json!({"id": id, "value": value, "displayName": format!("The role {value}"),
             "isEnabled": true, "allowedMemberTypes": ["User"]})
     });
-    json!({"id": app.id, "appId": app.app_id, "displayName": app.name,
-        "appRoles": roles.collect::<Vec<_>>()})
+    served(
+        "servicePrincipal",
+        json!({"id": app.id, "appId": app.app_id, "displayName": app.name,
+            "appRoles": roles.collect::<Vec<_>>()}),
+    )
 }
 
 fn apps(tenant: &Tenant, manners: &Manners, origin: &str, request: &Request) -> Answer {
@@ -205,9 +240,12 @@ fn assigned(
         } else {
             "User"
         };
-        json!({"id": format!("{principal}-{role:?}"), "principalId": principal,
-            "principalType": kind, "principalDisplayName": "somebody", "resourceId": app.id,
-            "resourceDisplayName": app.name, "appRoleId": role.unwrap_or(Uuid::nil())})
+        served(
+            "appRoleAssignment",
+            json!({"id": format!("{principal}-{role:?}"), "principalId": principal,
+                "principalType": kind, "principalDisplayName": "somebody", "resourceId": app.id,
+                "resourceDisplayName": app.name, "appRoleId": role.unwrap_or(Uuid::nil())}),
+        )
     });
     page(manners, origin, request, all.collect())
 }

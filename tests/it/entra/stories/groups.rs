@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{PUSH_ALL, begin};
 use crate::entra::simulator::Simulator;
 use crate::entra::tenant::Tenant;
+use crate::entra::wire::Answer;
 
 #[test]
 fn members_come_and_go_and_groups_are_nested() {
@@ -127,6 +128,162 @@ fn a_group_that_hides_its_members_is_not_an_empty_one() {
     story.tell(
         "name = \"also in a full read\"\ncommand = [\"sync\", \"--full\"]\nrequests = \"\"\nmembers = { crew = [\"ana@example.com\"] }\n",
     );
+}
+
+#[test]
+fn a_group_that_comes_back_has_the_members_and_the_place_of_before() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let inner = tenant.add_group("inner", &[bo]);
+    tenant.add_group("outer", &[ana, inner]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Of a restored group the changes tell the name, neither who is in it nor which groups it \
+         is in: 2 groups, 2 writes.",
+        PUSH_ALL,
+    );
+    story.tell(
+        r#"
+name = "at first"
+writes = 4
+members = { inner = ["bo@example.com"], outer = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.delete(inner));
+    story.tell(
+        r#"
+name = "the inner group is deleted, and Bo is in no group any more"
+writes = 2
+members = { inner = [], outer = ["ana@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.restore(inner));
+    story.tell(
+        r#"
+name = "it is restored"
+writes = 2
+members = { inner = ["bo@example.com"], outer = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
+fn a_group_that_is_gone_before_anybody_heard_of_its_place_is_no_member() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let inner = tenant.add_group("inner", &[bo]);
+    let outer = tenant.add_group("outer", &[ana]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Graph goes on naming a group that is gone: a member that is nothing is nobody, and what \
+         is known of the others stays known.",
+        PUSH_ALL,
+    );
+    story.tell("name = \"at first\"\nwrites = 4\n");
+    simulator.tenant(|tenant| {
+        tenant.put_member(outer, inner, true);
+        tenant.purge(inner);
+        tenant.put_member(outer, ana, false);
+    });
+    story.tell(
+        r#"
+name = "the inner group comes into the outer one and is deleted; Ana leaves"
+writes = 2
+members = { inner = [], outer = [] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.put_member(outer, bo, true));
+    story.tell(
+        r#"
+name = "Bo comes"
+writes = 1
+members = { inner = [], outer = ["bo@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
+/// Says of no member what it is.
+fn say_no_types(answer: Answer) -> Answer {
+    Answer {
+        body: answer.body.replace("\"@odata.type\":", "\"unknown\":"),
+        ..answer
+    }
+}
+
+#[test]
+fn members_of_whom_only_the_id_is_shown_are_read_as_a_whole_or_not_at_all() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let cy = tenant.add_user("cy", json!({}));
+    let crew = tenant.add_group("crew", &[ana, bo]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "An id alone may be a person, a group or a device: that is a list which is not complete, \
+         and nobody leaves the group for it.",
+        PUSH_ALL,
+    );
+    story.tell(
+        r#"
+name = "at first"
+writes = 4
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| {
+        tenant.put_member(crew, bo, false);
+        tenant.put_member(crew, cy, true);
+    });
+    simulator.alter(|_, answer| say_no_types(answer));
+    story.tell(
+        r#"
+name = "nobody says what the members are"
+exit = 1
+requests = ""
+stderr_contains = ["a member does not say what it is"]
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.alter(|asked, answer| match asked.path.contains("delta") {
+        true => say_no_types(answer),
+        false => answer,
+    });
+    story.tell(
+        r#"
+name = "the changes do not, and the list does"
+requests = '''
+PATCH /Groups/{id:crew} [{"op":"remove","path":"members[value eq \"{id:bo@example.com}\"]"},
+  {"op":"add","path":"members","value":[{"value":"{id:cy@example.com}"}]}]
+'''
+members = { crew = ["ana@example.com", "cy@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.put_member(crew, cy, false));
+    story.tell(
+        r#"
+name = "a read of everything has no other list: the members who are known stand"
+command = ["sync", "--full"]
+requests = ""
+members = { crew = ["ana@example.com", "cy@example.com"] }
+"#,
+    );
+    simulator.behave();
+    story.tell(
+        r#"
+name = "and the next one that says it all takes Cy out"
+command = ["sync", "--full"]
+writes = 1
+members = { crew = ["ana@example.com"] }
+"#,
+    );
+    story.check_settled();
 }
 
 #[test]

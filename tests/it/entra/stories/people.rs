@@ -93,3 +93,29 @@ users = { "ana@example.com" = true, "bo@example.com" = true }
     );
     story.check_settled();
 }
+
+#[test]
+fn what_is_not_told_is_as_it_was() {
+    let mut tenant = Tenant::new();
+    let more = json!({"givenName": "Ana", "surname": "Alba", "jobTitle": "Engineer"});
+    let ana = tenant.add_user("ana", more);
+    let simulator = Simulator::start(tenant);
+    simulator.manners(|manners| manners.terse = true);
+    let mut story = begin(
+        &simulator,
+        "Changes need not show more than what has changed, not even the name.",
+        "",
+    );
+    story.tell("name = \"Ana\"\nwrites = 1\n");
+    simulator.tenant(|tenant| tenant.set(ana, json!({"surname": "Berg"})));
+    story.tell(
+        r#"
+name = "Ana marries, and keeps title and account"
+requests = '''
+PATCH /Users/{id:ana@example.com} [{"op":"replace","path":"name.familyName","value":"Berg"}]
+'''
+users = { "ana@example.com" = true }
+"#,
+    );
+    story.check_settled();
+}

@@ -157,6 +157,61 @@ users = { "ana@example.com" = true, "bo@example.com" = false }
 }
 
 #[test]
+fn an_assigned_group_that_is_deleted_assigns_nobody() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let crew = tenant.add_group("crew", &[bo]);
+    let app = tenant.add_app("GitGuardian", &[]);
+    tenant.assign(app, ana, None);
+    tenant.assign(app, crew, None);
+    let simulator = Simulator::start(tenant);
+    let why = "The assignment stays in the list, and comes into force again with the group.";
+    let mut story = begin(&simulator, why, ASSIGNED);
+    story.tell("name = \"Ana by herself, Bo by the group\"\nwrites = 2\n");
+    simulator.tenant(|tenant| tenant.delete(crew));
+    story.tell(
+        r#"
+name = "the group is deleted"
+requests = '''
+PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":false}]
+'''
+"#,
+    );
+    simulator.tenant(|tenant| tenant.restore(crew));
+    story.tell(
+        r#"
+name = "the group is restored"
+requests = '''
+PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
+'''
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
+fn an_app_is_named_by_its_object_id_or_its_application_id_as_well() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    tenant.add_user("bo", json!({}));
+    let app = tenant.add_app("GitGuardian", &[]);
+    tenant.assign(app, ana, None);
+    let application = tenant.apps[&app].app_id;
+    let simulator = Simulator::start(tenant);
+    for id in [app, application] {
+        let scope = ASSIGNED.replace("GitGuardian", &id.to_string());
+        let mut story = begin(
+            &simulator,
+            "Two apps may have one name: an id is one app.",
+            &scope,
+        );
+        story.tell("name = \"Ana\"\nwrites = 1\nusers = { \"ana@example.com\" = true }\n");
+        story.check_settled();
+    }
+}
+
+#[test]
 fn a_misspelt_app_switches_nobody_off() {
     let mut tenant = Tenant::new();
     let ana = tenant.add_user("ana", json!({}));

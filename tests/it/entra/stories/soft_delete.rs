@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{PUSH_ALL, begin, config};
 use crate::entra::simulator::Simulator;
 use crate::entra::tenant::Tenant;
+use crate::support::run::run;
 use crate::support::story::Story;
 
 const WHY: &str = "Who is deleted is switched off by one write and keeps their name there; who is \
@@ -110,6 +111,58 @@ fn a_deletion_and_a_restore_of_which_the_changes_say_nothing() {
     story.tell(QUIET);
     simulator.tenant(|tenant| tenant.restore(bo));
     story.tell(RESTORED);
+    story.check_settled();
+}
+
+#[test]
+fn restored_with_the_memberships_that_the_app_dropped() {
+    let Two {
+        simulator,
+        mut story,
+        bo,
+    } = two(PUSH_ALL);
+    simulator.tenant(|tenant| tenant.delete(bo));
+    story.tell(&deleted(2));
+    simulator.tenant(|tenant| tenant.restore(bo));
+    story.tell(
+        r#"
+name = "the app took Bo out of the group when they were switched off; Bo is restored, and is in it"
+target = [{ method = "PATCH", path = "/Groups/{id:crew}", body = '[{"op":"remove","path":"members[value eq \"{id:bo@example.com}\"]"}]' }]
+requests = '''
+PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
+PATCH /Groups/{id:crew} [{"op":"add","path":"members","value":[{"value":"{id:bo@example.com}"}]}]
+'''
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
+fn restored_in_the_middle_of_a_read() {
+    let Two {
+        simulator,
+        mut story,
+        bo,
+    } = two(PUSH_ALL);
+    simulator.tenant(|tenant| tenant.delete(bo));
+    // Before the second of the two lists that Bo may be in is read, whichever that is.
+    let mut first: Option<String> = None;
+    simulator.meanwhile(move |asked, tenant| {
+        let path = &asked.path;
+        if !path.contains("users/delta") && !path.contains("deletedItems") {
+            return;
+        }
+        let first = first.get_or_insert_with(|| path.clone());
+        if first != path && !tenant.is_living(bo) {
+            tenant.restore(bo);
+        }
+    });
+    let arguments = ["sync", "--full"].map(str::to_owned);
+    let ran = run(story.folder(), &arguments);
+    assert!(ran.stdout.contains("nothing to do"), "{ran:#?}");
+    simulator.behave();
+    story.tell(QUIET);
     story.check_settled();
 }
 
@@ -320,4 +373,33 @@ writes = 1
 users = { "ana@example.com" = true, "bo@example.com" = true }
 "#,
     );
+}
+
+#[test]
+fn restored_after_the_first_run_with_the_manager_of_before() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    tenant.set_manager(bo, Some(ana));
+    tenant.delete(bo);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "In the deleted items nobody has a manager, and changes need not say it again: Bo is asked \
+         for, and is one write.",
+        "",
+    );
+    story.tell("name = \"only Ana is there\"\nwrites = 1\n");
+    simulator.tenant(|tenant| tenant.restore(bo));
+    story.tell(
+        r#"
+name = "Bo is restored, with Ana as the manager"
+requests = '''
+POST /Users {"schemas":["{User}","{Enterprise}"],"externalId":"{any}","userName":"bo@example.com","active":true,
+  "displayName":"bo","emails":[{"type":"work","value":"bo@example.com","primary":true}],
+  "{Enterprise}":{"manager":{"value":"{id:ana@example.com}"}}}
+'''
+"#,
+    );
+    story.check_settled();
 }

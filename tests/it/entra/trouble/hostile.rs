@@ -130,7 +130,7 @@ fn a_page_that_leads_back_to_itself_ends() {
     settled
         .simulator
         .instead(move |asked, _| of_users(asked).then(|| page(&link)));
-    settled.survives(&["does not end"]);
+    settled.survives(&["leads back to itself"]);
 }
 
 #[test]

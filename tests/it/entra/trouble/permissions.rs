@@ -7,6 +7,7 @@ use crate::entra::sign_in::SECRET;
 use crate::entra::simulator::Simulator;
 use crate::entra::stories::{begin, config};
 use crate::entra::tenant::Tenant;
+use crate::entra::wire::Answer;
 use crate::support::run::{Ran, run};
 use crate::support::story::Story;
 
@@ -108,6 +109,18 @@ fn a_user_of_whom_only_the_id_is_shown_is_no_user_without_attributes() {
     settled.simulator.forget_marks();
     let ran = settled.story.sync_in_vain();
     assert!(ran.stderr.contains("User.Read.All"), "{}", ran.stderr);
+}
+
+#[test]
+fn users_of_whom_nothing_says_whether_they_are_switched_on_stay_as_they_are() {
+    let settled = settled(3, "");
+    settled.disable_first();
+    settled.simulator.forget_marks();
+    settled.simulator.alter(|_, answer| Answer {
+        body: answer.body.replace("\"accountEnabled\":", "\"unknown\":"),
+        ..answer
+    });
+    settled.survives(&["who is active"]);
 }
 
 #[test]

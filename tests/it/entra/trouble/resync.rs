@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::settled;
 use crate::entra::simulator::error;
-use crate::entra::stories::config;
+use crate::entra::stories::{PUSH_ALL, config};
 
 const LIMIT: &str = "explicit_deactivations = 100";
 
@@ -115,4 +115,37 @@ fn a_reset_in_the_middle_of_everything_is_an_error() {
         goes_on.then(|| error(410, "resyncRequired", "The token is no longer valid."))
     });
     settled.survives(&["cannot read users", "resyncRequired"]);
+}
+
+#[test]
+fn a_read_that_ends_halfway_is_begun_again_from_where_the_last_one_ended() {
+    let mut settled = settled(2, PUSH_ALL);
+    let (ana, bo) = (settled.people[0], settled.people[1]);
+    let crew = settled
+        .simulator
+        .tenant(|tenant| tenant.add_group("crew", &[ana]));
+    settled
+        .story
+        .tell("name = \"a group\"\nwrites = 1\nmembers = { crew = [\"p00@example.com\"] }\n");
+    // Groups are read to their end, and what comes after them is not.
+    settled
+        .simulator
+        .tenant(|tenant| tenant.put_member(crew, bo, true));
+    settled.simulator.take_asked();
+    settled.simulator.instead(|asked, _| {
+        let refused = asked.path.contains("users/delta");
+        refused.then(|| error(400, "Request_BadRequest", "x"))
+    });
+    settled.endures(&["users"]);
+    let asked = settled.simulator.take_asked();
+    assert!(asked.iter().any(|it| it.path.contains("groups/delta")));
+    settled.simulator.behave();
+    settled.story.tell(
+        r#"
+name = "what was read in vain is read again"
+writes = 1
+members = { crew = ["p00@example.com", "p01@example.com"] }
+"#,
+    );
+    settled.story.check_settled();
 }
