@@ -86,6 +86,9 @@ pub(super) async fn read(
     place.leave_parents(&mut groups)?;
     place.join_parents(&mut groups).await?;
     place.drop_the_gone(&mut groups)?;
+    if place.somebody_returns(&people, &deleted) {
+        place.list_again(&mut groups)?;
+    }
 
     // Nothing is handed on before everything was read: all of it may have to be read anew.
     let mut outbox = Outbox::holding(changes);
@@ -162,7 +165,11 @@ pub(super) async fn read(
     for (name, app) in &before.apps {
         kept.entry(name.clone()).or_insert_with(|| app.clone());
     }
-    let position = Position::new(request.now, wanted, users_link, groups_link, soft, kept);
+    let mut position = Position::new(request.now, wanted, users_link, groups_link, soft, kept);
+    // With nobody in the deleted items nobody can come back.
+    if !position.deleted.is_empty() {
+        position.listed = place.listed_since(moved);
+    }
     Ok(Batch {
         coverage: Kind::ALL
             .into_iter()

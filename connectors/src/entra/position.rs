@@ -34,6 +34,10 @@ pub(super) struct Position {
     pub(super) groups: String,
     /// Who was given as deleted.
     pub(super) deleted: BTreeSet<Uuid>,
+    /// Groups whose members were listed since everything was read. Such a list leaves out who is
+    /// in the deleted items, and nothing says that they are members when they come back.
+    #[serde(default)]
+    pub(super) listed: BTreeSet<Uuid>,
     /// The apps, by their names in the configuration.
     pub(super) apps: BTreeMap<String, App>,
 }
@@ -54,6 +58,7 @@ impl Position {
             users,
             groups,
             deleted,
+            listed: BTreeSet::new(),
             apps,
         }
     }

@@ -9,11 +9,11 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::Place;
-use crate::entra::answer::id;
+use crate::entra::answer::{Item, id};
 use crate::entra::apps::App;
 use crate::entra::error::{GraphError, What, not_known};
 use crate::entra::group::{self, Member};
-use crate::entra::person::{Absent, source_id};
+use crate::entra::person::{self, Absent, source_id};
 use crate::entra::round::{Ends, Pages};
 use crate::known::KnownRecord;
 use crate::source::{Change, Kind, Members, SourceError};
@@ -25,6 +25,8 @@ pub(super) struct Moved {
     lists: BTreeMap<Uuid, BTreeMap<Uuid, bool>>,
     /// Groups that are gone.
     gone: BTreeSet<Uuid>,
+    /// Groups whose members were listed.
+    listed: BTreeSet<Uuid>,
 }
 
 impl Moved {
@@ -120,6 +122,41 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// Whether somebody who was in the deleted items is not there any more, or may not be.
+    pub(super) fn somebody_returns(
+        &self,
+        people: &BTreeMap<Uuid, person::Heard>,
+        deleted: &BTreeMap<Uuid, Item>,
+    ) -> bool {
+        self.before.deleted.iter().any(|id| match people.get(id) {
+            Some(heard) => heard.removed.is_none(),
+            None => !deleted.contains_key(id),
+        })
+    }
+
+    /// Nor that somebody who comes back is in a group whose members were listed without them: that
+    /// list is read again. To ask what they are in would take a permission to read everything
+    /// (Graph, "List a user's direct memberships").
+    pub(super) fn list_again(
+        &self,
+        groups: &mut BTreeMap<Uuid, group::Heard>,
+    ) -> Result<(), SourceError> {
+        for id in &self.before.listed {
+            if self.is_there(*id, groups)? {
+                groups.entry(*id).or_default().is_unclear = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The groups whose members were listed since everything was read.
+    pub(super) fn listed_since(&self, moved: Moved) -> BTreeSet<Uuid> {
+        let mut listed = moved.listed;
+        listed.extend(&self.before.listed);
+        listed.retain(|id| !moved.gone.contains(id));
+        listed
+    }
+
     fn is_there(
         &self,
         id: Uuid,
@@ -170,6 +207,7 @@ impl Place<'_> {
         let members = match known.lifecycle {
             Some(_) if !heard.is_unclear => heard.changed(),
             _ => {
+                moved.listed.insert(id);
                 let mut whole = heard.clone();
                 whole.is_unclear = false;
                 for member in self.related(id, "members").await? {

@@ -171,6 +171,56 @@ members = { inner = ["bo@example.com"], outer = ["ana@example.com", "bo@example.
 }
 
 #[test]
+fn who_returns_is_in_a_group_that_came_back_without_them() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let team = tenant.add_group("team", &[ana, bo]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "A restored group's list leaves out who is deleted at that time, and nothing says that they \
+         are in it when they come back: the list is read again then.",
+        PUSH_ALL,
+    );
+    story.tell(
+        r#"
+name = "at first"
+writes = 3
+members = { team = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| {
+        tenant.delete(team);
+        tenant.delete(bo);
+    });
+    story.tell(
+        r#"
+name = "Bo and the group are deleted"
+writes = 2
+members = { team = [] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.restore(team));
+    story.tell(
+        r#"
+name = "the group is restored"
+writes = 1
+members = { team = ["ana@example.com"] }
+"#,
+    );
+    simulator.tenant(|tenant| tenant.restore(bo));
+    story.tell(
+        r#"
+name = "so is Bo"
+writes = 2
+members = { team = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
+#[test]
 fn a_group_that_is_gone_before_anybody_heard_of_its_place_is_no_member() {
     let mut tenant = Tenant::new();
     let ana = tenant.add_user("ana", json!({}));
