@@ -6,7 +6,6 @@
 mod few;
 mod long_gone;
 mod remembered;
-mod returning;
 mod unlisted;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,12 +96,7 @@ impl Observer<'_> {
             Kind::User => self.to_be_deleted(selection),
             Kind::Group => BTreeMap::new(),
         };
-        let to_be_joined = match kind {
-            Kind::Group if groups_matter && !list => self.to_be_joined_again(selection),
-            Kind::Group | Kind::User => BTreeSet::new(),
-        };
-        let nobody = unmatched.is_empty() && to_be_deleted.is_empty() && to_be_joined.is_empty();
-        if !list && nobody {
+        if !list && unmatched.is_empty() && to_be_deleted.is_empty() {
             return Ok(Observed::default());
         }
         let found = match list {
@@ -116,16 +110,9 @@ impl Observer<'_> {
             && self
                 .look_at_each(&to_be_deleted, &mut found, selection, Some(paging))
                 .await?
-            && self
-                .look_at_groups(&to_be_joined, &mut found, paging)
-                .await?
         {
             let observed = self.describe(kind, found, false, &selection.joined);
-            let observed = observed.map_err(failed)?;
-            return Ok(Observed {
-                asked: to_be_joined,
-                ..observed
-            });
+            return observed.map_err(failed);
         }
         let step = format!("listing {}", self.target.name);
         let report = |done, total| self.progress.report(&step, done, total);
@@ -136,11 +123,7 @@ impl Observer<'_> {
                 self.look_at_each(&to_be_deleted, &mut listing, selection, None)
                     .await?;
                 let observed = self.describe(kind, listing, true, &selection.joined);
-                let observed = observed.map_err(failed)?;
-                Ok(Observed {
-                    asked: to_be_joined,
-                    ..observed
-                })
+                observed.map_err(failed)
             }
             Err(error) if error.scope() == Scope::Target => Err(unreachable(error)),
             // Unknown is not absent: whoever would have to be looked for waits.

@@ -96,8 +96,6 @@ pub(super) struct Shown<'a> {
     take_over: bool,
     /// `None` in cycles that cannot tell.
     observed: Option<&'a Observed>,
-    /// What any cycle saw.
-    seen: &'a Observed,
     /// Paths that the target shows of nobody, although it acknowledged values of several: it
     /// does not return them, and that says nothing about what it holds.
     silent: BTreeSet<AttributePath>,
@@ -139,7 +137,6 @@ impl<'a> Shown<'a> {
             rules: &input.rules.drift,
             take_over: input.rules.take_over,
             observed: tells.then_some(observed),
-            seen: observed,
             silent,
             members_listed: input.profile.members_listed,
             members_shown: observed.resources.values().any(has_members),
@@ -288,12 +285,7 @@ impl<'a> Shown<'a> {
         let path = AttributePath::core("members");
         // An attribute without a value need not be there (RFC 7643 §2.5).
         let told = |listed: &&Listed| listed.members.is_some() || self.members_shown;
-        let listed = self.of(link).or_else(|| {
-            let is_asked = self.seen.asked.contains(&link.resource);
-            let listed = self.seen.resources.get(&link.resource);
-            listed.filter(|_| is_asked)
-        });
-        let listed = listed.filter(|_| self.members_listed);
+        let listed = self.of(link).filter(|_| self.members_listed);
         let Some(listed) = listed.filter(told) else {
             return BTreeSet::new();
         };

@@ -131,9 +131,6 @@ pub struct Observed {
     pub resources: BTreeMap<ResourceId, Listed>,
     /// True after a complete listing: what is not here does not exist.
     pub complete: bool,
-    /// Groups that were looked at for their members, of whom somebody returns: what they show of
-    /// those counts in any cycle.
-    pub asked: BTreeSet<ResourceId>,
     /// Which record owns a seen resource, as the links know.
     pub owners: BTreeMap<ResourceId, RecordKey>,
     /// Which living record of the target's sources a seen resource's externalId names.

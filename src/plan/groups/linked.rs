@@ -6,7 +6,7 @@ use super::{Table, bare, members};
 use crate::plan::action::{Change, ListedReason, Reason, Reference, Subject};
 use crate::plan::build;
 use crate::plan::input::GroupCandidate;
-use crate::scim::resource::AttributeMap;
+use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::snapshot::link::Link;
 
 impl Table<'_> {
@@ -34,6 +34,7 @@ impl Table<'_> {
             Reference::Pending(_) => None,
         };
         let kept = wanted.iter().filter_map(owned);
+        let kept = kept.filter(|id| !self.is_off(group, id));
         let again = self.shown.vanished(link, kept, &mut present);
         for detail in &present.listed {
             self.list(subject.clone(), ListedReason::Drifted, detail);
@@ -66,5 +67,15 @@ impl Table<'_> {
             request.acknowledge.members_removed.extend(self.lost(group));
             self.groups.actions.push(action);
         }
+    }
+
+    /// Whether a member is switched off. Some apps take such people out of their groups, and
+    /// would not take them in: that is not what they make of people who are switched on, who are
+    /// put in again.
+    fn is_off(&self, group: &GroupCandidate, member: &ResourceId) -> bool {
+        let edge = group.owned.get(member);
+        let person = edge.and_then(|edge| self.input.people.get(edge.record.as_ref()?));
+        let link = person.and_then(|person| person.link.as_ref());
+        link.is_some_and(|link| !link.active)
     }
 }
