@@ -190,9 +190,11 @@ impl Applier<'_> {
             let (sent, prepared) = tokio::join!(send, prepare);
             if let Err(failure) = sent.and(prepared).and_then(|()| self.go_on()) {
                 // Never sent: there is nothing to be in doubt about.
-                for index in next {
-                    let closed = self.close_intent(&plan.actions[*index]);
-                    closed.map_err(|error| failed(&error))?;
+                let mut next = next.iter().map(|index| &plan.actions[*index]);
+                let closed = next.try_for_each(|action| self.close_intent(action));
+                if let Err(error) = closed {
+                    // They are in doubt then, which the next run looks into.
+                    tracing::warn!("{}", failed(&error).chain.join(": "));
                 }
                 self.make_durable().await?;
                 return Err(failure);

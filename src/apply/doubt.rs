@@ -139,7 +139,10 @@ impl Applier<'_> {
             return Ok(());
         };
         intent.refused = true;
-        intent.earlier = None;
+        if let Some(earlier) = intent.earlier.take() {
+            // Either may have made it.
+            intent.members.extend(earlier.members);
+        }
         let change = TargetChange::PutIntent(record.clone(), Box::new(intent));
         self.ledger.add_changes(vec![change]);
         Ok(())
@@ -183,7 +186,8 @@ pub(super) fn switched(action: &Action, at: DateTime<Utc>) -> Deactivation {
 }
 
 /// Somebody about to be switched off is counted before the call, and once, however often it is
-/// sent: should every answer be lost, the limit holds all the same.
+/// sent: should every answer be lost, the limit holds all the same. It counts from the last time
+/// on, which is when it may have happened.
 fn spend(
     link: &mut Link,
     spent_before: Option<&str>,
@@ -198,17 +202,17 @@ fn spend(
     }
     let cost = action.costs.first()?;
     let limit = cost.limit.name();
-    if spent_before == Some(limit) {
-        return None;
-    }
-    switched.at = at;
-    switched.spent = Some(limit.to_owned());
     let spent = Spent {
         limit: limit.to_owned(),
         amount: cost.amount,
         group: None,
     };
-    Some(TargetChange::Spend(at, spent))
+    let before = std::mem::replace(&mut switched.at, at);
+    switched.spent = Some(limit.to_owned());
+    Some(match spent_before == Some(limit) {
+        true => TargetChange::SpendAgain(before, at, spent),
+        false => TargetChange::Spend(at, spent),
+    })
 }
 
 /// Where a call sets what the target had nothing acknowledged of: nothing else would tell that

@@ -1,15 +1,18 @@
 //! A disk that does not take what must be known: nothing more may be sent than is under way, and
 //! the run says what it met. What is said to make a test fail was tried.
 
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
 use provisor_connectors::{Kind, RecordKey, SourceId};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::*;
 use crate::audit::Entry;
-use crate::plan::action::{Acknowledge, Change, PLAN_VERSION, Reason, Subject, Write};
-use crate::scim::resource::AttributeMap;
-use crate::snapshot::{Due, Open, Store};
+use crate::plan::action::{Acknowledge, Change, Cost, Limit, PLAN_VERSION, Reason, Subject, Write};
+use crate::scim::resource::{AttributeMap, ResourceId};
+use crate::snapshot::{Due, Link, Open, Origin, Store};
 use crate::target::{Auth, Connection, Pace, Secret};
 
 fn entry() -> Entry {
@@ -193,6 +196,54 @@ async fn nothing_is_sent_that_could_not_be_noted() {
     setting.store.damage_totals().unwrap();
     let noted = applier.note_before(&plan(), &[0], turn).await;
     says(&noted.unwrap_err(), "target's progress");
+}
+
+/// Who was refused for most of a day, and is switched off in the end, counts from that on. Fails
+/// when `spend` leaves what was spent at the first call.
+#[tokio::test]
+async fn what_is_sent_again_is_spent_at_that_moment() {
+    let setting = Setting::new();
+    let link = Link {
+        resource: ResourceId("r1".to_owned()),
+        origin: Origin::Created,
+        acknowledged: AttributeMap::new(),
+        active: true,
+        deactivated: None,
+        foreign_external_id: None,
+        unsettled: false,
+        missing: false,
+        own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
+    };
+    let linked = TargetChange::PutLink(record(), Box::new(link));
+    setting.store.commit(vec![linked]).unwrap();
+    let mut plan = plan();
+    let action = &mut plan.actions[0];
+    action.change = Change::Deactivate;
+    action.reason = Reason::GoneFromSource;
+    action.costs = vec![Cost {
+        limit: Limit::Deactivations,
+        amount: 1,
+    }];
+    let write = Write::Patch {
+        active: Some(false),
+        operations: Vec::new(),
+        add: Vec::new(),
+        remove: Vec::new(),
+    };
+    action.requests = vec![Request::new(Phase::Leavers, write, Acknowledge::default())];
+
+    let later = DateTime::UNIX_EPOCH + TimeDelta::hours(23);
+    for clock in [&(|| DateTime::UNIX_EPOCH) as &Clock, &move || later] {
+        let applier = Applier {
+            clock,
+            ..setting.applier()
+        };
+        let turn = (Phase::Leavers, 0);
+        assert!(applier.note_before(&plan, &[0], turn).await.unwrap());
+    }
+    let counts = |from| setting.store.spent_since(from).unwrap().len();
+    assert_eq!((counts(DateTime::UNIX_EPOCH), counts(later)), (1, 1));
 }
 
 /// Fails when the error of `sync_audit` is swallowed in `flush`.

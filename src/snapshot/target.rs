@@ -166,6 +166,8 @@ pub enum TargetChange {
     DropOpen(RecordKey),
     /// Counts towards a guard's rolling window.
     Spend(DateTime<Utc>, Spent),
+    /// What was counted at the first moment counts from the second one on, once.
+    SpendAgain(DateTime<Utc>, DateTime<Utc>, Spent),
     /// Drops spending before this moment.
     ForgetSpent(DateTime<Utc>),
     /// Replaces the target's progress.

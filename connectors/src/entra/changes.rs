@@ -84,11 +84,11 @@ pub(super) async fn read(
     let (people, users_link) = hear_people(&place).await?;
 
     place.leave_parents(&mut groups)?;
-    place.join_parents(&mut groups).await?;
+    let mut moved = Moved::default();
+    place.join_parents(&mut groups, &mut moved).await?;
     place.drop_the_gone(&mut groups)?;
-    if place.somebody_returns(&people, &deleted) {
-        place.list_again(&mut groups)?;
-    }
+    let returns = place.somebody_returns(&people, &deleted);
+    place.list_again(&mut groups, returns)?;
 
     // Nothing is handed on before everything was read: all of it may have to be read anew.
     let mut outbox = Outbox::holding(changes);
@@ -101,7 +101,6 @@ pub(super) async fn read(
         outbox.push(answer).await?;
     }
     let roles = Roles::new(&wanted.roles, &apps.apps);
-    let mut moved = Moved::default();
     for (id, group) in &groups {
         let change = place.group(*id, group, &groups, &mut moved).await?;
         outbox.push(change).await?;
@@ -168,8 +167,9 @@ pub(super) async fn read(
     let mut position = Position::new(request.now, wanted, users_link, groups_link, soft, kept);
     // With nobody in the deleted items nobody can come back.
     if !position.deleted.is_empty() {
-        position.listed = place.listed_since(moved);
+        position.listed = place.listed_since(&moved);
     }
+    position.unclear = moved.unclear;
     Ok(Batch {
         coverage: Kind::ALL
             .into_iter()

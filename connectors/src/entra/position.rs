@@ -38,6 +38,9 @@ pub(super) struct Position {
     /// in the deleted items, and nothing says that they are members when they come back.
     #[serde(default)]
     pub(super) listed: BTreeSet<Uuid>,
+    /// Groups of which nobody could tell who is in them: their members are listed next time.
+    #[serde(default)]
+    pub(super) unclear: BTreeSet<Uuid>,
     /// The apps, by their names in the configuration.
     pub(super) apps: BTreeMap<String, App>,
 }
@@ -59,6 +62,7 @@ impl Position {
             groups,
             deleted,
             listed: BTreeSet::new(),
+            unclear: BTreeSet::new(),
             apps,
         }
     }

@@ -215,7 +215,7 @@ fn is_made(candidate: &Candidate, listed: &Listed) -> bool {
     let path = AttributePath::external_id();
     match (read_path(&listed.json, &path), intent.attributes.get(&path)) {
         (Some(found), Some(sent)) => found == sent,
-        (None, _) | (_, None) => !intent.refused,
+        (None, _) | (_, None) => !intent.refused && intent.earlier.is_none(),
     }
 }
 

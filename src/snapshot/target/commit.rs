@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use provisor_connectors::{Kind, RecordKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{TargetChange, Totals, malformed, place};
+use super::{Spent, TargetChange, Totals, malformed, place};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{self, ResourceId};
 use crate::snapshot::codec;
@@ -69,11 +70,15 @@ impl<'a> Commit<'a> {
             TargetChange::DropOpen(record) => {
                 self.remove(Table::Open, place::record(target, &record));
             }
-            TargetChange::Spend(at, spent) => {
-                let mut bytes = place::spent(target, at);
-                let number = self.keys(Table::Spent, &bytes)?.len() as u64;
-                bytes.extend_from_slice(&number.to_be_bytes());
-                self.put(Table::Spent, bytes, &spent)?;
+            TargetChange::Spend(at, spent) => self.spend(at, &spent)?,
+            TargetChange::SpendAgain(before, at, spent) => {
+                for bytes in self.keys(Table::Spent, &place::spent(target, before))? {
+                    if self.get::<Spent>(Table::Spent, &bytes)?.as_ref() == Some(&spent) {
+                        self.remove(Table::Spent, bytes);
+                        break;
+                    }
+                }
+                self.spend(at, &spent)?;
             }
             TargetChange::ForgetSpent(before) => {
                 let end = place::spent(target, before);
@@ -169,6 +174,17 @@ impl<'a> Commit<'a> {
         }
         self.remove(Table::Links, place::record(self.target, record));
         Ok(())
+    }
+
+    fn spend(&mut self, at: DateTime<Utc>, spent: &Spent) -> Result<(), SnapshotError> {
+        let mut bytes = place::spent(self.target, at);
+        let start = bytes.len();
+        // After the last one: those before it may have been taken away.
+        let last = self.keys(Table::Spent, &bytes)?.pop_last();
+        let last = last.and_then(|last| Some(u64::from_be_bytes(*last[start..].first_chunk()?)));
+        let number = last.map_or(0, |last| last.wrapping_add(1));
+        bytes.extend_from_slice(&number.to_be_bytes());
+        self.put(Table::Spent, bytes, spent)
     }
 
     /// Takes a resource's owner away, if it is this record. A link that moved has its

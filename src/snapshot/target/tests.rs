@@ -73,7 +73,7 @@ fn owners(target: &TargetStore, path: &str, folded: &str) -> Vec<String> {
 
 use TargetChange::{
     CloseIntent, DropLink, DropMember, DropOpen, ForgetSpent, PutIntent, PutLink, PutMember,
-    PutOpen, PutProgress, Spend,
+    PutOpen, PutProgress, Spend, SpendAgain,
 };
 
 #[test]
@@ -343,6 +343,37 @@ fn spending_is_counted_in_its_window() {
     assert!(!target.keeps_spending(at(0)).unwrap());
     assert!(target.keeps_spending(at(5)).unwrap());
     assert_eq!(amounts(at(0)), [2, 3, 4]);
+    store.verify().unwrap();
+}
+
+#[test]
+fn what_is_spent_again_counts_once_and_from_then_on() {
+    let (_folder, store, target) = new_target();
+    let spent = Spent {
+        limit: "deactivations".to_owned(),
+        amount: 1,
+        group: None,
+    };
+    let counts = |from| target.spent_since(from).unwrap().len();
+    target
+        .commit(vec![
+            Spend(at(0), spent.clone()),
+            Spend(at(0), spent.clone()),
+        ])
+        .unwrap();
+    target
+        .commit(vec![SpendAgain(at(0), at(5), spent.clone())])
+        .unwrap();
+    assert_eq!((counts(at(0)), counts(at(5))), (2, 1));
+    // Nothing is written over where one was taken away.
+    target.commit(vec![Spend(at(0), spent.clone())]).unwrap();
+    target.commit(vec![Spend(at(0), spent.clone())]).unwrap();
+    assert_eq!((counts(at(0)), counts(at(5))), (4, 1));
+    // What was forgotten meanwhile is counted anew.
+    target
+        .commit(vec![SpendAgain(at(1), at(6), spent)])
+        .unwrap();
+    assert_eq!((counts(at(0)), counts(at(5))), (5, 2));
     store.verify().unwrap();
 }
 

@@ -118,6 +118,12 @@ impl Place<'_> {
         match (found.get(&id), heard) {
             (Some(Some(item)), _) => Fate::There(Shown::Whole(item)),
             (Some(None), _) if is_deleted => Fate::SoftDeleted,
+            // Graph may not show yet whom its changes tell in full; a deletion it tells later.
+            (Some(None), Some(heard))
+                if heard.removed.is_none() && heard.item.contains_key(ENABLED) =>
+            {
+                Fate::There(Shown::Changed(heard))
+            }
             (Some(None), _) => Fate::Gone,
             (None, Some(heard)) => match heard.removed {
                 Some(Removed::Deleted) if !is_deleted => Fate::Gone,

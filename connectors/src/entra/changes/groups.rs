@@ -14,6 +14,7 @@ use crate::entra::apps::App;
 use crate::entra::error::{GraphError, What, not_known};
 use crate::entra::group::{self, Member};
 use crate::entra::person::{self, Absent, source_id};
+use crate::entra::properties::VISIBILITY;
 use crate::entra::round::{Ends, Pages};
 use crate::known::KnownRecord;
 use crate::source::{Change, Kind, Members, SourceError};
@@ -27,6 +28,8 @@ pub(super) struct Moved {
     gone: BTreeSet<Uuid>,
     /// Groups whose members were listed.
     listed: BTreeSet<Uuid>,
+    /// Groups of which nobody can tell who is in them, or what they are in.
+    pub(super) unclear: BTreeSet<Uuid>,
 }
 
 impl Moved {
@@ -79,14 +82,20 @@ impl Place<'_> {
     pub(super) async fn join_parents(
         &self,
         groups: &mut BTreeMap<Uuid, group::Heard>,
+        moved: &mut Moved,
     ) -> Result<(), SourceError> {
         let there = groups.iter().filter(|(_, group)| group.removed.is_none());
         let there: Vec<Uuid> = there.map(|(id, _)| *id).collect();
         for id in there {
-            if self.known(Kind::Group, id)?.lifecycle.is_some() {
+            let is_known = self.known(Kind::Group, id)?.lifecycle.is_some();
+            if is_known && !self.before.unclear.contains(&id) {
                 continue;
             }
-            for (kind, parent) in self.related(id, "memberOf").await? {
+            let Some(parents) = self.related(id, "memberOf").await? else {
+                moved.unclear.insert(id);
+                continue;
+            };
+            for (kind, parent) in parents {
                 let is_known = self.known(Kind::Group, parent)?.lifecycle.is_some();
                 if kind == Kind::Group && is_known {
                     let heard = groups.entry(parent).or_default();
@@ -136,12 +145,14 @@ impl Place<'_> {
 
     /// Nor that somebody who comes back is in a group whose members were listed without them: that
     /// list is read again. To ask what they are in would take a permission to read everything
-    /// (Graph, "List a user's direct memberships").
+    /// (Graph, "List a user's direct memberships"). So is one that nobody could understand.
     pub(super) fn list_again(
         &self,
         groups: &mut BTreeMap<Uuid, group::Heard>,
+        somebody_returns: bool,
     ) -> Result<(), SourceError> {
-        for id in &self.before.listed {
+        let listed = self.before.listed.iter().filter(|_| somebody_returns);
+        for id in self.before.unclear.iter().chain(listed) {
             if self.is_there(*id, groups)? {
                 groups.entry(*id).or_default().is_unclear = true;
             }
@@ -150,8 +161,8 @@ impl Place<'_> {
     }
 
     /// The groups whose members were listed since everything was read.
-    pub(super) fn listed_since(&self, moved: Moved) -> BTreeSet<Uuid> {
-        let mut listed = moved.listed;
+    pub(super) fn listed_since(&self, moved: &Moved) -> BTreeSet<Uuid> {
+        let mut listed = moved.listed.clone();
         listed.extend(&self.before.listed);
         listed.retain(|id| !moved.gone.contains(id));
         listed
@@ -207,14 +218,12 @@ impl Place<'_> {
         let members = match known.lifecycle {
             Some(_) if !heard.is_unclear => heard.changed(),
             _ => {
-                moved.listed.insert(id);
-                let mut whole = heard.clone();
-                whole.is_unclear = false;
-                for member in self.related(id, "members").await? {
-                    let is_there = member.0 == Kind::User || self.is_there(member.1, groups)?;
-                    whole.members.entry(member).or_insert(is_there);
-                }
-                whole.complete()
+                let members = self.listed(id, heard, &known, groups).await?;
+                match members {
+                    Members::Unknown => moved.unclear.insert(id),
+                    _ => moved.listed.insert(id),
+                };
+                members
             }
         };
         if let Members::Complete(now) = &members {
@@ -234,8 +243,39 @@ impl Place<'_> {
         Ok(Change::Upsert(record))
     }
 
-    /// The users and groups that are directly in a group, or that it is in.
-    async fn related(&self, group: Uuid, relation: &str) -> Result<BTreeSet<Member>, SourceError> {
+    /// The whole list of a group's members, with what this round says of them.
+    async fn listed(
+        &self,
+        id: Uuid,
+        heard: &group::Heard,
+        known: &KnownRecord,
+        groups: &BTreeMap<Uuid, group::Heard>,
+    ) -> Result<Members, SourceError> {
+        let Some(members) = self.related(id, "members").await? else {
+            return Ok(Members::Unknown);
+        };
+        // Changes do not repeat that a group hides its members, which looks like an empty one.
+        let may_hide = known.lifecycle.is_some() && !heard.item.contains_key(VISIBILITY);
+        if members.is_empty() && may_hide {
+            return Ok(Members::Unknown);
+        }
+        let mut whole = heard.clone();
+        whole.is_unclear = false;
+        for member in members {
+            let is_there = member.0 == Kind::User || self.is_there(member.1, groups)?;
+            whole.members.entry(member).or_insert(is_there);
+        }
+        Ok(whole.complete())
+    }
+
+    /// The users and groups that are directly in a group, or that it is in. `None`: nobody can
+    /// tell. Graph may know nothing yet of a group that has just come back, and one that went
+    /// meanwhile is told of by the next round.
+    async fn related(
+        &self,
+        group: Uuid,
+        relation: &str,
+    ) -> Result<Option<BTreeSet<Member>>, SourceError> {
         let url = self.graph.url(
             &["groups", &group.to_string(), relation],
             &[("$select", "id"), ("$top", "999")],
@@ -245,12 +285,14 @@ impl Place<'_> {
         loop {
             let page = match pages.next().await {
                 Ok(page) => page,
-                // It went while it was read: the next round says so.
-                Err(GraphError::Missing) => return Ok(members),
+                Err(GraphError::Missing) => {
+                    tracing::warn!(%group, relation, "Graph does not show the list of a group");
+                    return Ok(None);
+                }
                 Err(error) => return Err(error.into_source(&What::Members, &self.graph.server)),
             };
             let Some(items) = page else {
-                return Ok(members);
+                return Ok(Some(members));
             };
             for item in items {
                 let of_type = item.get("@odata.type").and_then(Json::as_str);
@@ -259,8 +301,8 @@ impl Place<'_> {
                     Some("#microsoft.graph.group") => Kind::Group,
                     Some(_) => continue,
                     None => {
-                        let problem = "a member does not say what it is";
-                        return Err(What::Members.failed(&self.graph.server, problem, None));
+                        tracing::warn!(%group, relation, "a member does not say what it is");
+                        return Ok(None);
                     }
                 };
                 let problem = "a member has no id";

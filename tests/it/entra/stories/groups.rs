@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{PUSH_ALL, begin};
-use crate::entra::simulator::Simulator;
+use crate::entra::simulator::{Simulator, error};
 use crate::entra::tenant::Tenant;
 use crate::entra::wire::Answer;
 
@@ -295,7 +295,6 @@ members = { crew = ["ana@example.com", "bo@example.com"] }
     story.tell(
         r#"
 name = "nobody says what the members are"
-exit = 1
 requests = ""
 stderr_contains = ["a member does not say what it is"]
 members = { crew = ["ana@example.com", "bo@example.com"] }
@@ -331,6 +330,58 @@ name = "and the next one that says it all takes Cy out"
 command = ["sync", "--full"]
 writes = 1
 members = { crew = ["ana@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
+/// Fails when a list that is not there, or an empty one of a group that may hide its members, is
+/// taken for a group without members: everybody leaves it.
+#[test]
+fn a_list_that_is_not_shown_takes_nobody_out() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let cy = tenant.add_user("cy", json!({}));
+    let crew = tenant.add_group("crew", &[ana, bo]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Who is in a group cannot be told from a list that is not shown: those who are known stay, \
+         and the list is asked for again in the next cycle.",
+        PUSH_ALL,
+    );
+    story.tell("name = \"at first\"\nwrites = 4\n");
+    simulator.tenant(|tenant| tenant.put_member(crew, cy, true));
+    simulator.alter(|asked, answer| match asked.path.ends_with("/members") {
+        true => error(404, "Request_ResourceNotFound", "x"),
+        false => say_no_types(answer),
+    });
+    story.tell(
+        r#"
+name = "the list is not there"
+requests = ""
+stderr_contains = ["Graph does not show the list of a group"]
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.alter(|asked, answer| match asked.path.ends_with("/members") {
+        true => Answer::new(200, &json!({"value": []})),
+        false => answer,
+    });
+    story.tell(
+        r#"
+name = "it is empty, and nothing says that the group does not hide its members"
+requests = ""
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.behave();
+    story.tell(
+        r#"
+name = "it is shown, and Cy is put in"
+writes = 1
+members = { crew = ["ana@example.com", "bo@example.com", "cy@example.com"] }
 "#,
     );
     story.check_settled();
