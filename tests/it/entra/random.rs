@@ -58,6 +58,8 @@ struct World {
     names: usize,
     /// Those who were deleted on an earlier day.
     deleted: BTreeSet<Uuid>,
+    /// Groups that were restored today.
+    came_back: BTreeSet<Uuid>,
     story: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ impl World {
             switched_off: 0,
             names: 0,
             deleted: BTreeSet::new(),
+            came_back: BTreeSet::new(),
             story: Vec::new(),
         };
         world.write_config();
@@ -149,6 +152,7 @@ impl World {
             for _ in 0..self.rng.usize(1..6) {
                 self.change();
             }
+            self.restore_members();
             self.trouble();
             self.sync();
             self.agrees();

@@ -1,5 +1,7 @@
 //! What happens in a tenant in a day.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -127,7 +129,32 @@ impl World {
             }
             tenant.silences = silences;
         });
+        if restored.is_some() {
+            self.came_back.insert(id);
+        }
         self.note(format!("{id} is restored: {}", restored.is_some()));
+    }
+
+    /// Groups come back with everybody who is in them. The list of one that comes back leaves out
+    /// who is deleted, and what everything would come to does not, until they come back as well:
+    /// `stories::groups` tells of that.
+    pub(super) fn restore_members(&mut self) {
+        let groups = std::mem::take(&mut self.came_back);
+        let left_out = self.simulator.tenant(|tenant| {
+            let groups = groups.iter().filter_map(|id| tenant.groups.get(id));
+            let members = groups.flat_map(|group| group.members.iter());
+            let members = members.filter(|(_, (there, _))| *there).map(|(id, _)| *id);
+            let is_deleted = |id: &Uuid| {
+                let user = tenant.users.get(id);
+                user.is_some_and(|user| matches!(user.life, Life::Deleted(_)))
+            };
+            members.filter(is_deleted).collect::<BTreeSet<_>>()
+        });
+        for id in left_out {
+            self.deleted.remove(&id);
+            self.simulator.tenant(|tenant| tenant.restore(id));
+            self.note(format!("{id} is restored with a group"));
+        }
     }
 
     fn purge(&mut self) {
