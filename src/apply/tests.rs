@@ -10,7 +10,9 @@ use tokio::sync::Mutex;
 
 use super::*;
 use crate::audit::Entry;
-use crate::plan::action::{Acknowledge, Change, Cost, Limit, PLAN_VERSION, Reason, Subject, Write};
+use crate::plan::action::{
+    Acknowledge, Change, Cost, Limit, PLAN_VERSION, Reason, Reference, Subject, Write,
+};
 use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::snapshot::{Due, Link, Open, Origin, Store};
 use crate::target::{Auth, Connection, Pace, Secret};
@@ -244,6 +246,30 @@ async fn what_is_sent_again_is_spent_at_that_moment() {
     }
     let counts = |from| setting.store.spent_since(from).unwrap().len();
     assert_eq!((counts(DateTime::UNIX_EPOCH), counts(later)), (1, 1));
+}
+
+/// Either call may have made the group: whom either named is ours to take out. Fails when
+/// `note_refused` drops the earlier one.
+#[tokio::test]
+async fn a_create_that_is_refused_again_keeps_whom_the_first_one_named() {
+    let setting = Setting::new();
+    let applier = setting.applier();
+    let member = |id: &str| ResourceId(id.to_owned());
+    for id in ["r1", "r2"] {
+        let mut plan = plan();
+        plan.actions[0].requests[0].write = Write::Create {
+            attributes: AttributeMap::new(),
+            members: vec![Reference::Linked(member(id))],
+        };
+        let turn = (Phase::Joiners, 0);
+        assert!(applier.note_before(&plan, &[0], turn).await.unwrap());
+        applier.note_refused(&plan.actions[0], true).unwrap();
+        applier.write_down().await.unwrap();
+    }
+    let intent = setting.store.intent(&record()).unwrap().unwrap();
+    assert!(intent.refused);
+    assert_eq!(intent.members, [member("r1"), member("r2")].into());
+    assert_eq!(intent.earlier, None);
 }
 
 /// Fails when the error of `sync_audit` is swallowed in `flush`.

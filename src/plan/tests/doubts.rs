@@ -67,7 +67,7 @@ fn what_a_refused_create_has_made_after_all_is_switched_off() {
     insta::assert_snapshot!(rendered(&world.plan()), @"deactivate ana (u-ana) GoneFromSource; links u-ana; PATCH active=false");
 }
 
-/// Fails when `is_made` asks for an intent alone.
+/// Fails when `is_made` asks for an intent alone, or not for the one before it.
 #[test]
 fn what_was_there_before_a_create_is_not_switched_off_with_it() {
     let mut world = World::new();
@@ -81,9 +81,19 @@ fn what_was_there_before_a_create_is_not_switched_off_with_it() {
         .in_doubt(5)
         .refused()
         .gone();
+    // The first was refused, and of the second the answer was lost.
+    world.person("cy").without("externalId").at_target();
+    world
+        .person("cy")
+        .known_as("cy")
+        .in_doubt(60)
+        .refused()
+        .in_doubt(5)
+        .gone();
     insta::assert_snapshot!(rendered(&world.plan()), @r#"
     . ana (u-ana) Stale: never linked, not entitled and active at the target
     . bo (u-bo) Stale: never linked, not entitled and active at the target
+    . cy (u-cy) Stale: never linked, not entitled and active at the target
     "#);
 }
 

@@ -115,12 +115,13 @@ impl PersonOf<'_> {
     pub(in crate::plan) fn in_doubt(mut self, seconds: i64) -> Self {
         let attributes = self.the().mapped();
         let at = now() - Duration::seconds(seconds);
+        let earlier = self.the().intent.take().filter(|it| it.refused);
         self.the().intent = Some(Intent {
             at,
             attributes,
             members: BTreeSet::new(),
             refused: false,
-            earlier: None,
+            earlier: earlier.map(Box::new),
         });
         self
     }
