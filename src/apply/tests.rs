@@ -1,5 +1,6 @@
-//! A disk that does not take what must be known: nothing more may be sent than is under way, and
-//! the run says what it met. What is said to make a test fail was tried.
+//! What is noted of a call before and after it, and a disk that does not take it: then nothing
+//! more may be sent than is under way, and the run says what it met. What is said to make a test
+//! fail was tried.
 
 use std::collections::BTreeSet;
 

@@ -38,6 +38,18 @@ pub(super) enum Shown<'a> {
 }
 
 impl Place<'_> {
+    /// Whether somebody who was in the deleted items is not there any more, or may not be.
+    pub(super) fn somebody_returns(
+        &self,
+        people: &BTreeMap<Uuid, person::Heard>,
+        deleted: &BTreeMap<Uuid, Item>,
+    ) -> bool {
+        self.before.deleted.iter().any(|id| match people.get(id) {
+            Some(heard) => heard.removed.is_none(),
+            None => !deleted.contains_key(id),
+        })
+    }
+
     /// Those of whom the changes and the deleted items do not say the same, or not enough.
     pub(super) fn find_doubtful(
         &self,

@@ -9,11 +9,11 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::Place;
-use crate::entra::answer::{Item, id};
+use crate::entra::answer::id;
 use crate::entra::apps::App;
 use crate::entra::error::{GraphError, What, not_known};
 use crate::entra::group::{self, Member};
-use crate::entra::person::{self, Absent, source_id};
+use crate::entra::person::{Absent, source_id};
 use crate::entra::properties::VISIBILITY;
 use crate::entra::round::{Ends, Pages};
 use crate::known::KnownRecord;
@@ -131,21 +131,10 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// Whether somebody who was in the deleted items is not there any more, or may not be.
-    pub(super) fn somebody_returns(
-        &self,
-        people: &BTreeMap<Uuid, person::Heard>,
-        deleted: &BTreeMap<Uuid, Item>,
-    ) -> bool {
-        self.before.deleted.iter().any(|id| match people.get(id) {
-            Some(heard) => heard.removed.is_none(),
-            None => !deleted.contains_key(id),
-        })
-    }
-
-    /// Nor that somebody who comes back is in a group whose members were listed without them: that
-    /// list is read again. To ask what they are in would take a permission to read everything
-    /// (Graph, "List a user's direct memberships"). So is one that nobody could understand.
+    /// Nothing says that somebody who comes back is in a group whose members were listed without
+    /// them: that list is read again. To ask what they are in would take a permission to read
+    /// everything (Graph, "List a user's direct memberships"). So is one that nobody could
+    /// understand.
     pub(super) fn list_again(
         &self,
         groups: &mut BTreeMap<Uuid, group::Heard>,
