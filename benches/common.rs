@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use provisor::apply::report::{Failure, TargetReport};
@@ -172,6 +172,11 @@ impl Agent {
 
     /// One cycle: read, publish, plan, apply, as `provisor sync` does it.
     pub(crate) async fn cycle(&self, now: DateTime<Utc>) -> Outcome<TargetReport> {
+        Ok(self.time_cycle(now).await?.0)
+    }
+
+    /// The same, and how long applying took of it.
+    pub(crate) async fn time_cycle(&self, now: DateTime<Utc>) -> Outcome<(TargetReport, Duration)> {
         let readings = self.read(now).await?;
         let prepared = cycle::plan_target(
             &self.store,
@@ -186,12 +191,13 @@ impl Agent {
         .await
         .map_err(in_words)?;
         let stop = CancellationToken::new();
+        let start = Instant::now();
         let report = prepared
             .apply(&self.audit, false, &Utc::now, &stop, &Silent)
             .await;
         match &report.error {
             Some(failure) => Err(in_words(failure.clone()).into()),
-            None => Ok(report),
+            None => Ok((report, start.elapsed())),
         }
     }
 }

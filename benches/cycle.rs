@@ -153,6 +153,7 @@ fn link(agent: &Agent, changes: Vec<Change>, linked: &mut usize) -> Outcome<()> 
             missing: false,
             own_forms: Default::default(),
             sent: Default::default(),
+            keys_sent: Default::default(),
         };
         let record = RecordKey {
             source: common::SOURCE.to_owned(),

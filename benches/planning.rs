@@ -167,6 +167,7 @@ fn input<'a>(
         let owned = there.iter().map(|(record, resource)| {
             let edge = OwnedEdge {
                 sent: false,
+                orphaned: false,
                 record: Some(record.clone()),
                 unknown: false,
                 protected: None,
@@ -237,6 +238,7 @@ fn link(kind: Kind, number: usize, acknowledged: AttributeMap) -> Link {
         missing: false,
         own_forms: BTreeMap::new(),
         sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     }
 }
 

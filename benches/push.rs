@@ -46,14 +46,20 @@ fn main() -> Outcome<()> {
 }
 
 async fn compare(people: usize) -> Outcome<()> {
-    let (mut bare, mut pushed) = (f64::MAX, f64::MAX);
+    let (mut bare, mut pushed, mut applied) = (f64::MAX, f64::MAX, f64::MAX);
     for _ in 0..ROUNDS {
-        let (bodies, seconds) = push(people).await?;
-        pushed = pushed.min(seconds);
-        bare = bare.min(post(bodies).await?);
+        let push = push(people).await?;
+        pushed = pushed.min(push.seconds);
+        applied = applied.min(push.applying);
+        bare = bare.min(post(push.bodies).await?);
     }
     let rate = |seconds: f64| format!("{:.0}/s", people as f64 / seconds);
     tell("a bare load generator", rate(bare));
+    tell("applying alone, of a push", rate(applied));
+    tell(
+        "applying alone, of the bare load",
+        format!("{:.2}", bare / applied),
+    );
     tell("(c) an initial push", rate(pushed));
     let share = bare / pushed;
     judge(
@@ -65,8 +71,16 @@ async fn compare(people: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// A whole first cycle. Gives the bodies that it sent.
-async fn push(people: usize) -> Outcome<(Vec<Value>, f64)> {
+/// What a first cycle took, and what it sent.
+struct Push {
+    bodies: Vec<Value>,
+    seconds: f64,
+    /// From the plan to the last record that is durable.
+    applying: f64,
+}
+
+/// A whole first cycle.
+async fn push(people: usize) -> Outcome<Push> {
     let folder = common::folder("push");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -77,7 +91,7 @@ async fn push(people: usize) -> Outcome<(Vec<Value>, f64)> {
     let sandbox = Process::start(&folder.join("sandbox"))?;
     let agent = Agent::open(&folder, &sandbox.url, PACE)?;
     let start = Instant::now();
-    let report = agent.cycle(Utc::now()).await?;
+    let (report, applying) = agent.time_cycle(Utc::now()).await?;
     let seconds = start.elapsed().as_secs_f64();
     tell(
         "peak of memory, with everybody's action",
@@ -96,7 +110,11 @@ async fn push(people: usize) -> Outcome<(Vec<Value>, f64)> {
     if bodies.len() != people {
         return Err(format!("{} people were created", bodies.len()).into());
     }
-    Ok((bodies, seconds))
+    Ok(Push {
+        bodies,
+        seconds,
+        applying: applying.as_secs_f64(),
+    })
 }
 
 /// The same requests from something that does nothing else.

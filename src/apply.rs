@@ -14,21 +14,17 @@ mod run;
 mod send;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt;
-use futures_util::future::Fuse;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::plan::action::{Action, Phase, Plan, Release, Request};
+use crate::plan::action::{Phase, Plan, Release, Request};
 use crate::snapshot::{TargetChange, TargetStore};
 use crate::target::{Client, Profile};
 pub(crate) use ledger::Ledger;
@@ -42,11 +38,6 @@ pub type Clock = dyn Fn() -> DateTime<Utc> + Send + Sync;
 
 /// A phase, and a wave within it.
 type Turn = (Phase, u32);
-
-/// How long a group of requests between two flushes may take.
-const GROUP_TIME: Duration = Duration::from_secs(2);
-/// The most requests that share one flush.
-const MOST_TOGETHER: usize = 256;
 
 const PHASES: [Phase; 9] = [
     Phase::Leavers,
@@ -160,117 +151,6 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Requests of one turn, side by side, in groups: while one is sent, what is noted of the next
-    /// becomes durable, together with what the one before has come to.
-    async fn run_turn(
-        &self,
-        plan: &Plan,
-        turn: Turn,
-        work: &[usize],
-        run: &mut Run<'_>,
-        step: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Failure> {
-        let mut size = 2 * self.client.concurrency();
-        let (mut group, mut rest) = work.split_at(size.min(work.len()));
-        if self.note_before(plan, group, turn).await? {
-            self.make_durable().await?;
-        }
-        while !group.is_empty() {
-            let (next, later) = rest.split_at(size.min(rest.len()));
-            let prepare = async {
-                if !next.is_empty() {
-                    self.note_before(plan, next, turn).await?;
-                    self.flush().await?;
-                }
-                Ok(())
-            };
-            let start = Instant::now();
-            let send = self.send_group(plan, turn, group, run, step, progress);
-            let (sent, prepared) = tokio::join!(send, prepare);
-            if let Err(failure) = sent.and(prepared).and_then(|()| self.go_on()) {
-                // Never sent: there is nothing to be in doubt about.
-                let mut next = next.iter().map(|index| &plan.actions[*index]);
-                let closed = next.try_for_each(|action| self.close_intent(action));
-                if let Err(error) = closed {
-                    // They are in doubt then, which the next run looks into.
-                    tracing::warn!("{}", failed(&error).chain.join(": "));
-                }
-                self.make_durable().await?;
-                return Err(failure);
-            }
-            size = self.group_size(group.len(), start.elapsed());
-            (group, rest) = (next, later);
-        }
-        self.make_durable().await
-    }
-
-    /// Sends a group, of which everything is noted durably, and writes down what it comes to.
-    async fn send_group(
-        &self,
-        plan: &Plan,
-        turn: Turn,
-        group: &[usize],
-        run: &mut Run<'_>,
-        step: &str,
-        progress: &dyn Progress,
-    ) -> Result<(), Failure> {
-        let most = self.client.concurrency();
-        // Should the disk be full, no more than twice as many are sent and not on record; and of
-        // calls that go one after another, each is on record before the next is sent.
-        let most_unrecorded = (2 * most - 2).max(1);
-        let mut waiting = group.iter().copied();
-        let mut calls = FuturesUnordered::new();
-        // What has ended while other calls are written down is written down next.
-        let (mut ended, mut written) = (Vec::new(), Vec::new());
-        let mut writing = pin!(Fuse::terminated());
-        let (mut stopping, mut aborted) = (false, None);
-        loop {
-            while calls.len() < most && calls.len() + ended.len() + written.len() < most_unrecorded
-            {
-                let Some(index) = waiting.next() else { break };
-                // After a target-wide failure, or when asked to stop, what is under way ends by
-                // itself, and nothing new is started.
-                if stopping || self.stop.is_cancelled() {
-                    if let Err(error) = self.close_intent(&plan.actions[index]) {
-                        aborted = aborted.or(Some(failed(&error)));
-                    }
-                    continue;
-                }
-                calls.push(async move {
-                    let ending = self.run_requests(&plan.actions[index], turn).await;
-                    (index, ending)
-                });
-            }
-            if written.is_empty() && !ended.is_empty() {
-                std::mem::swap(&mut written, &mut ended);
-                writing.set(self.write_down().fuse());
-            }
-            tokio::select! {
-                biased;
-                result = &mut writing, if !written.is_empty() => {
-                    let lost: Option<Failure> = Result::err(result);
-                    for (index, (acknowledged, ending)) in written.drain(..) {
-                        let ending = match &lost {
-                            Some(failure) => Ending::Aborted(failure.clone()),
-                            None => ending,
-                        };
-                        aborted = aborted.or(run.note(index, acknowledged, ending));
-                    }
-                    aborted = aborted.or(lost);
-                    stopping |= aborted.is_some();
-                    progress.report(step, run.touched, Some(plan.actions.len() as u64));
-                }
-                Some(each) = calls.next() => {
-                    stopping |= matches!(each, (_, (_, Ending::Aborted(_))));
-                    ended.push(each);
-                }
-                else => break,
-            }
-        }
-        aborted.map_or(Ok(()), Err)
-    }
-
     /// Whether the next call may be made, or somebody asked to stop between two calls.
     fn go_on(&self) -> Result<(), Failure> {
         if self.stop.is_cancelled() {
@@ -282,26 +162,16 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// How many requests share one flush: as many as the last group's pace sends in
-    /// [`GROUP_TIME`]. So the disk holds nobody up, and an intent is never much older than the
-    /// request that it is about, from which `settle` is meant to count. A power cut may leave two
-    /// groups in doubt, or to be sent again: the one that is sent, and the one that is ready.
-    fn group_size(&self, sent: usize, took: Duration) -> usize {
-        let pace = sent as f64 / took.max(Duration::from_millis(1)).as_secs_f64();
-        let size = (pace * GROUP_TIME.as_secs_f64()) as usize;
-        size.min(MOST_TOGETHER).max(self.client.concurrency())
-    }
-
     /// userNames change hands one after another, in the plan's order.
     async fn release(&self, plan: &Plan, run: &mut Run<'_>) -> Result<(), Failure> {
         let mut renamed: Vec<usize> = plan.releases.iter().map(|it| it.action()).collect();
         renamed.retain(|index| run.is_going(*index));
         renamed.sort_unstable();
         renamed.dedup();
-        if self
+        let noted = self
             .note_before(plan, &renamed, (Phase::Releases, 0))
-            .await?
-        {
+            .await?;
+        if noted.any {
             self.make_durable().await?;
         }
         for release in &plan.releases {
@@ -325,7 +195,8 @@ impl Applier<'_> {
             };
             let Some(request) = request else { continue };
             self.go_on()?;
-            let ending = self.run_request(action, request).await;
+            let link = self.own_link(action).map_err(|error| failed(&error))?;
+            let ending = self.run_request(action, request, link).await;
             let ending = match self.write_down().await {
                 Ok(()) => ending,
                 Err(failure) => Ending::Aborted(failure),
@@ -338,28 +209,6 @@ impl Applier<'_> {
             }
         }
         Ok(())
-    }
-
-    /// An action's requests of one turn, one after another: one writer per resource. Tells
-    /// how many were acknowledged.
-    async fn run_requests(&self, action: &Action, turn: Turn) -> (usize, Ending) {
-        let mut acknowledged = 0;
-        for request in action
-            .requests
-            .iter()
-            .filter(|request| request.turn() == turn)
-        {
-            if acknowledged > 0
-                && let Err(failure) = self.write_down().await
-            {
-                return (acknowledged, Ending::Aborted(failure));
-            }
-            match self.run_request(action, request).await {
-                Ending::Acknowledged => acknowledged += 1,
-                other => return (acknowledged, other),
-            }
-        }
-        (acknowledged, Ending::Acknowledged)
     }
 
     /// Makes everything durable that has been acknowledged until now.

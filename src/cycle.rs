@@ -215,7 +215,7 @@ impl Chosen<'_> {
                 "what only time decides waits: {doubt}"
             );
         }
-        selection.forget_edges_of_the_missing();
+        selection.orphan_edges_of_the_missing();
         let looked_at = prepared::LookedAt::new(&selection, only);
 
         let mut rules = target.rules.clone();

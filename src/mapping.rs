@@ -192,7 +192,7 @@ impl Mapping {
                 mapped.insert(path.clone(), found);
             }
         }
-        for (path, value) in &mut mapped {
+        for (path, value) in mapped.iter_mut() {
             *value = normalized(path, std::mem::take(value));
         }
         Ok(mapped)

@@ -17,7 +17,7 @@ mod pacing;
 pub mod profile;
 pub mod survey;
 #[cfg(test)]
-mod test_server;
+pub(crate) mod test_server;
 mod verify;
 mod write;
 

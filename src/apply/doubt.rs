@@ -5,7 +5,7 @@
 //! Made durable before the first call of a group is sent. What becomes of it, the next plan decides.
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::RecordKey;
+use provisor_connectors::{Kind, RecordKey};
 use tokio::task::spawn_blocking;
 
 use super::report::Failure;
@@ -13,48 +13,97 @@ use super::{Applier, Turn, failed};
 use crate::plan::action::{Acknowledge, Action, Plan, Reference, Request, Write};
 use crate::plan::guard::WINDOW;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceId;
+use crate::scim::resource::{ResourceId, fold};
 use crate::snapshot::target::Spent;
-use crate::snapshot::{Deactivation, Intent, Link, MemberEdge, SnapshotError, TargetChange};
+use crate::snapshot::{
+    Deactivation, Intent, Link, MemberEdge, SnapshotError, TargetChange, TargetStore,
+};
+
+/// What was noted of a group of actions.
+#[derive(Debug)]
+pub(super) struct NotedGroup {
+    /// Whether there was anything to note.
+    pub(super) any: bool,
+    /// The link of each action's record, in the order of the group. Nothing but the action's own
+    /// calls changes it, so that whoever sends need not ask for it while others write down.
+    pub(super) links: Vec<Option<Link>>,
+}
+
+/// What the store has of a record.
+#[derive(Default)]
+struct Known {
+    link: Option<Link>,
+    intent: Option<Intent>,
+}
 
 impl Applier<'_> {
-    /// Notes what this turn's requests of a group of actions are about to do; tells whether there
-    /// is anything. It is durable with the next flush, before which nothing of it may be sent.
+    /// Notes what this turn's requests of a group of actions are about to do. It is durable with
+    /// the next flush, before which nothing of it may be sent.
     pub(super) async fn note_before(
         &self,
         plan: &Plan,
         group: &[usize],
         turn: Turn,
-    ) -> Result<bool, Failure> {
+    ) -> Result<NotedGroup, Failure> {
         let at = (self.clock)();
+        let group = || group.iter().map(|index| &plan.actions[*index]);
+        let records = group().map(|action| action.subject.record.clone());
+        let mut known = self.know(records.collect()).await?;
         let mut changes = Vec::new();
-        for action in group.iter().map(|index| &plan.actions[*index]) {
+        for (action, known) in group().zip(&mut known) {
             let Some(record) = &action.subject.record else {
                 continue;
             };
             let requests = action.requests.iter();
             for request in requests.filter(|request| request.turn() == turn) {
-                let doubts = self.doubts(action, record, request, at);
+                let doubts = self.doubts(action, record, request, known, at);
                 changes.extend(doubts.map_err(|error| failed(&error))?);
             }
         }
         let any = !changes.is_empty();
         if any {
-            let store = self.store.clone();
-            let noted = spawn_blocking(move || store.commit(changes));
-            noted
-                .await
-                .map_err(|error| failed(&error))?
-                .map_err(|error| failed(&error))?;
+            self.ask(|store| store.commit(changes)).await?;
         }
-        Ok(any)
+        let links = known.into_iter().map(|known| known.link).collect();
+        Ok(NotedGroup { any, links })
     }
 
+    /// What the store has of some records.
+    async fn know(&self, records: Vec<Option<RecordKey>>) -> Result<Vec<Known>, Failure> {
+        let know = |store: TargetStore| {
+            let each = records.into_iter().map(|record| {
+                let Some(record) = record else {
+                    return Ok(Known::default());
+                };
+                Ok(Known {
+                    link: store.link(&record)?,
+                    intent: store.intent(&record)?,
+                })
+            });
+            each.collect()
+        };
+        self.ask(know).await
+    }
+
+    /// Asks the store for something on a thread of its own: calls go on meanwhile.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(TargetStore) -> Result<T, SnapshotError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let store = self.store.clone();
+        let answer = spawn_blocking(move || question(store)).await;
+        answer
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))
+    }
+
+    /// What is to be noted of one request, and is known from then on.
     fn doubts(
         &self,
         action: &Action,
         record: &RecordKey,
         request: &Request,
+        known: &mut Known,
         at: DateTime<Utc>,
     ) -> Result<Vec<TargetChange>, SnapshotError> {
         let Some(resolved) = self.resolve(request)? else {
@@ -66,7 +115,7 @@ impl Applier<'_> {
                 attributes,
                 members,
             } => {
-                let earlier = self.store.intent(record)?.filter(|it| it.refused);
+                let earlier = known.intent.take().filter(|it| it.refused);
                 let intent = Intent {
                     at,
                     attributes: attributes.clone(),
@@ -75,24 +124,37 @@ impl Applier<'_> {
                     earlier: earlier.map(Box::new),
                 };
                 changes.push(TargetChange::PutIntent(record.clone(), Box::new(intent)));
-                changes.extend(self.missing_before(record)?);
+                // One that is created in place of another: that one is not there any more, and
+                // must not be referred to, should the new one not come.
+                if let Some(link) = known.link.as_mut().filter(|link| !link.missing) {
+                    link.missing = true;
+                    changes.push(TargetChange::PutLink(
+                        record.clone(),
+                        Box::new(link.clone()),
+                    ));
+                }
             }
             Write::Patch { active, add, .. } => {
-                let link = self.store.link(record)?.filter(|link| !link.missing);
-                if let Some(before) = link {
-                    let mut link = before.clone();
+                if let Some(link) = known.link.as_mut().filter(|link| !link.missing) {
+                    let before = link.clone();
                     if let Some(active) = *active {
-                        switch(&mut link, action, at);
+                        switch(link, action, at);
                         let spent = self.spent_before(&before, at)?;
-                        changes.extend(spend(&mut link, spent, action, active, at));
+                        changes.extend(spend(link, spent, action, active, at));
                     }
-                    link.sent.extend(new_paths(&link, &resolved.acknowledge));
-                    if link != before {
-                        changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
+                    link.sent.extend(new_paths(link, &resolved.acknowledge));
+                    note_keys(link, action.subject.kind, &resolved.acknowledge);
+                    if *link != before {
+                        changes.push(TargetChange::PutLink(
+                            record.clone(),
+                            Box::new(link.clone()),
+                        ));
                     }
                 }
                 for resource in add.iter().filter_map(linked) {
-                    if self.store.member(record, resource)?.is_none() {
+                    let known = self.store.member(record, resource)?;
+                    // The id of somebody who was, and is somebody's again.
+                    if known.is_none_or(|edge| edge == MemberEdge::Orphaned) {
                         let edge = MemberEdge::Sent;
                         let resource = resource.clone();
                         changes.push(TargetChange::PutMember(record.clone(), resource, edge));
@@ -102,16 +164,6 @@ impl Applier<'_> {
             Write::Delete => {}
         }
         Ok(changes)
-    }
-
-    /// A resource that is created in place of another: that one is not there any more, and
-    /// must not be referred to, should the new one not come.
-    fn missing_before(&self, record: &RecordKey) -> Result<Option<TargetChange>, SnapshotError> {
-        let link = self.store.link(record)?.filter(|link| !link.missing);
-        Ok(link.map(|mut link| {
-            link.missing = true;
-            TargetChange::PutLink(record.clone(), Box::new(link))
-        }))
     }
 
     /// The limit that switching somebody off has spent already, when it was sent before and is
@@ -223,6 +275,22 @@ fn new_paths(link: &Link, acknowledge: &Acknowledge) -> Vec<AttributePath> {
         !link.acknowledged.contains_key(path) && **path != AttributePath::external_id()
     };
     paths.filter(is_new).cloned().collect()
+}
+
+/// Notes what is sent in place of the keys by which the resource is known again.
+fn note_keys(link: &mut Link, kind: Kind, acknowledge: &Acknowledge) {
+    let Some(attributes) = &acknowledge.attributes else {
+        return;
+    };
+    for path in [AttributePath::external_id(), AttributePath::name_of(kind)] {
+        let (known, sent) = (link.acknowledged.get(&path), attributes.get(&path));
+        if let (Some(known), Some(sent)) = (known, sent)
+            && known != sent
+        {
+            let value = fold(&path, sent);
+            link.keys_sent.entry(path).or_default().insert(value);
+        }
+    }
 }
 
 fn linked(reference: &Reference) -> Option<&ResourceId> {

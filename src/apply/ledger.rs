@@ -56,6 +56,12 @@ impl Ledger {
         waiting.changes.len().max(waiting.entries.len()) >= TOGETHER
     }
 
+    /// As long as this is held nothing is written down, as while the disk is slow.
+    #[cfg(test)]
+    pub(super) fn hold_up(&self) -> MutexGuard<'_, ()> {
+        self.committing.lock().expect("nobody panicked")
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Nothing in here panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)

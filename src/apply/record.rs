@@ -84,7 +84,10 @@ impl Applier<'_> {
                 };
                 // Created in place of one that is missing: nobody is in a group under the old id.
                 if let Some(old) = link {
-                    changes.extend(self.leave_groups(&old.resource)?);
+                    changes.extend(match old.resource == resource.id {
+                        true => self.leave_groups(&old.resource)?,
+                        false => self.orphan(&old.resource)?,
+                    });
                     changes.extend(self.look_at_reports(record, &old, &resource.id)?);
                 }
                 let mut link = new_link(resource.id.clone(), &request.acknowledge);
@@ -129,6 +132,15 @@ impl Applier<'_> {
         let groups = self.settled_store()?.groups_with(resource)?;
         let dropped = |group| TargetChange::DropMember(group, resource.clone());
         Ok(groups.into_iter().map(dropped).collect())
+    }
+
+    /// Notes that the edges of a resource lead to nobody: it is no more, and what the target made
+    /// of its memberships is not known yet.
+    fn orphan(&self, resource: &ResourceId) -> Result<Vec<TargetChange>, SnapshotError> {
+        let groups = self.settled_store()?.groups_with(resource)?;
+        let orphaned =
+            |group| TargetChange::PutMember(group, resource.clone(), MemberEdge::Orphaned);
+        Ok(groups.into_iter().map(orphaned).collect())
     }
 
     /// A resource whose id is its name has got another id with another name. What was noted
@@ -179,7 +191,7 @@ impl Applier<'_> {
         ) {
             update(&mut link, &request.acknowledge, action, (self.clock)());
         }
-        let mut changes = self.leave_groups(&link.resource)?;
+        let mut changes = self.orphan(&link.resource)?;
         if record.kind == Kind::Group {
             for member in store.members(record)?.into_keys() {
                 changes.push(TargetChange::DropMember(record.clone(), member));
@@ -256,6 +268,7 @@ impl Applier<'_> {
             missing: false,
             own_forms: BTreeMap::new(),
             sent: BTreeSet::new(),
+            keys_sent: BTreeMap::new(),
         };
         let mut changes = match self.store.link(record)? {
             Some(old) => self.look_at_reports(record, &old, &adoption.resource)?,
@@ -342,6 +355,7 @@ fn new_link(resource: ResourceId, acknowledge: &Acknowledge) -> Link {
         missing: false,
         own_forms: BTreeMap::new(),
         sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     }
 }
 
@@ -356,6 +370,7 @@ fn update(link: &mut Link, acknowledge: &Acknowledge, action: &Action, now: Date
     if let Some(attributes) = attributes {
         link.acknowledged = attributes.clone();
         link.unsettled = false;
+        link.keys_sent.clear();
         let cleared = |path: &AttributePath| {
             let mut differences = action.differences.iter();
             differences.any(|each| each.path == *path && each.new.is_none())

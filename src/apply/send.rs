@@ -13,7 +13,7 @@ use crate::plan::action::{Action, Reference, Request, Write};
 use crate::plan::long_gone::is_the_same;
 use crate::plan::references;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, ResourceId, fold, read_path};
+use crate::scim::resource::{AttributeMap, ResourceId, read_path};
 use crate::snapshot::{Link, MemberEdge, SnapshotError};
 use crate::target::dialect::Change;
 use crate::target::error::{Scope, TargetError};
@@ -21,19 +21,20 @@ use crate::target::lookup::Lookup;
 use crate::target::{self, Sent};
 
 impl Applier<'_> {
-    /// Sends one request and records what it came to.
-    pub(super) async fn run_request(&self, action: &Action, request: &Request) -> Ending {
+    /// Sends one request and records what it came to; `link` is what the action's record has.
+    pub(super) async fn run_request(
+        &self,
+        action: &Action,
+        request: &Request,
+        link: Option<Link>,
+    ) -> Ending {
         let first = action
             .requests
             .first()
             .is_some_and(|first| std::ptr::eq(first, request));
-        let known = self.resolve(request).and_then(|request| {
-            let link = self.own_link(action)?;
-            Ok((request, link))
-        });
-        let (request, link) = match known {
-            Ok((Some(request), link)) => (request, link),
-            Ok((None, _)) => {
+        let request = match self.resolve(request) {
+            Ok(Some(request)) => request,
+            Ok(None) => {
                 return Ending::Pending("waits for the people it would refer to".to_owned());
             }
             Err(error) => return Ending::Aborted(failed(&error)),
@@ -205,15 +206,15 @@ impl Applier<'_> {
     }
 
     /// The members that provisor put into a group, or found there; unreadable: none, and the
-    /// cycle fails at its next reading. Who was sent and not acknowledged may not be there, and
-    /// is no proof that the target hides somebody.
+    /// cycle fails at its next reading. Who was sent and not acknowledged may not be there, nor
+    /// who is no more, and is no proof that the target hides somebody.
     fn owned_members(&self, action: &Action) -> BTreeSet<ResourceId> {
         let record = action.subject.record.as_ref();
         let owned = record.map(|record| self.store.members(record));
         let owned = owned.and_then(Result::ok).unwrap_or_default();
         let sure = owned
             .into_iter()
-            .filter(|(_, edge)| *edge != MemberEdge::Sent);
+            .filter(|(_, edge)| matches!(edge, MemberEdge::Added | MemberEdge::Found));
         sure.map(|(resource, _)| resource).collect()
     }
 
@@ -227,10 +228,7 @@ impl Applier<'_> {
         link: Option<&Link>,
     ) -> Result<(), Ending> {
         let kind = action.subject.kind;
-        let path = match kind {
-            Kind::User => AttributePath::user_name(),
-            Kind::Group => AttributePath::display_name(),
-        };
+        let path = AttributePath::name_of(kind);
         let Some((link, expected)) = link.and_then(|link| {
             let expected = link.acknowledged.get(&path).cloned()?;
             Some((link, expected))
@@ -247,7 +245,7 @@ impl Applier<'_> {
             Ok(Some(listed)) if kind == Kind::User => is_the_same(&listed, link)
                 .map_err(|why| Ending::Failed(format!("{why}; nothing was sent"))),
             Ok(Some(listed)) => match read_path(&listed.json, &path) {
-                Some(found) if fold(&path, found) == fold(&path, &expected) => Ok(()),
+                Some(found) if link.may_have(&path, &expected, found) => Ok(()),
                 _ => Err(Ending::Failed(format!(
                     "its id now belongs to a resource with another {path}; nothing was sent"
                 ))),

@@ -3,6 +3,7 @@
 //! fail was tried.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use provisor_connectors::{Kind, RecordKey, SourceId};
@@ -12,7 +13,7 @@ use tokio::sync::Mutex;
 use super::*;
 use crate::audit::Entry;
 use crate::plan::action::{
-    Acknowledge, Change, Cost, Limit, PLAN_VERSION, Reason, Reference, Subject, Write,
+    Acknowledge, Action, Change, Cost, Limit, PLAN_VERSION, Reason, Reference, Subject, Write,
 };
 use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::snapshot::{Due, Link, Open, Origin, Store};
@@ -58,7 +59,7 @@ fn change() -> TargetChange {
 }
 
 /// One person to create.
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let write = Write::Create {
         attributes: AttributeMap::new(),
         members: Vec::new(),
@@ -108,31 +109,31 @@ fn client() -> Client {
 }
 
 /// What an applier borrows.
-struct Setting {
-    _folder: TempDir,
-    client: Client,
-    store: TargetStore,
+pub(super) struct Setting {
+    pub(super) folder: TempDir,
+    pub(super) client: Client,
+    pub(super) store: TargetStore,
     profile: Profile,
     audit: Arc<Mutex<Audit>>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl Setting {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let state_dir = folder.path().join("state");
         let lock = Store::lock(&state_dir).unwrap();
         Self {
             store: Store::open(lock, None).unwrap().store.target("demo"),
             audit: Arc::new(Mutex::new(Audit::open(&state_dir).unwrap())),
-            _folder: folder,
+            folder,
             client: client(),
             profile: Profile::default(),
             stop: CancellationToken::new(),
         }
     }
 
-    fn applier(&self) -> Applier<'_> {
+    pub(super) fn applier(&self) -> Applier<'_> {
         Applier {
             client: &self.client,
             store: &self.store,
@@ -146,7 +147,7 @@ impl Setting {
     }
 }
 
-fn says(failure: &Failure, words: &str) {
+pub(super) fn says(failure: &Failure, words: &str) {
     assert!(failure.chain.join(": ").contains(words), "{failure:?}");
 }
 
@@ -194,7 +195,7 @@ async fn error_of_the_snapshot_ends_the_run_for_everybody() {
 async fn nothing_is_sent_that_could_not_be_noted() {
     let setting = Setting::new();
     let (applier, turn) = (setting.applier(), (Phase::Joiners, 0));
-    assert!(applier.note_before(&plan(), &[0], turn).await.unwrap());
+    assert!(applier.note_before(&plan(), &[0], turn).await.unwrap().any);
 
     setting.store.damage_totals().unwrap();
     let noted = applier.note_before(&plan(), &[0], turn).await;
@@ -217,6 +218,7 @@ async fn what_is_sent_again_is_spent_at_that_moment() {
         missing: false,
         own_forms: BTreeMap::new(),
         sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     };
     let linked = TargetChange::PutLink(record(), Box::new(link));
     setting.store.commit(vec![linked]).unwrap();
@@ -243,7 +245,7 @@ async fn what_is_sent_again_is_spent_at_that_moment() {
             ..setting.applier()
         };
         let turn = (Phase::Leavers, 0);
-        assert!(applier.note_before(&plan, &[0], turn).await.unwrap());
+        assert!(applier.note_before(&plan, &[0], turn).await.unwrap().any);
     }
     let counts = |from| setting.store.spent_since(from).unwrap().len();
     assert_eq!((counts(DateTime::UNIX_EPOCH), counts(later)), (1, 1));
@@ -263,7 +265,7 @@ async fn a_create_that_is_refused_again_keeps_whom_the_first_one_named() {
             members: vec![Reference::Linked(member(id))],
         };
         let turn = (Phase::Joiners, 0);
-        assert!(applier.note_before(&plan, &[0], turn).await.unwrap());
+        assert!(applier.note_before(&plan, &[0], turn).await.unwrap().any);
         applier.note_refused(&plan.actions[0], true).unwrap();
         applier.write_down().await.unwrap();
     }

@@ -17,7 +17,7 @@ use crate::apply::report::Outcome;
 use crate::apply::{Applied, MANAGER_CHANGED};
 use crate::plan::action::{Action, Change, Held, HeldReason, ListedReason, Plan, Reason, Subject};
 use crate::snapshot::target::{Approval, BasePoint};
-use crate::snapshot::{Due, MemberEdge, Open, SnapshotError, TargetChange, TargetStore};
+use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
 
 /// The first delay after a failure; it doubles with every further one.
 const FIRST_DELAY: chrono::Duration = chrono::Duration::seconds(30);
@@ -61,9 +61,7 @@ impl Parts {
                 changes.push(TargetChange::PutLink(record.clone(), Box::new(taught)));
             }
             for member in &noted.not_joined {
-                if store.member(record, member)? == Some(MemberEdge::Sent) {
-                    changes.push(TargetChange::DropMember(record.clone(), member.clone()));
-                }
+                changes.push(TargetChange::DropMember(record.clone(), member.clone()));
             }
         }
         Ok(changes)

@@ -50,8 +50,9 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// A resource that is confirmed to be gone from the target is in no group any more.
-    pub(super) fn forget_edges_of_the_missing(&mut self) {
+    /// A resource that is confirmed to be gone from the target is in no group any more, or its id
+    /// is there without anybody behind it.
+    pub(super) fn orphan_edges_of_the_missing(&mut self) {
         let people = self.people.values();
         let groups = self.groups.values().map(|group| &group.group);
         let missing: BTreeSet<ResourceId> = people
@@ -60,9 +61,9 @@ impl Selection {
             .filter_map(|candidate| Some(candidate.link.as_ref()?.resource.clone()))
             .collect();
         for group in self.groups.values_mut() {
-            group
-                .owned
-                .retain(|resource, _| !missing.contains(resource));
+            for (resource, edge) in &mut group.owned {
+                edge.orphaned |= missing.contains(resource);
+            }
             group
                 .member_resources
                 .retain(|_, resource| !missing.contains(resource));

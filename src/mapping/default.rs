@@ -49,13 +49,9 @@ fn build_user() -> Vec<Default> {
     let simple = SIMPLE
         .iter()
         .map(|&name| (AttributePath::core(name), vec![name]));
-    let names = NAME.iter().map(|&(sub, names)| {
-        let path = AttributePath {
-            sub: Some(sub.to_owned()),
-            ..AttributePath::core("name")
-        };
-        (path, names.to_vec())
-    });
+    let names = NAME
+        .iter()
+        .map(|&(sub, names)| (AttributePath::core("name").join(sub), names.to_vec()));
     let elements = ELEMENTS.iter().map(|&(attribute, element, sub, names)| {
         (element_path(attribute, element, sub), names.to_vec())
     });
@@ -71,22 +67,16 @@ fn build_user() -> Vec<Default> {
 
 /// `attribute[type eq "element"].sub`.
 pub(super) fn element_path(attribute: &str, element: &str, sub: &str) -> AttributePath {
-    AttributePath {
-        selector: Some(Selector {
-            attribute: "type".to_owned(),
-            value: element.to_owned(),
-        }),
-        sub: Some(sub.to_owned()),
-        ..AttributePath::core(attribute)
-    }
+    let selector = Selector {
+        attribute: "type".to_owned(),
+        value: element.to_owned(),
+    };
+    AttributePath::core(attribute).select(selector).join(sub)
 }
 
 /// `URN:name` of the enterprise extension (RFC 7643 §4.3).
 pub(super) fn enterprise_path(name: &str) -> AttributePath {
-    AttributePath {
-        schema: Some(ENTERPRISE_SCHEMA.to_owned()),
-        ..AttributePath::core(name)
-    }
+    AttributePath::core(name).within(Some(ENTERPRISE_SCHEMA))
 }
 
 /// Core attributes with one plain value (RFC 7643 §4.1.1). `externalId` is not here: it is

@@ -28,10 +28,7 @@ pub(super) fn subject(
     resource: Option<ResourceId>,
     candidate: &Candidate,
 ) -> Subject {
-    let path = match record.kind {
-        Kind::User => AttributePath::user_name(),
-        Kind::Group => AttributePath::display_name(),
-    };
+    let path = AttributePath::name_of(record.kind);
     let desired = candidate.mapped().and_then(|desired| desired.get(&path));
     let acknowledged = || {
         candidate
@@ -52,10 +49,7 @@ pub(super) fn subject(
 
 /// Whom an item about a resource of nobody is about.
 pub(super) fn unclaimed(kind: Kind, listed: &Listed) -> Subject {
-    let path = match kind {
-        Kind::User => AttributePath::user_name(),
-        Kind::Group => AttributePath::display_name(),
-    };
+    let path = AttributePath::name_of(kind);
     let name = read_path(&listed.json, &path).and_then(|name| name.as_str());
     Subject {
         kind,
@@ -192,8 +186,8 @@ pub(super) fn patch(
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
-        // What is only put back was acknowledged before.
-        attributes: (!drifted).then_some(wanted.values),
+        // What is only put back was acknowledged before; what is there already was perhaps not.
+        attributes: (wanted.values != link.acknowledged).then_some(wanted.values),
         put_back,
         ..Acknowledge::default()
     };
@@ -340,10 +334,7 @@ pub(super) fn adopt(
     if foreign.is_some() && !take_over {
         wanted.values.remove(&external_id);
     }
-    let mut found = values_found(listed, &wanted.values);
-    for (path, value) in values_found(listed, former) {
-        found.entry(path).or_insert(value);
-    }
+    let mut found = values_of_either(listed, &wanted.values, former);
     if foreign.is_some() && !take_over {
         found.remove(&external_id);
     }
@@ -428,11 +419,14 @@ pub(super) fn adoption(
     }
 }
 
-/// What a resource holds of what the mapping (or a lost create) would set for a record.
-pub(super) fn found(listed: &Listed, candidate: &Candidate) -> AttributeMap {
-    candidate
-        .sought()
-        .map_or_else(AttributeMap::new, |sought| values_found(listed, sought))
+/// What a resource holds of what the mapping (or a lost create) would set for a record. Of one that
+/// such a create `made`, also what that has set and the mapping would not any more: it is ours to
+/// clear, should they return.
+pub(super) fn found(listed: &Listed, candidate: &Candidate, made: bool) -> AttributeMap {
+    let nothing = AttributeMap::new();
+    let intent = candidate.intent.as_ref().filter(|_| made);
+    let sent = intent.map_or(&nothing, |intent| &intent.attributes);
+    values_of_either(listed, candidate.sought().unwrap_or(&nothing), sent)
 }
 
 /// Old and new values of everything that differs, in the order of the paths. A manager whom
@@ -452,6 +446,15 @@ fn differences(old: &AttributeMap, wanted: &Wanted) -> Vec<Difference> {
             new: new.get(path).cloned(),
         })
         .collect()
+}
+
+/// The values a resource holds at the wanted paths, and at those that were ours before.
+fn values_of_either(listed: &Listed, wanted: &AttributeMap, former: &AttributeMap) -> AttributeMap {
+    let mut found = values_found(listed, wanted);
+    for (path, value) in values_found(listed, former) {
+        found.entry(path).or_insert(value);
+    }
+    found
 }
 
 /// The values a resource holds at the wanted paths. A userName or address in another case

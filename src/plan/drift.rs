@@ -32,7 +32,8 @@ pub struct Noted {
     pub is_off: bool,
     /// Where values were sent that have not come.
     pub not_come: BTreeSet<AttributePath>,
-    /// Members who were sent, have not come, and are not wanted any more.
+    /// Members who were sent and have not come, or whose resource is no more and who are not
+    /// shown any more; of those, who is not wanted.
     pub not_joined: BTreeSet<ResourceId>,
 }
 

@@ -178,7 +178,6 @@ impl Guard<'_> {
         });
         let overwrites = split::spends(&action, Limit::Overwrites).then_some(Limit::Overwrites);
         let limit = limit.or(overwrites.filter(over));
-        let limit = limit.or(overwrites.filter(over));
         // What the source itself changed does not wait for what others did at the target.
         let held = |cost: &Cost| over(&cost.limit) && cost.limit != Limit::MembersRemoved;
         if let Some(limit) = limit

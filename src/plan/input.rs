@@ -109,6 +109,8 @@ pub struct OwnedEdge {
     pub record: Option<RecordKey>,
     /// It was sent, and not acknowledged: it may be there or not.
     pub sent: bool,
+    /// The resource is known to be gone: whatever the target still shows is nobody.
+    pub orphaned: bool,
     /// The scope of the person, or what becomes of the group, cannot be told: the edge stays.
     pub unknown: bool,
     /// The member is protected: the edge stays.

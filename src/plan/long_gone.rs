@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::rules::Rules;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{Listed, fold, read_path};
+use crate::scim::resource::{Listed, read_path};
 use crate::snapshot::link::Link;
 
 /// The moments from which on time decides about a link. `None`: never, as far as is known.
@@ -70,7 +70,7 @@ pub fn is_the_same(listed: &Listed, link: &Link) -> Result<(), String> {
         let (Some(known), Some(found)) = (known, read_path(&listed.json, path)) else {
             continue;
         };
-        if fold(path, &known) != fold(path, found) {
+        if !link.may_have(path, &known, found) {
             return Err(format!(
                 "its {path} at the target is another one by now, so it may be somebody else"
             ));

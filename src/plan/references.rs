@@ -119,10 +119,7 @@ pub fn pending(record: &RecordKey) -> Value {
 
 /// The manager that a resource has at the target, without what servers add to it.
 pub(super) fn found(listed: &Listed) -> Option<Value> {
-    let path = AttributePath {
-        sub: Some("value".to_owned()),
-        ..AttributePath::manager()
-    };
+    let path = AttributePath::manager().join("value");
     match read_path(&listed.json, &path)? {
         Value::String(id) => Some(to(id)),
         Value::Number(id) => Some(to(&id.to_string())),

@@ -48,23 +48,14 @@ fn by_attribute<'a>(
 ) -> BTreeMap<AttributePath, (Part<'a>, Part<'a>)> {
     let mut parts: BTreeMap<AttributePath, (Part<'a>, Part<'a>)> = BTreeMap::new();
     for (path, value) in old {
-        let part = parts.entry(whole(path)).or_default();
+        let part = parts.entry(path.whole()).or_default();
         part.0.insert(path, value);
     }
     for (path, value) in new {
-        let part = parts.entry(whole(path)).or_default();
+        let part = parts.entry(path.whole()).or_default();
         part.1.insert(path, value);
     }
     parts
-}
-
-fn whole(path: &AttributePath) -> AttributePath {
-    AttributePath {
-        schema: path.schema.clone(),
-        attribute: path.attribute.clone(),
-        selector: None,
-        sub: None,
-    }
 }
 
 /// Whether the attribute is set both as a whole and in parts, as while a mapping changes from
@@ -102,13 +93,7 @@ fn replace_whole(
 fn assemble(attribute: &AttributePath, part: &Part<'_>) -> Option<Value> {
     let map: AttributeMap = part
         .iter()
-        .map(|(path, value)| {
-            let path = AttributePath {
-                schema: None,
-                ..(*path).clone()
-            };
-            (path, (*value).clone())
-        })
+        .map(|(path, value)| (path.within(None), (*value).clone()))
         .collect();
     to_json("", &map).get(&attribute.attribute).cloned()
 }
@@ -145,10 +130,7 @@ fn write_elements(
     }
     before
         .difference(&after)
-        .map(|selector| AttributePath {
-            selector: Some((*selector).clone()),
-            ..attribute.clone()
-        })
+        .map(|selector| attribute.select((*selector).clone()))
         .collect()
 }
 
@@ -195,13 +177,7 @@ fn write(op: Op, path: &AttributePath, value: &Value) -> Operation {
                 .or_insert_with(|| json!(selector.value));
             (path.clone(), Value::Object(element))
         }
-        (Some(_), None, value) => {
-            let sub = AttributePath {
-                sub: Some("value".to_owned()),
-                ..path.clone()
-            };
-            (sub, value.clone())
-        }
+        (Some(_), None, value) => (path.join("value"), value.clone()),
         (_, _, value) => (path.clone(), value.clone()),
     };
     Operation {

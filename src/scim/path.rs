@@ -8,21 +8,38 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
 
+use provisor_connectors::Kind;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ENTERPRISE_SCHEMA;
 
-/// One place in a resource that holds one value.
+/// One place in a resource that holds one value. Cheap to clone, because a plan names the same
+/// few paths for everybody.
 ///
 /// Parsing canonicalises the spelling of core and enterprise attributes and URNs, so that
 /// two spellings of one path are equal. `Display` gives the canonical text, which is also
 /// the PATCH path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub struct AttributePath {
+pub struct AttributePath(Arc<Spelled>);
+
+/// A path and its canonical text, which is written for every value of everybody.
+#[derive(Debug)]
+struct Spelled {
+    parts: Parts,
+    text: String,
+}
+
+/// What an [`AttributePath`] is made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Parts {
     /// The extension schema's URN; `None` for core attributes.
     pub schema: Option<String>,
     /// The attribute: `userName`, `name`, `emails`.
@@ -55,39 +72,145 @@ pub struct PathError {
 impl AttributePath {
     /// A core attribute without sub-attribute, such as `userName`.
     pub fn core(attribute: &str) -> Self {
-        Self {
+        Self::from(Parts {
             schema: None,
             attribute: attribute.to_owned(),
             selector: None,
             sub: None,
-        }
+        })
     }
 
     /// `userName`.
     pub fn user_name() -> Self {
-        Self::core("userName")
+        static PATH: LazyLock<AttributePath> = LazyLock::new(|| AttributePath::core("userName"));
+        PATH.clone()
     }
 
     /// `externalId`.
     pub fn external_id() -> Self {
-        Self::core("externalId")
+        static PATH: LazyLock<AttributePath> = LazyLock::new(|| AttributePath::core("externalId"));
+        PATH.clone()
     }
 
     /// `displayName`.
     pub fn display_name() -> Self {
-        Self::core("displayName")
+        static PATH: LazyLock<AttributePath> = LazyLock::new(|| AttributePath::core("displayName"));
+        PATH.clone()
+    }
+
+    /// What a resource of a kind is called: `userName`, or `displayName` of a group.
+    pub fn name_of(kind: Kind) -> Self {
+        match kind {
+            Kind::User => Self::user_name(),
+            Kind::Group => Self::display_name(),
+        }
     }
 
     /// The enterprise extension's `manager` (RFC 7643 §4.3): a reference to another user.
     pub fn manager() -> Self {
-        Self {
-            schema: Some(ENTERPRISE_SCHEMA.to_owned()),
-            ..Self::core("manager")
+        static PATH: LazyLock<AttributePath> =
+            LazyLock::new(|| AttributePath::core("manager").within(Some(ENTERPRISE_SCHEMA)));
+        PATH.clone()
+    }
+
+    /// The same attribute of an extension's schema; of the core schema, where there is none.
+    #[must_use]
+    pub fn within(&self, schema: Option<&str>) -> Self {
+        Self::from(Parts {
+            schema: schema.map(str::to_owned),
+            ..Parts::clone(self)
+        })
+    }
+
+    /// The element that is selected of the attribute, in place of another.
+    #[must_use]
+    pub fn select(&self, selector: Selector) -> Self {
+        Self::from(Parts {
+            selector: Some(selector),
+            ..Parts::clone(self)
+        })
+    }
+
+    /// A sub-attribute of the attribute or element, in place of another.
+    #[must_use]
+    pub fn join(&self, sub: &str) -> Self {
+        Self::from(Parts {
+            sub: Some(sub.to_owned()),
+            ..Parts::clone(self)
+        })
+    }
+
+    /// The attribute as a whole.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        if self.selector.is_none() && self.sub.is_none() {
+            return self.clone();
         }
+        Self::from(Parts {
+            schema: self.schema.clone(),
+            attribute: self.attribute.clone(),
+            selector: None,
+            sub: None,
+        })
+    }
+
+    /// The canonical text.
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+}
+
+impl Deref for AttributePath {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0.parts
+    }
+}
+
+impl From<Parts> for AttributePath {
+    fn from(parts: Parts) -> Self {
+        let text = parts.to_string();
+        Self(Arc::new(Spelled { parts, text }))
+    }
+}
+
+impl PartialEq for AttributePath {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for AttributePath {}
+
+impl Hash for AttributePath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.parts.hash(state);
+    }
+}
+
+impl Ord for AttributePath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.0.parts.cmp(&other.0.parts)
+    }
+}
+
+impl PartialOrd for AttributePath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl fmt::Display for AttributePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Parts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             schema,
@@ -131,7 +254,7 @@ impl TryFrom<String> for AttributePath {
 
 impl Serialize for AttributePath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.as_str())
     }
 }
 

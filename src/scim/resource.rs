@@ -8,19 +8,77 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::message::read_bool;
-use super::path::{AttributePath, Selector};
+use super::path::{AttributePath, Parts, Selector};
 use crate::text;
 
 /// The values of a resource, by path. Empty values are not in the map: `null`, `""` and `[]`
 /// all mean "unassigned" (RFC 7643 §2.5).
-pub type AttributeMap = BTreeMap<AttributePath, Value>;
+///
+/// Clones share what is in them until one is changed: what was mapped for somebody is in the plan,
+/// in the request, in the intent and in the link.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttributeMap(Arc<BTreeMap<AttributePath, Value>>);
+
+impl AttributeMap {
+    /// No values.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Deref for AttributeMap {
+    type Target = BTreeMap<AttributePath, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for AttributeMap {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl FromIterator<(AttributePath, Value)> for AttributeMap {
+    fn from_iter<I: IntoIterator<Item = (AttributePath, Value)>>(values: I) -> Self {
+        Self(Arc::new(values.into_iter().collect()))
+    }
+}
+
+impl<const N: usize> From<[(AttributePath, Value); N]> for AttributeMap {
+    fn from(values: [(AttributePath, Value); N]) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl IntoIterator for AttributeMap {
+    type Item = (AttributePath, Value);
+    type IntoIter = btree_map::IntoIter<AttributePath, Value>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Arc::unwrap_or_clone(self.0).into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a AttributeMap {
+    type Item = (&'a AttributePath, &'a Value);
+    type IntoIter = btree_map::Iter<'a, AttributePath, Value>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
 
 /// The service provider's key of a resource: opaque, case-exact (RFC 7643 §3.1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,12 +138,12 @@ fn read_member(value: &Value) -> Option<ResourceId> {
 /// absent or empty. `emails[type eq "work"].value` finds the element's value; `emails.value`
 /// that of the primary element, else of the first that has one.
 pub fn read_path<'a>(json: &'a Value, path: &AttributePath) -> Option<&'a Value> {
-    let AttributePath {
+    let Parts {
         schema,
         attribute,
         selector,
         sub,
-    } = path;
+    } = &**path;
     let container = match schema {
         Some(schema) => member(json, schema)?,
         None => json,
@@ -191,12 +249,12 @@ pub fn to_json(core_schema: &str, attributes: &AttributeMap) -> Value {
 }
 
 fn write_path(container: &mut Map<String, Value>, path: &AttributePath, value: &Value) {
-    let AttributePath {
+    let Parts {
         schema: _,
         attribute,
         selector,
         sub,
-    } = path;
+    } = &**path;
     match (selector, sub) {
         (None, None) => {
             container.insert(attribute.clone(), value.clone());

@@ -9,11 +9,13 @@ use serde::de::DeserializeOwned;
 
 use super::store::SnapshotError;
 
-/// The version this build writes, and the only one it reads: version 1, which no release wrote,
-/// had a key for every fact.
-const VERSION: u8 = 2;
+/// The version this build writes, and the only one it reads. No release wrote the others: version 1
+/// had a key for every fact, and version 2 an index of values for every path.
+const VERSION: u8 = 3;
 /// Version byte and checksum.
 const HEADER: usize = 9;
+/// How much is set aside for the JSON of a value: what most links need.
+const LINK_LENGTH: usize = 512;
 
 /// Wraps bytes for storing under a key of a table.
 pub(super) fn seal(table: &str, key: &[u8], payload: &[u8]) -> Vec<u8> {
@@ -56,10 +58,12 @@ pub(super) fn to_json<T: Serialize>(
     what: &'static str,
     value: &T,
 ) -> Result<Vec<u8>, SnapshotError> {
-    serde_json::to_vec(value).map_err(|error| SnapshotError::Value {
+    let mut payload = Vec::with_capacity(LINK_LENGTH);
+    serde_json::to_writer(&mut payload, value).map_err(|error| SnapshotError::Value {
         what,
         problem: error.to_string(),
-    })
+    })?;
+    Ok(payload)
 }
 
 /// Reads the JSON of a value. The error carries a position, never a piece of the data.

@@ -12,11 +12,12 @@ const END: u8 = 0x00;
 
 /// Appends a text.
 pub(super) fn push_text(key: &mut Vec<u8>, text: &str) {
-    for &byte in text.as_bytes() {
-        key.push(byte);
-        if byte == 0 {
-            key.push(ESCAPED);
-        }
+    key.reserve(text.len() + 2);
+    let mut parts = text.as_bytes().split(|&byte| byte == 0);
+    key.extend_from_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        key.extend_from_slice(&[0, ESCAPED]);
+        key.extend_from_slice(part);
     }
     key.extend_from_slice(&[0, END]);
 }
@@ -25,16 +26,14 @@ pub(super) fn push_text(key: &mut Vec<u8>, text: &str) {
 pub(super) fn take_text(key: &mut &[u8]) -> Option<String> {
     let mut text = Vec::new();
     loop {
-        let (&byte, rest) = key.split_first()?;
-        *key = rest;
-        if byte == 0 {
-            let (&mark, rest) = key.split_first()?;
-            *key = rest;
-            if mark == END {
-                return String::from_utf8(text).ok();
-            }
+        let zero = key.iter().position(|&byte| byte == 0)?;
+        let &mark = key.get(zero + 1)?;
+        text.extend_from_slice(&key[..zero]);
+        *key = &key[zero + 2..];
+        if mark == END {
+            return String::from_utf8(text).ok();
         }
-        text.push(byte);
+        text.push(0);
     }
 }
 
@@ -74,6 +73,7 @@ pub(super) fn take_kind(key: &mut &[u8]) -> Option<Kind> {
 
 /// Appends a record key; sorts by source, kind and id.
 pub(super) fn push_record(key: &mut Vec<u8>, record: &RecordKey) {
+    key.reserve(record.source.len() + record.id.as_str().len() + 5);
     push_text(key, &record.source);
     key.push(kind_byte(record.kind));
     push_text(key, record.id.as_str());

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, ResourceId};
+use crate::scim::resource::{AttributeMap, ResourceId, fold};
 
 /// A record's resource at one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,11 @@ pub struct Link {
     /// may be there, and are ours then. From before the call until it is acknowledged.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub sent: BTreeSet<AttributePath>,
+    /// Values of `externalId`, `userName` and a group's `displayName` that were sent in place of
+    /// what is acknowledged, folded: the resource may have one of them by now, and is the same.
+    /// From before the call until it is acknowledged.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys_sent: BTreeMap<AttributePath, BTreeSet<String>>,
 }
 
 impl Link {
@@ -48,6 +53,13 @@ impl Link {
     /// switched it off.
     pub fn is_surely_active(&self) -> bool {
         self.active && self.deactivated.is_none()
+    }
+
+    /// Whether a value found at a key is `known`, or was sent in place of it.
+    pub fn may_have(&self, key: &AttributePath, known: &Value, found: &Value) -> bool {
+        let found = fold(key, found);
+        let sent = self.keys_sent.get(key);
+        fold(key, known) == found || sent.is_some_and(|sent| sent.contains(&found))
     }
 
     /// What a deactivation which is not acknowledged has spent: when, to the microsecond as
@@ -118,6 +130,9 @@ pub enum MemberEdge {
     /// About to be added: until that is acknowledged it may be there or not. It is added again
     /// where the source has it, and removed where it has not.
     Sent,
+    /// The member's resource is no more. Most apps take it out of their groups with that; some
+    /// go on showing its id. Taken out when a listing shows that, and else forgotten.
+    Orphaned,
 }
 
 /// A create about to be sent. While it is open, the answer may be lost: *in doubt*.

@@ -42,6 +42,7 @@ fn put_links(store: &Store, numbers: std::ops::Range<u32>) {
             missing: false,
             own_forms: BTreeMap::new(),
             sent: BTreeSet::new(),
+            keys_sent: BTreeMap::new(),
         };
         TargetChange::PutLink(record(number), Box::new(link))
     });

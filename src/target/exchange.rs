@@ -197,7 +197,7 @@ impl Client {
         if let Some(body) = call.body {
             request = request
                 .header(CONTENT_TYPE, "application/scim+json")
-                .body(body.to_string());
+                .json(body);
         }
         inner.requests.fetch_add(1, Ordering::Relaxed);
         let sent = Instant::now();

@@ -1,5 +1,5 @@
-//! A scripted HTTP server on loopback, for this module's tests: it answers as told, badly if
-//! told so, and remembers every request. It imports nothing of the client.
+//! A scripted HTTP server on loopback, for tests: it answers as told, badly if told so, and
+//! remembers every request. It imports nothing of the client.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -17,17 +17,17 @@ use super::{Auth, Client, Connection, Pace, Secret};
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// Path and query, undecoded.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// Names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 /// What to do with a request.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Status, extra header lines, body.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Close the connection without a word.
@@ -39,37 +39,37 @@ pub(super) enum Reply {
 }
 
 /// A SCIM answer.
-pub(super) fn json(status: u16, body: Value) -> Reply {
+pub(crate) fn json(status: u16, body: Value) -> Reply {
     let kind = ("Content-Type", "application/scim+json".to_owned());
     Reply::Answer(status, vec![kind], body.to_string().into_bytes())
 }
 
 /// An answer without a body.
-pub(super) fn status(status: u16) -> Reply {
+pub(crate) fn status(status: u16) -> Reply {
     Reply::Answer(status, Vec::new(), Vec::new())
 }
 
 /// An answer without a body but with a header.
-pub(super) fn header(status: u16, name: &'static str, value: impl Into<String>) -> Reply {
+pub(crate) fn header(status: u16, name: &'static str, value: impl Into<String>) -> Reply {
     Reply::Answer(status, vec![(name, value.into())], Vec::new())
 }
 
 /// Writes a file that only its owner can read.
-pub(super) fn write_secret(path: &Path, secret: &str) {
+pub(crate) fn write_secret(path: &Path, secret: &str) {
     std::fs::write(path, secret).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Ends with its value.
-pub(super) struct TestServer {
-    pub(super) url: Url,
+pub(crate) struct TestServer {
+    pub(crate) url: Url,
     seen: Arc<Mutex<Vec<Seen>>>,
     task: JoinHandle<()>,
 }
 
 impl TestServer {
     /// `reply` is told the request and how many came before it.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         reply: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,16 +95,16 @@ impl TestServer {
     }
 
     /// Gives these answers in turn, then the last one for ever.
-    pub(super) async fn answering(replies: Vec<fn() -> Reply>) -> Self {
+    pub(crate) async fn answering(replies: Vec<fn() -> Reply>) -> Self {
         Self::start(move |_, n| replies[n.min(replies.len() - 1)]()).await
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// "METHOD target" of each request.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.seen()
             .iter()
             .map(|seen| format!("{} {}", seen.method, seen.target))
@@ -112,7 +112,7 @@ impl TestServer {
     }
 
     /// A connection to this server, with short delays.
-    pub(super) fn connection(&self) -> Connection {
+    pub(crate) fn connection(&self) -> Connection {
         Connection {
             base_url: self.url.clone(),
             auth: Auth::Bearer(Secret::Generated("s3cret".to_owned().into())),
@@ -128,7 +128,7 @@ impl TestServer {
         }
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(self.connection())
             .unwrap()
             .with_delay_factor(0.01)

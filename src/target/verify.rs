@@ -126,10 +126,7 @@ fn look_at(operation: &Operation, shown: &Listed, before: &AttributeMap) -> Seen
         }
         Some(Value::Object(fields)) => {
             let each = fields.iter().map(|(name, value)| {
-                let sub = AttributePath {
-                    sub: Some(name.clone()),
-                    ..path.clone()
-                };
+                let sub = path.join(name);
                 let before = before.and_then(|before| member(before, name));
                 compare(&sub, value, read_path(json, &sub), before)
             });

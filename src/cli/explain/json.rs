@@ -207,6 +207,7 @@ fn link_of(link: &Link) -> Value {
         missing,
         own_forms,
         sent,
+        keys_sent,
     } = link;
     let deactivated = deactivated.as_ref().map(|deactivated| {
         let Deactivation {
@@ -228,6 +229,7 @@ fn link_of(link: &Link) -> Value {
         "missing": missing,
         "own_forms": own_forms,
         "sent": sent,
+        "keys_sent": keys_sent,
     })
 }
 

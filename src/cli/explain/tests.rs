@@ -77,6 +77,7 @@ fn explained() -> Explained {
             missing: false,
             own_forms: BTreeMap::new(),
             sent: Default::default(),
+            keys_sent: Default::default(),
         }),
         moments: Moments {
             delete: Some(moment()),

@@ -218,6 +218,7 @@ fn describe_link(link: &Link) -> Vec<String> {
         missing,
         own_forms,
         sent,
+        keys_sent,
     } = link;
     let origin = match origin {
         Origin::Created => "created by provisor",
@@ -252,9 +253,10 @@ fn describe_link(link: &Link) -> Vec<String> {
             paths.join(", ")
         ));
     }
+    let sent = sent.iter().chain(keys_sent.keys());
+    let sent: Vec<String> = sent.map(ToString::to_string).collect();
     if !sent.is_empty() {
-        let paths: Vec<String> = sent.iter().map(ToString::to_string).collect();
-        let paths = paths.join(", ");
+        let paths = sent.join(", ");
         lines.push(format!("sent, and not acknowledged yet: {paths}"));
     }
     lines

@@ -1,7 +1,5 @@
 //! Plans written by hand, for tests of everything that shows them.
 
-use std::collections::BTreeMap;
-
 use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::{Value, json};
 
@@ -12,7 +10,7 @@ use crate::plan::action::{
 };
 use crate::scim::message::{Op, Operation};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceId;
+use crate::scim::resource::{AttributeMap, ResourceId};
 
 /// A report of a preview with these actions and 41 people unchanged.
 pub(in crate::cli) fn report(actions: Vec<Action>) -> TargetReport {
@@ -73,7 +71,7 @@ fn request(phase: Phase, write: Write) -> Request {
 /// Somebody new.
 pub(in crate::cli) fn create(name: &str) -> Action {
     let write = Write::Create {
-        attributes: BTreeMap::from([(AttributePath::user_name(), json!(name))]),
+        attributes: AttributeMap::from([(AttributePath::user_name(), json!(name))]),
         members: Vec::new(),
     };
     Action {
@@ -142,7 +140,7 @@ pub(in crate::cli) fn adopt(name: &str) -> Action {
         reason: Reason::Matched,
         adoption: Some(Adoption {
             resource: ResourceId("r-found".to_owned()),
-            found: BTreeMap::new(),
+            found: AttributeMap::new(),
             active: true,
             members: Vec::new(),
             foreign_external_id: None,
@@ -196,7 +194,7 @@ pub(in crate::cli) fn members(name: &str) -> Action {
 /// A new group with as many members.
 pub(in crate::cli) fn create_group(name: &str, members: usize) -> Action {
     let write = Write::Create {
-        attributes: BTreeMap::from([(AttributePath::display_name(), json!(name))]),
+        attributes: AttributeMap::from([(AttributePath::display_name(), json!(name))]),
         members: (0..members)
             .map(|number| Reference::Linked(ResourceId(format!("r-{number}"))))
             .collect(),

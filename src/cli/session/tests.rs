@@ -108,6 +108,7 @@ fn link() -> Link {
         missing: false,
         own_forms: BTreeMap::new(),
         sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     }
 }
 

@@ -111,14 +111,11 @@ fn linked_as(
     wanted: &str,
 ) -> Result<BTreeSet<RecordKey>, SnapshotError> {
     let mut records = BTreeSet::new();
-    let work = AttributePath {
-        selector: Some(Selector {
-            attribute: "type".to_owned(),
-            value: "work".to_owned(),
-        }),
-        sub: Some("value".to_owned()),
-        ..AttributePath::core("emails")
+    let work = Selector {
+        attribute: "type".to_owned(),
+        value: "work".to_owned(),
     };
+    let work = AttributePath::core("emails").select(work).join("value");
     for path in [AttributePath::user_name(), work] {
         let folded = fold(&path, &serde_json::Value::String(wanted.to_owned()));
         records.extend(known.owners_of(Kind::User, &path, &folded)?);

@@ -255,6 +255,7 @@ impl Selector<'_> {
             let mut edge = OwnedEdge {
                 record: record.clone(),
                 sent: edge == MemberEdge::Sent,
+                orphaned: edge == MemberEdge::Orphaned,
                 unknown: false,
                 protected: None,
             };
@@ -286,10 +287,7 @@ impl Selector<'_> {
         let Some(link) = self.known.link(record)? else {
             return Ok(None);
         };
-        let name = link.acknowledged.get(&match record.kind {
-            Kind::User => AttributePath::user_name(),
-            Kind::Group => AttributePath::display_name(),
-        });
+        let name = link.acknowledged.get(&AttributePath::name_of(record.kind));
         let subject = crate::plan::action::Subject {
             kind: record.kind,
             record: Some(record.clone()),

@@ -63,7 +63,7 @@ impl Table<'_> {
             return;
         }
         subject.resource = Some(resource);
-        let found = build::found(listed, &group.group);
+        let found = build::found(listed, &group.group, true);
         if let Some(key) = protection::listed_protected_by(&subject, listed, &rules.protect) {
             let detail = format!("not emptied: `protect` names {key}");
             return self.list(subject, ListedReason::Protected, detail);
@@ -89,7 +89,7 @@ impl Table<'_> {
             // Whoever is not listed and nobody's may be hidden.
             let may_be_hidden = edge.record.is_none() && edge.protected.is_some();
             let is_lost = lost.contains(member) && !edge.unknown && !may_be_hidden;
-            let is_gone = is_lost || not_joined.contains(member);
+            let is_gone = is_lost || not_joined.contains(member) || self.is_orphaned(edge);
             !is_gone && !remove.contains(member)
         });
         let when_gone = self.input.rules.groups.when_gone;

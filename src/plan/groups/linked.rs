@@ -29,7 +29,7 @@ impl Table<'_> {
             Reference::Linked(id) => group
                 .owned
                 .get(id)
-                .filter(|edge| !edge.sent)
+                .filter(|edge| !edge.sent && !edge.orphaned)
                 .map(|_| id.clone()),
             Reference::Pending(_) => None,
         };

@@ -13,7 +13,7 @@ use crate::plan::costs;
 use crate::plan::input::{GroupCandidate, OwnedEdge};
 use crate::scim::resource::ResourceId;
 
-impl Table<'_> {
+impl<'a> Table<'a> {
     /// The members the group should have at the target: those who are linked, or will be.
     /// Whose link moves to another record has no resource any more: the groups of the record
     /// that comes are what counts.
@@ -39,16 +39,24 @@ impl Table<'_> {
             .collect()
     }
 
-    /// Owned edges that went with a resource that is known to be gone: nothing to remove.
+    /// The members that a listing shows of a group in this cycle.
+    fn shown_members(&self, group: &GroupCandidate) -> Option<&'a [ResourceId]> {
+        let link = group.group.standing_link()?;
+        let observed = &self.input.observed_groups;
+        let listed = observed.resources.get(&link.resource)?;
+        listed.members.as_deref()
+    }
+
+    /// Owned edges that went with a resource that nobody has any more: nothing to remove.
     pub(super) fn lost(&self, group: &GroupCandidate) -> Vec<ResourceId> {
         let observed = &self.input.observed_users;
-        let link = group.group.standing_link();
-        let listed = link.and_then(|link| self.input.observed_groups.resources.get(&link.resource));
-        let shown = listed.and_then(|listed| listed.members.as_ref());
+        let shown = self.shown_members(group);
         let came = |resource: &ResourceId| shown.is_none_or(|shown| shown.contains(resource));
         let is_lost = |resource: &ResourceId, edge: &OwnedEdge| match &edge.record {
             // Sent, and not there: it has not happened.
             _ if edge.sent && !came(resource) => true,
+            // Not before a listing tells what the target has made of it.
+            _ if self.is_orphaned(edge) => false,
             Some(record) => {
                 let person = self.input.people.get(record);
                 person.is_some_and(|person| person.standing_link().is_none())
@@ -59,23 +67,51 @@ impl Table<'_> {
         lost.map(|(resource, _)| resource.clone()).collect()
     }
 
-    /// Edges that were sent, and that the listing shows not to have come; without those that
-    /// are wanted, which are sent again.
+    /// Whether the member's resource is no more. What the target has made of the membership only
+    /// a listing tells.
+    pub(super) fn is_orphaned(&self, edge: &OwnedEdge) -> bool {
+        let person = edge.record.as_ref();
+        let person = person.and_then(|record| self.input.people.get(record));
+        let is_missing = person.is_some_and(|it| it.link.is_some() && it.standing_link().is_none());
+        edge.orphaned || is_missing
+    }
+
+    /// Whether a group shows the id of somebody who is no more, and whom nobody has come after
+    /// under that id.
+    fn is_shown_for_nobody(&self, group: &GroupCandidate, id: &ResourceId) -> bool {
+        let (people, groups) = (&self.input.observed_users, &self.input.observed_groups);
+        let shown = self.shown_members(group);
+        shown.is_some_and(|shown| shown.contains(id))
+            && people.complete
+            && groups.complete
+            && !self.is_listed(id)
+    }
+
+    fn is_listed(&self, id: &ResourceId) -> bool {
+        let (people, groups) = (&self.input.observed_users, &self.input.observed_groups);
+        people.resources.contains_key(id) || groups.resources.contains_key(id)
+    }
+
+    /// Edges that were sent, and that the listing shows not to have come, and those of resources
+    /// that are no more, of which nothing is shown; without those that are wanted, which are sent
+    /// again.
     pub(super) fn not_joined(
         &self,
         group: &GroupCandidate,
         wanted: &[Reference],
     ) -> BTreeSet<ResourceId> {
-        let link = group.group.standing_link();
-        let listed = link.and_then(|link| self.input.observed_groups.resources.get(&link.resource));
-        let Some(shown) = listed.and_then(|listed| listed.members.as_ref()) else {
+        let Some(shown) = self.shown_members(group) else {
             return BTreeSet::new();
         };
-        let is_out = |id: &&ResourceId| {
-            !shown.contains(id) && !wanted.contains(&Reference::Linked((*id).clone()))
+        let is_out = |id: &ResourceId, edge: &OwnedEdge| {
+            let is_nobodys = (edge.sent || edge.orphaned) && !shown.contains(id);
+            // An id that is another's now: that one's membership is not ours.
+            is_nobodys || (edge.orphaned && self.is_listed(id))
         };
-        let sent = group.owned.iter().filter(|(_, edge)| edge.sent);
-        sent.map(|(id, _)| id).filter(is_out).cloned().collect()
+        let is_wanted = |id: &ResourceId| wanted.contains(&Reference::Linked(id.clone()));
+        let edges = group.owned.iter();
+        let out = edges.filter(|(id, edge)| is_out(id, edge) && !is_wanted(id));
+        out.map(|(id, _)| id.clone()).collect()
     }
 
     /// Owned edges that nobody wants and nothing protects.
@@ -89,8 +125,16 @@ impl Table<'_> {
         let lost: BTreeSet<ResourceId> = self.lost(group).into_iter().collect();
         let mut remove = Vec::new();
         for (resource, edge) in &group.owned {
-            let is_wanted = wanted.contains(&Reference::Linked(resource.clone()));
-            if is_wanted || edge.unknown || lost.contains(resource) {
+            if wanted.contains(&Reference::Linked(resource.clone())) {
+                continue;
+            }
+            if self.is_orphaned(edge) {
+                if self.is_shown_for_nobody(group, resource) {
+                    remove.push(resource.clone());
+                }
+                continue;
+            }
+            if edge.unknown || lost.contains(resource) {
                 continue;
             }
             let Some(protected) = &edge.protected else {

@@ -85,7 +85,9 @@ impl<'a> Ledger<'a> {
         for action in counted {
             let before = self.spent_before(action);
             let costs = action.costs.iter();
-            for cost in costs.filter(|cost| cost.limit != Limit::MembersRemoved) {
+            let counted = costs.filter(|it| it.amount > 0 && it.limit != Limit::MembersRemoved);
+            for cost in counted {
+                // Also where it adds nothing: the limit may have been lowered since it was spent.
                 let planned = planned.entry(cost.limit).or_default();
                 if before != Some(cost.limit.name()) {
                     *planned += cost.amount;
@@ -114,7 +116,9 @@ impl<'a> Ledger<'a> {
             .iter()
             .filter(|action| spends(action, Limit::MembersRemoved));
         let amount = counted.map(|action| self.removals(action).len() as u64);
-        self.exceeds(Limit::MembersRemoved, amount.sum())
+        let amount: u64 = amount.sum();
+        let exceeds = || self.exceeds(Limit::MembersRemoved, amount);
+        (amount > 0).then(exceeds).flatten()
     }
 
     /// What one group may lose, a share of its own members, where this action takes more.
@@ -178,7 +182,7 @@ impl<'a> Ledger<'a> {
     /// What a limit allows, where this amount and what was spent before are more.
     fn exceeds(&self, limit: Limit, amount: u64) -> Option<u64> {
         let allowed = self.allowed(limit)?;
-        (amount > 0 && amount + self.spent(limit) > allowed).then_some(allowed)
+        (amount + self.spent(limit) > allowed).then_some(allowed)
     }
 
     /// What a limit allows, and no more than when it began to hold something.

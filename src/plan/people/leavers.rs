@@ -133,20 +133,20 @@ impl<'a> Table<'a> {
         if candidate.contested.is_some() {
             return self.list_stale(subject);
         }
+        let made = is_made(candidate, listed);
+        let found = build::found(listed, candidate, made);
         let remembered = self.input.observed_users.remembered.get(&listed.id);
         if remembered == Some(record) {
-            let found = build::found(listed, candidate);
             let reason = build::leaving(&candidate.standing);
             let action = build::restore_link(subject, listed, found, reason);
             return self.people.actions.push(action);
         }
         // What a create of our own made is ours to switch off, whatever `stale` says.
         let reason = match self.input.rules.stale {
-            _ if is_made(candidate, listed) => build::leaving(&candidate.standing),
+            _ if made => build::leaving(&candidate.standing),
             Stale::Deactivate => Reason::Stale,
             Stale::List => return self.list_stale(subject),
         };
-        let found = build::found(listed, candidate);
         let protect = &self.input.rules.protect;
         let named = protection::listed_protected_by(&subject, listed, protect);
         let named = named.or_else(|| protection::protected_by(&subject, &found, protect));

@@ -5,6 +5,7 @@ use provisor_connectors::{Kind, RecordKey};
 use super::Table;
 use crate::plan::action::{ListedReason, Reason, Subject};
 use crate::plan::build;
+use crate::plan::input::Standing;
 use crate::plan::protection;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{Listed, read_path};
@@ -25,13 +26,16 @@ impl Table<'_> {
                 continue;
             }
             let subject = build::unclaimed(Kind::User, listed);
-            if let Some(record) = named {
+            let remembered = observed.remembered.get(id).filter(|_| listed.active);
+            // Whoever is still there has their own resource, or is looked for by their keys.
+            let living = remembered.filter(|record| self.is_living(record));
+            if let Some(record) = named.or(living) {
                 let detail = format!(
                     "carries the externalId of {} {}, whose keys do not match it",
                     record.source, record.id
                 );
                 self.list(subject, ListedReason::Unlinked, detail);
-            } else if let Some(record) = observed.remembered.get(id).filter(|_| listed.active) {
+            } else if let Some(record) = remembered {
                 self.restore_link(record, subject, listed);
             } else if listed.active && self.input.snapshot_lost && self.looks_like_ours(listed) {
                 self.probable_leaver(subject, listed);
@@ -41,6 +45,11 @@ impl Table<'_> {
                 self.list(subject, ListedReason::Unlinked, "in no source; inactive");
             }
         }
+    }
+
+    fn is_living(&self, record: &RecordKey) -> bool {
+        let candidate = self.input.people.get(record);
+        candidate.is_some_and(|candidate| candidate.standing != Standing::Gone)
     }
 
     /// After a lost snapshot, somebody who is known to have been ours and whom no source has.

@@ -93,6 +93,19 @@ fn value_that_is_there_already_is_acknowledged_with_one_write() {
     insta::assert_snapshot!(cycle(&mut world), @"");
 }
 
+/// Fails when what is only put back acknowledges nothing.
+#[test]
+fn value_that_is_there_already_is_acknowledged_with_what_is_put_back() {
+    let mut world = staff();
+    world
+        .person("ana")
+        .edited("title", "Queen")
+        .edited("nickName", "Annie")
+        .with_nick("Annie");
+    insta::assert_snapshot!(cycle(&mut world), @"patch ana (u-ana) Drifted; PATCH title:Queen→Boss");
+    insta::assert_snapshot!(cycle(&mut world), @"");
+}
+
 #[test]
 fn another_spelling_of_the_same_is_no_drift() {
     let mut world = staff();

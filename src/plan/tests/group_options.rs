@@ -127,6 +127,7 @@ impl Directory {
             let edge = OwnedEdge {
                 record: None,
                 sent: false,
+                orphaned: false,
                 unknown: false,
                 protected: None,
             };
@@ -179,10 +180,7 @@ fn record(kind: Kind, name: &str) -> RecordKey {
 }
 
 fn values(kind: Kind, name: &str) -> AttributeMap {
-    let path = match kind {
-        Kind::User => AttributePath::user_name(),
-        Kind::Group => AttributePath::display_name(),
-    };
+    let path = AttributePath::name_of(kind);
     AttributeMap::from([(path, json!(name))])
 }
 

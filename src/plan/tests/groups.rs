@@ -121,13 +121,13 @@ fn protected_members_are_not_stripped() {
 }
 
 #[test]
-fn member_who_is_made_again_is_added_and_nobody_is_removed() {
+fn member_who_is_made_again_is_added_and_the_id_that_nobody_has_taken_out() {
     let mut world = World::staff(&["ana", "bo"]);
     world.group("eng").of(&["ana", "bo"]).linked();
     world.person("bo").vanished();
     insta::assert_snapshot!(rendered(&world.plan()), @r#"
     create bo MissingAtTarget; POST
-    patch eng (g-eng) MembersChanged; PATCH +pending:bo
+    patch eng (g-eng) MembersChanged; PATCH +pending:bo -u-bo
     "#);
     let plan = world.plan().plan;
     world.apply(&plan);

@@ -17,7 +17,7 @@ use history::{GROUPS, History, PEOPLE, history, take_step, world_before};
 
 use super::world::{Person, TargetUser, key, now, path};
 use super::{World, rendered};
-use crate::plan::action::{Action, Change, Limit, ListedReason, Plan, Subject, Write};
+use crate::plan::action::{Action, Change, Limit, ListedReason, Plan, Reference, Subject, Write};
 use crate::plan::guard::{Base, allowed};
 use crate::plan::input::Standing;
 use crate::plan::rules::Limits;
@@ -274,9 +274,20 @@ fn check_outcome(world: &World, plan: &Plan, refused: &BTreeSet<usize>) {
         assert_eq!(plain, desired, "{id}");
         check_manager(world, id, manager.as_ref(), &to_be_told);
     }
+    // Who was switched off when the plan was made is not put back into a group: the first full
+    // cycle after they have returned does it.
+    let inactive = world.people.iter().filter(|(_, person)| {
+        let link = person.link.as_ref();
+        link.is_some_and(|link| !link.active)
+    });
+    let returning = plan.actions.iter();
+    let returning = returning.filter(|action| action.change == Change::Reactivate);
+    let returning = returning.filter_map(|action| action.subject.record.as_ref());
+    let mut off: BTreeSet<&str> = inactive.map(|(id, _)| id.as_str()).collect();
+    off.extend(returning.map(|record| record.id.as_str()));
     for (id, group) in &world.groups {
         if !excepted.contains(id.as_str()) && group.person.standing.is_entitled() {
-            check_members(world, id, &excepted);
+            check_members(world, id, &excepted, &off);
         }
     }
 }
@@ -307,7 +318,7 @@ fn check_manager(world: &World, id: &str, found: Option<&Value>, excepted: &BTre
     }
 }
 
-fn check_members(world: &World, id: &str, excepted: &BTreeSet<&str>) {
+fn check_members(world: &World, id: &str, excepted: &BTreeSet<&str>, off: &BTreeSet<&str>) {
     let group = &world.groups[id];
     let (people, inner) = world.contents(id);
     let link = group.person.link.as_ref().expect("it is pushed");
@@ -321,7 +332,7 @@ fn check_members(world: &World, id: &str, excepted: &BTreeSet<&str>) {
         let out = matches!(person.standing, Standing::Gone | Standing::OutOfScope);
         if people.contains(member.as_str()) && !out {
             assert!(
-                shell.members.contains(&link.resource),
+                shell.members.contains(&link.resource) || off.contains(member.as_str()),
                 "{member} is not in {id}"
             );
         } else if !excepted.contains(member.as_str()) {
@@ -406,14 +417,32 @@ fn foreign_edges(world: &World) -> BTreeSet<(ResourceId, ResourceId)> {
     edges
 }
 
+/// Whether an action puts nobody else into a group, and does nothing else.
+fn only_adds(action: &Action, members: &BTreeSet<ResourceId>) -> bool {
+    action.requests.iter().all(|request| match &request.write {
+        Write::Patch {
+            active: None,
+            operations,
+            add,
+            remove,
+        } => {
+            let mut add = add.iter();
+            operations.is_empty()
+                && remove.is_empty()
+                && add.all(|it| matches!(it, Reference::Linked(id) if members.contains(id)))
+        }
+        _ => false,
+    })
+}
+
 fn run(history: &History) {
     let mut world = world_before(history);
-    let mut owing = BTreeSet::new();
+    let (mut owing, mut returned) = (BTreeSet::new(), BTreeSet::new());
     for step in &history.steps {
         take_step(&mut world, step);
         let mut waiting = None;
         let mut rounds = 0;
-        while let Some(left) = run_once(&mut world, waiting.as_ref(), &mut owing) {
+        while let Some(left) = run_once(&mut world, waiting.as_ref(), &mut owing, &mut returned) {
             waiting = Some(left);
             rounds += 1;
             assert!(rounds <= PEOPLE + GROUPS, "it never ends");
@@ -424,11 +453,13 @@ fn run(history: &History) {
 /// Plans and applies once. Returns who waits: held, because somebody has what they want, or
 /// refused by the target. `None` when there is nothing left to do. After the first plan of a
 /// step, only those who waited may be acted on, and the groups they are in. `owing` are those
-/// whom the target has refused and not yet let have what they should.
+/// whom the target has refused and not yet let have what they should; `returned`, whom the last
+/// plan has switched on: they alone may be put back into what the app had taken them out of.
 fn run_once(
     world: &mut World,
     waited: Option<&BTreeSet<RecordKey>>,
     owing: &mut BTreeSet<RecordKey>,
+    returned: &mut BTreeSet<ResourceId>,
 ) -> Option<BTreeSet<RecordKey>> {
     let planned = world.plan();
     let plan = &planned.plan;
@@ -457,9 +488,16 @@ fn run_once(
                 .iter()
                 .any(|id| acts_on.contains(&key(Kind::Group, id)))
         };
-        let mut groups = acts_on.iter();
+        let puts_back = |record: &RecordKey| {
+            let mut actions = plan.actions.iter();
+            let action = actions.find(|it| it.subject.record.as_ref() == Some(record));
+            action.is_some_and(|action| only_adds(action, returned))
+        };
+        let expected = |record: &RecordKey| {
+            waited.contains(record) || contains_one(record) || puts_back(record)
+        };
         assert!(
-            !groups_alone || groups.all(|each| waited.contains(each) || contains_one(each)),
+            !groups_alone || acts_on.iter().all(expected),
             "{}",
             rendered(&planned)
         );
@@ -479,6 +517,11 @@ fn run_once(
         foreign.retain(|(_, member)| must_stay(world, member));
     }
     let refused = world.apply(plan);
+    let switched_on = |action: &&Action| action.change == Change::Reactivate;
+    let switched_on = plan.actions.iter().filter(switched_on);
+    *returned = switched_on
+        .filter_map(|action| action.subject.resource.clone())
+        .collect();
     world.close(&planned);
     world.note(&planned);
     check_refusals(world, plan, &refused);

@@ -69,6 +69,8 @@ pub(super) struct Group {
     pub(super) owned: BTreeSet<ResourceId>,
     /// Those of them that were sent, and not acknowledged.
     pub(super) sent: BTreeSet<ResourceId>,
+    /// Those of them whose resource is known to be gone.
+    pub(super) orphaned: BTreeSet<ResourceId>,
 }
 
 #[derive(Clone)]
@@ -181,6 +183,7 @@ impl World {
                 inner: BTreeSet::new(),
                 owned: BTreeSet::new(),
                 sent: BTreeSet::new(),
+                orphaned: BTreeSet::new(),
             }
         };
         self.groups.entry(id.to_owned()).or_insert_with(fresh);
@@ -335,12 +338,22 @@ impl World {
                 .owned
                 .iter()
                 .map(|id| {
-                    let sent = group.sent.contains(id);
-                    let edge = self.owned_edge(id);
-                    (id.clone(), OwnedEdge { sent, ..edge })
+                    let edge = OwnedEdge {
+                        sent: group.sent.contains(id),
+                        orphaned: self.is_orphaned(group, id),
+                        ..self.owned_edge(id)
+                    };
+                    (id.clone(), edge)
                 })
                 .collect(),
         }
+    }
+
+    /// Whether a member is no more, as the snapshot knows it or this cycle finds out.
+    fn is_orphaned(&self, group: &Group, resource: &ResourceId) -> bool {
+        let listed = self.users.contains_key(resource) || self.shells.contains_key(resource);
+        let is_ours = self.owner_of(resource).is_some() || self.group_at(resource).is_some();
+        group.orphaned.contains(resource) || (self.lists && is_ours && !listed)
     }
 
     fn owned_edge(&self, resource: &ResourceId) -> OwnedEdge {
@@ -361,6 +374,7 @@ impl World {
             return OwnedEdge {
                 record: Some(key(Kind::Group, id)),
                 sent: false,
+                orphaned: false,
                 unknown: group.person.standing.is_unknown(),
                 protected: None,
             };
@@ -368,6 +382,7 @@ impl World {
         OwnedEdge {
             record: owner.map(|(id, _)| key(Kind::User, id)),
             sent: false,
+            orphaned: false,
             unknown: matches!(standing, Some(Standing::Unknown(_))),
             protected,
         }
@@ -481,6 +496,7 @@ pub(super) fn new_link(resource: ResourceId, acknowledged: AttributeMap) -> Link
         missing: false,
         own_forms: BTreeMap::new(),
         sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The names of RFC 7643: which attributes the core and enterprise schemas have, how they
 //! are spelled, and what shape they have. Only what a path needs; no types, no mutability.
 
-use super::{AttributePath, Selector};
+use super::{AttributePath, Parts, Selector};
 use crate::scim::{ENTERPRISE_SCHEMA, GROUP_SCHEMA, USER_SCHEMA};
 
 /// What can follow an attribute's name.
@@ -122,12 +122,12 @@ pub(super) fn canonicalise(
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(attribute))
     else {
-        return Ok(AttributePath {
+        return Ok(AttributePath::from(Parts {
             schema,
             attribute: attribute.to_owned(),
             selector,
             sub: sub.map(str::to_owned),
-        });
+        }));
     };
     let subs: &[&str] = match shape {
         Shape::Simple if selector.is_some() || sub.is_some() => {
@@ -149,7 +149,7 @@ pub(super) fn canonicalise(
             .find(|known| known.eq_ignore_ascii_case(name))
             .map_or_else(|| name.to_owned(), |known| (*known).to_owned())
     };
-    Ok(AttributePath {
+    Ok(AttributePath::from(Parts {
         schema,
         attribute: (*attribute).to_owned(),
         selector: selector.map(|Selector { attribute, value }| Selector {
@@ -157,5 +157,5 @@ pub(super) fn canonicalise(
             value,
         }),
         sub: sub.map(spell),
-    })
+    }))
 }

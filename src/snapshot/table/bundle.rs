@@ -22,6 +22,8 @@ const MOST_BYTES: usize = 4096;
 /// How much of a digest is in the start: 65,536 bundles, of 15 values each for a million people. A
 /// small store has a bundle for every value, which costs no more than a key for every value.
 const DIGEST_BYTES: usize = 2;
+/// Three values a person are indexed, so there are twice as many bundles of them: a bit more.
+const VALUE_BYTES: usize = DIGEST_BYTES + 1;
 /// How long the lengths before a value's key and payload are.
 const LENGTH: usize = 4;
 /// A bundle's first byte: whether other values with its start have keys of their own.
@@ -38,12 +40,10 @@ pub(super) fn bundle_length(table: Table, whole: &[u8]) -> Option<usize> {
             key::skip_text(&mut rest)?;
             rest = rest.get(1 + DIGEST_BYTES..)?;
         }
-        // The target, the kind, the path; then the digest of the value.
+        // The target, the kind; then the digest of the value.
         Table::Values => {
             key::skip_text(&mut rest)?;
-            rest = rest.get(1..)?;
-            key::skip_text(&mut rest)?;
-            rest = rest.get(DIGEST_BYTES..)?;
+            rest = rest.get(1 + VALUE_BYTES..)?;
         }
         // The source, what was done, the generation; then a record's kind and digest, a page's
         // kind and number, or a group's digest, of which a byte more does no harm.
@@ -136,7 +136,10 @@ impl<'a> Bundle<'a> {
     fn change(&mut self, end: &'a [u8], payload: Option<&'a [u8]>, has_own_key: bool) -> bool {
         let here = match (self.position(end), payload) {
             (Ok(at), Some(payload)) => {
-                self.values[at].1 = payload;
+                let before = std::mem::replace(&mut self.values[at].1, payload);
+                if before == payload {
+                    return false;
+                }
                 true
             }
             (Ok(at), None) => {

@@ -13,8 +13,8 @@ fn new_tables(folder: &std::path::Path) -> Box<Tables> {
 fn value_key(start: u16, end: u16) -> Vec<u8> {
     let mut key = key::text("app");
     key.push(1);
-    key::push_text(&mut key, "userName");
     key.extend_from_slice(&start.to_be_bytes());
+    key.push(0);
     key.extend_from_slice(&end.to_be_bytes());
     key
 }
@@ -239,8 +239,8 @@ fn every_key_of_a_table_that_is_kept_in_bundles_has_one() {
     let hash = [0; 16];
     let owner = [key::text("app"), vec![1], hash.to_vec()].concat();
     assert_eq!(bundle::bundle_length(Table::Owners, &owner), Some(8));
-    let value = [key::text("app"), vec![1], key::text("a.b"), hash.to_vec()].concat();
-    assert_eq!(bundle::bundle_length(Table::Values, &value), Some(13));
+    let value = [key::text("app"), vec![1], hash.to_vec(), key::text("a.b")].concat();
+    assert_eq!(bundle::bundle_length(Table::Values, &value), Some(9));
     let note = [
         key::text("corp"),
         vec![1],

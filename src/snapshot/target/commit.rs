@@ -154,9 +154,7 @@ impl<'a> Commit<'a> {
         }
         // Also where the resource is the same: another record may have owned it meanwhile.
         let owner = place::owner(self.tables, self.target, record.kind, &link.resource);
-        if self.get::<RecordKey>(Table::Owners, &owner)?.as_ref() != Some(record) {
-            self.put(Table::Owners, owner, record)?;
-        }
+        self.put(Table::Owners, owner, record)?;
         self.put(Table::Links, place::record(self.target, record), link)
     }
 

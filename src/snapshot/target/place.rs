@@ -40,7 +40,9 @@ pub(super) fn owner(tables: &Tables, target: &str, kind: Kind, resource: &Resour
 }
 
 /// The prefix under which the records with a value at a path are. The value itself is not in
-/// the key, only a digest that needs the state key.
+/// the key, only a digest that needs the state key. The digest comes first, because what is a
+/// person's userName is most often their address as well: both are in one bundle then. The first
+/// bit of its third byte stands before that byte, to be the end of a bundle's key.
 pub(super) fn value(
     tables: &Tables,
     target: &str,
@@ -48,10 +50,13 @@ pub(super) fn value(
     path: &AttributePath,
     folded: &str,
 ) -> Vec<u8> {
+    let digest = tables.digest(&[b"value\0", folded.as_bytes()]);
     let mut bytes = key::text(target);
     bytes.push(key::kind_byte(kind));
-    key::push_text(&mut bytes, &path.to_string());
-    bytes.extend_from_slice(&tables.digest(&[b"value\0", folded.as_bytes()]));
+    bytes.extend_from_slice(&digest[..2]);
+    bytes.push(digest[2] >> 7);
+    bytes.extend_from_slice(&digest[2..]);
+    key::push_text(&mut bytes, path.as_str());
     bytes
 }
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{Progress, Spent, TargetChange, TargetStore, Totals};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceId;
+use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::snapshot::link::{Due, Intent, Link, MemberEdge, Open, Origin};
 use crate::snapshot::store::{Store, open_at};
 
@@ -55,6 +55,7 @@ fn link(resource: &str, values: &[(&str, &str)]) -> Box<Link> {
         missing: false,
         own_forms: BTreeMap::new(),
         sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     })
 }
 
@@ -277,7 +278,7 @@ fn intents_and_open_rows_are_closed_by_record() {
     let (_folder, _store, target) = new_target();
     let intent = Intent {
         at: at(0),
-        attributes: BTreeMap::from([(AttributePath::user_name(), json!("ana@example.com"))]),
+        attributes: AttributeMap::from([(AttributePath::user_name(), json!("ana@example.com"))]),
         members: BTreeSet::new(),
         refused: false,
         earlier: None,

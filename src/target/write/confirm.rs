@@ -113,10 +113,7 @@ impl Client {
 /// Whether an answer shows the resource under another id because its name is another: some
 /// servers use the name as id.
 fn is_renamed(kind: Kind, change: &Change<'_>, shown: &Listed) -> bool {
-    let path = match kind {
-        Kind::User => AttributePath::user_name(),
-        Kind::Group => AttributePath::display_name(),
-    };
+    let path = AttributePath::name_of(kind);
     let name = path.to_string();
     let mut given = change.operations.iter().filter(|it| it.path == name);
     let given = given.next().and_then(|it| it.value.as_ref());

@@ -42,7 +42,8 @@ pub(super) struct Oracle {
     /// Edges, by resource, that provisor sent, or that were there when the source had them.
     pub(super) ours: BTreeSet<(String, String)>,
     /// Those of them that were found in place while provisor knew nobody by that resource: it
-    /// may take them for its own when it adopts the person, and need not (worlds 5381, 7844).
+    /// may take them for its own when it adopts the person, and need not (worlds 5381, 7844). And
+    /// those that it sent in vain: should somebody else put them in, it cannot tell (world 34245).
     found: BTreeSet<(String, String)>,
     /// Those that it took out again: after a death it may do so once more, whoever has put
     /// them in since.
@@ -100,7 +101,8 @@ impl Oracle {
             .retain(|(at, _)| *at <= now && now - *at < TimeDelta::hours(24));
     }
 
-    /// The source was read: what is there by chance and is also so in the source is ours.
+    /// A cycle has read the source and seen the target, and goes on to write: what is there by
+    /// chance and is also so in the source is ours.
     pub(super) fn read(&mut self, truth: &Organisation, service: &Service) {
         self.truth = Some(truth.clone());
         for (id, user) in &service.users {
@@ -330,9 +332,12 @@ impl Oracle {
             }
             let had = was.map(|was| was.members.clone()).unwrap_or_default();
             let group = self.owners.get(id).cloned().unwrap_or_default();
-            let is_pushed = self.settings.push && truth.groups.contains_key(&group);
+            // A group that is deleted is in no other any more: that counts as its deletion.
+            let is_counted = self.settings.push
+                && truth.groups.contains_key(&group)
+                && request.method != "DELETE";
             if request.collection == "Groups" {
-                self.note_members(id, &had, &team.members, is_pushed);
+                self.note_members(id, &had, &team.members, is_counted);
             }
             // What was sent is ours, whoever else had put it there before.
             let sent = operations(&request.body);

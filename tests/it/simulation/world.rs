@@ -300,7 +300,13 @@ impl World {
                 release,
                 ..Order::default()
             };
-            reports.extend(self.run(&order, Weather::Fair).unwrap_or_default());
+            let released = self.run(&order, Weather::Fair).unwrap_or_default();
+            let returned = released.values().any(somebody_returned);
+            reports.extend(released);
+            if returned {
+                // The next full cycle puts them back into what the app had taken them out of.
+                reports.extend(self.run(&full, Weather::Fair).unwrap_or_default());
+            }
         }
         self.judge()?;
         for name in TARGETS {
@@ -387,6 +393,15 @@ fn missed_somebody(report: &TargetReport) -> bool {
         outcomes.any(|(action, outcome)| {
             action.change == Change::Reactivate && matches!(outcome, Outcome::Failed(_))
         })
+    })
+}
+
+/// Whether somebody was switched on.
+fn somebody_returned(report: &TargetReport) -> bool {
+    let plan = report.plan.as_ref();
+    plan.is_some_and(|plan| {
+        let mut actions = plan.actions.iter();
+        actions.any(|action| action.change == Change::Reactivate)
     })
 }
 

@@ -285,6 +285,7 @@ fn link_to(listed: &Listed, desired: &AttributeMap) -> Link {
         missing: false,
         own_forms: BTreeMap::new(),
         sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     }
 }
 

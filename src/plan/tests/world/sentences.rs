@@ -323,6 +323,17 @@ impl GroupOf<'_> {
         self
     }
 
+    /// It shows this id of somebody who is no more, whom we had put in.
+    pub(in crate::plan) fn haunted_by(mut self, id: &str) -> Self {
+        let id = ResourceId(id.to_owned());
+        self.the().owned.insert(id.clone());
+        self.the().orphaned.insert(id.clone());
+        let resource = self.resource();
+        let shell = self.world.shells.get_mut(&resource).unwrap();
+        shell.members.insert(id);
+        self
+    }
+
     /// It was created with these, and the answer was lost.
     pub(in crate::plan) fn in_doubt_with(mut self, members: &[&str]) -> Self {
         let members = members.iter().map(|&id| ResourceId(id.to_owned()));

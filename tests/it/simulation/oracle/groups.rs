@@ -68,6 +68,12 @@ impl Oracle {
             } else {
                 removed.extend(removed_member(&path).map(str::to_owned));
             }
+            for member in &added {
+                let edge = (id.to_owned(), member.clone());
+                if self.ours.insert(edge.clone()) {
+                    self.found.insert(edge);
+                }
+            }
             for member in added.difference(&roster.wanted) {
                 self.violate(format!("puts {member} into {group}, where they are not"));
             }
@@ -122,7 +128,7 @@ impl Oracle {
         id: &str,
         had: &BTreeSet<String>,
         has: &BTreeSet<String>,
-        is_pushed: bool,
+        is_counted: bool,
     ) {
         for member in has.difference(had) {
             let edge = (id.to_owned(), member.clone());
@@ -136,7 +142,7 @@ impl Oracle {
             self.found.remove(&edge);
             self.taken_out.insert(edge);
             // To empty a group that is gone counts as its deletion.
-            if !is_pushed {
+            if !is_counted {
                 continue;
             }
             let whose = [id, member].map(|id| self.owners.get(id).cloned().unwrap_or_default());
