@@ -18,6 +18,7 @@ use crate::snapshot::target::Spent;
 use crate::snapshot::{
     Deactivation, Intent, Link, MemberEdge, SnapshotError, TargetChange, TargetStore,
 };
+use crate::target::profile::name_path;
 
 /// What was noted of a group of actions.
 #[derive(Debug)]
@@ -282,7 +283,7 @@ fn note_keys(link: &mut Link, kind: Kind, acknowledge: &Acknowledge) {
     let Some(attributes) = &acknowledge.attributes else {
         return;
     };
-    for path in [AttributePath::external_id(), AttributePath::name_of(kind)] {
+    for path in [AttributePath::external_id(), name_path(kind)] {
         let (known, sent) = (link.acknowledged.get(&path), attributes.get(&path));
         if let (Some(known), Some(sent)) = (known, sent)
             && known != sent

@@ -18,6 +18,7 @@ use crate::snapshot::{Link, MemberEdge, SnapshotError};
 use crate::target::dialect::Change;
 use crate::target::error::{Scope, TargetError};
 use crate::target::lookup::Lookup;
+use crate::target::profile::name_path;
 use crate::target::{self, Sent};
 
 impl Applier<'_> {
@@ -228,7 +229,7 @@ impl Applier<'_> {
         link: Option<&Link>,
     ) -> Result<(), Ending> {
         let kind = action.subject.kind;
-        let path = AttributePath::name_of(kind);
+        let path = name_path(kind);
         let Some((link, expected)) = link.and_then(|link| {
             let expected = link.acknowledged.get(&path).cloned()?;
             Some((link, expected))

@@ -19,7 +19,7 @@ use crate::scim::difference::operations;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, Listed, ResourceId, is_same, read_path};
 use crate::snapshot::link::Link;
-use crate::target::profile::Profile;
+use crate::target::profile::{Profile, name_path};
 
 /// Whom an action is about; the name is the wanted userName or displayName, else the
 /// acknowledged one, else the source id.
@@ -28,7 +28,7 @@ pub(super) fn subject(
     resource: Option<ResourceId>,
     candidate: &Candidate,
 ) -> Subject {
-    let path = AttributePath::name_of(record.kind);
+    let path = name_path(record.kind);
     let desired = candidate.mapped().and_then(|desired| desired.get(&path));
     let acknowledged = || {
         candidate
@@ -49,7 +49,7 @@ pub(super) fn subject(
 
 /// Whom an item about a resource of nobody is about.
 pub(super) fn unclaimed(kind: Kind, listed: &Listed) -> Subject {
-    let path = AttributePath::name_of(kind);
+    let path = name_path(kind);
     let name = read_path(&listed.json, &path).and_then(|name| name.as_str());
     Subject {
         kind,
@@ -175,6 +175,9 @@ pub(super) fn patch(
     let drifted = differences
         .iter()
         .all(|each| put_back.contains_key(&each.path));
+    // What is only put back was acknowledged before; what is there already was perhaps not, and a
+    // manager that is filled in when this is sent joins all the rest.
+    let is_news = wanted.pending.is_some() || wanted.values != link.acknowledged;
     let phase = match subject.kind {
         Kind::User => Phase::Movers,
         Kind::Group => Phase::Groups,
@@ -186,8 +189,7 @@ pub(super) fn patch(
         remove: Vec::new(),
     };
     let acknowledge = Acknowledge {
-        // What is only put back was acknowledged before; what is there already was perhaps not.
-        attributes: (wanted.values != link.acknowledged).then_some(wanted.values),
+        attributes: is_news.then_some(wanted.values),
         put_back,
         ..Acknowledge::default()
     };

@@ -15,7 +15,6 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
-use provisor_connectors::Kind;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ENTERPRISE_SCHEMA;
@@ -96,14 +95,6 @@ impl AttributePath {
     pub fn display_name() -> Self {
         static PATH: LazyLock<AttributePath> = LazyLock::new(|| AttributePath::core("displayName"));
         PATH.clone()
-    }
-
-    /// What a resource of a kind is called: `userName`, or `displayName` of a group.
-    pub fn name_of(kind: Kind) -> Self {
-        match kind {
-            Kind::User => Self::user_name(),
-            Kind::Group => Self::display_name(),
-        }
     }
 
     /// The enterprise extension's `manager` (RFC 7643 §4.3): a reference to another user.

@@ -1,5 +1,7 @@
-//! What a target can do and how it deviates. A preset is a profile shipped as a TOML file.
+//! What a target can do and how it deviates, and what every target calls a resource. A preset is
+//! a profile shipped as a TOML file.
 
+use provisor_connectors::Kind;
 use serde::{Deserialize, Serialize};
 
 use super::dialect::Removal;
@@ -69,5 +71,14 @@ impl Default for Profile {
             deactivation_destroys: false,
             ids_doubtful: false,
         }
+    }
+}
+
+/// Where the name of a resource is: `userName` (RFC 7643 §4.1.1), or `displayName` of a group
+/// (§4.2).
+pub fn name_path(kind: Kind) -> AttributePath {
+    match kind {
+        Kind::User => AttributePath::user_name(),
+        Kind::Group => AttributePath::display_name(),
     }
 }

@@ -14,6 +14,7 @@ use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::scope::Verdict;
 use crate::snapshot::{Link, MemberEdge, SnapshotError};
+use crate::target::profile::name_path;
 
 impl Selector<'_> {
     /// Groups whose membership at the target may change because a person's place there does.
@@ -287,7 +288,7 @@ impl Selector<'_> {
         let Some(link) = self.known.link(record)? else {
             return Ok(None);
         };
-        let name = link.acknowledged.get(&AttributePath::name_of(record.kind));
+        let name = link.acknowledged.get(&name_path(record.kind));
         let subject = crate::plan::action::Subject {
             kind: record.kind,
             record: Some(record.clone()),

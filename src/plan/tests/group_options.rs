@@ -15,7 +15,7 @@ use crate::plan::rules::{AdoptInactive, Allowance, GroupRules, Limits, Nested, R
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId, read_listed};
 use crate::snapshot::link::Link;
-use crate::target::profile::Profile;
+use crate::target::profile::{Profile, name_path};
 
 /// What a full cycle knows of a target: everybody who has a link is there.
 struct Directory {
@@ -180,7 +180,7 @@ fn record(kind: Kind, name: &str) -> RecordKey {
 }
 
 fn values(kind: Kind, name: &str) -> AttributeMap {
-    let path = AttributePath::name_of(kind);
+    let path = name_path(kind);
     AttributeMap::from([(path, json!(name))])
 }
 

@@ -7,9 +7,9 @@ use provisor_connectors::Kind;
 use super::super::client::{Client, Sent};
 use super::super::dialect::Change;
 use super::super::error::TargetError;
+use super::super::profile::name_path;
 use super::super::verify::{self, Known, Seen, active_point};
 use super::{Subject, is_same};
-use crate::scim::path::AttributePath;
 use crate::scim::resource::{Listed, ResourceId, fold, read_path};
 
 /// How a write that was answered with yes turned out.
@@ -113,7 +113,7 @@ impl Client {
 /// Whether an answer shows the resource under another id because its name is another: some
 /// servers use the name as id.
 fn is_renamed(kind: Kind, change: &Change<'_>, shown: &Listed) -> bool {
-    let path = AttributePath::name_of(kind);
+    let path = name_path(kind);
     let name = path.to_string();
     let mut given = change.operations.iter().filter(|it| it.path == name);
     let given = given.next().and_then(|it| it.value.as_ref());

@@ -118,12 +118,19 @@ impl Bench {
         };
         let organisation = Organisation::of(day);
         organisation.write(&folder);
+        // Of calls that go one after another, each is on record before the next is sent.
+        let at_once = if disk.is_some() && random.bool() {
+            set_concurrency(&folder, 1);
+            1
+        } else {
+            CONCURRENCY
+        };
         let what = kind::damage(kind, &folder.join("state"), &self.older, &mut random);
         let sandbox = Sandbox::start_at(&self.address, &folder.join("at"), &[]);
         let mut trial = Trial {
             log_before: sandbox.log().len(),
             before: AtTarget::read(&sandbox.http),
-            what: format!("{what} {disk:?}, {day:?}"),
+            what: format!("{what} {disk:?}, {at_once} at once, {day:?}"),
             rebuilt: kind == Kind::LostDirectory,
             sandbox,
             folder,
@@ -142,7 +149,7 @@ impl Bench {
                 let sent = log[trial.log_before..].iter();
                 let writes = sent.filter(|it| it.is_write()).count();
                 let recorded = records::recorded(&state) - recorded;
-                if let Some(wrong) = records::missing(writes, recorded, CONCURRENCY) {
+                if let Some(wrong) = records::missing(writes, recorded, at_once) {
                     trial.fail(&wrong);
                 }
                 ran
@@ -169,6 +176,16 @@ impl Bench {
             format!("{}\n{}", trial.what, trial.story.join("\n")),
         )
     }
+}
+
+/// Changes the configuration that was prepared in `folder`.
+fn set_concurrency(folder: &Path, now: usize) {
+    let file = folder.join("provisor.toml");
+    let config = std::fs::read_to_string(&file).expect("the configuration");
+    let before = format!("concurrency = {CONCURRENCY}\n");
+    assert!(config.contains(&before), "{config}");
+    let config = config.replace(&before, &format!("concurrency = {now}\n"));
+    std::fs::write(&file, config).expect("written");
 }
 
 struct Trial {
