@@ -24,4 +24,6 @@ pub use link::{Deactivation, Due, Intent, Link, MemberEdge, Open, Origin};
 pub use lock::Lock;
 pub use mirror::{MirrorRow, Stage, Staged, View};
 pub use store::{Condition, Opened, SnapshotError, Store};
-pub use target::{Approval, BasePoint, Progress, Spent, TargetChange, TargetStore, Totals};
+pub use target::{
+    Approval, BasePoint, Contested, Progress, Spent, TargetChange, TargetStore, Totals,
+};

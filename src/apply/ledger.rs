@@ -9,12 +9,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use provisor_connectors::RecordKey;
 use tokio::task::spawn_blocking;
 
 use super::report::Failure;
 use super::{Applier, failed};
 use crate::audit::{Audit, Entry};
-use crate::snapshot::{SnapshotError, TargetChange, TargetStore};
+use crate::snapshot::{Contested, SnapshotError, TargetChange, TargetStore};
 
 /// How many adoptions are written down together: a transaction of some hundred keys.
 const TOGETHER: usize = 32;
@@ -32,6 +33,8 @@ struct Waiting {
     /// Of each call.
     changes: Vec<Vec<TargetChange>>,
     entries: Vec<(DateTime<Utc>, Entry)>,
+    /// Creations that were answered with what is another record's.
+    contested: Contested,
     /// Why something was lost that waited: nothing counts as written down from then on.
     lost: Option<Failure>,
 }
@@ -77,9 +80,17 @@ impl Ledger {
         if changes.is_empty() {
             return Ok(());
         }
-        store
+        let contested = store
             .commit_all(changes)
-            .inspect_err(|error| self.waiting().lost = Some(failed(error)))
+            .inspect_err(|error| self.waiting().lost = Some(failed(error)))?;
+        self.waiting().contested.extend(contested);
+        Ok(())
+    }
+
+    /// Whose resource the answer to a record's creation has named, where that is another's. Known
+    /// once it was written down.
+    pub(super) fn owner_of_what_was_made(&self, record: &RecordKey) -> Option<RecordKey> {
+        self.waiting().contested.get(record).cloned()
     }
 
     /// Writes down what waits, on the caller's thread.

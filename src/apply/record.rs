@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use provisor_connectors::{Kind, RecordKey};
+use provisor_connectors::RecordKey;
 
 use super::send::resource_of;
 use super::{Applier, doubt, failed};
@@ -95,7 +95,7 @@ impl Applier<'_> {
                 let Acknowledge { put_back, .. } = &request.acknowledge;
                 drift::remember(&mut link, &nothing, put_back, Some(resource));
                 now = Some(resource.id.clone());
-                changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
+                changes.push(TargetChange::LinkMade(record.clone(), Box::new(link)));
                 changes.push(TargetChange::CloseIntent(record.clone()));
             }
             Write::Patch { active, .. } => {
@@ -191,12 +191,9 @@ impl Applier<'_> {
         ) {
             update(&mut link, &request.acknowledge, action, (self.clock)());
         }
+        // Of a group, its own edges stay: should it be there all the same, whoever is to be taken
+        // out of it still is.
         let mut changes = self.orphan(&link.resource)?;
-        if record.kind == Kind::Group {
-            for member in store.members(record)?.into_keys() {
-                changes.push(TargetChange::DropMember(record.clone(), member));
-            }
-        }
         changes.push(if matches!(request.write, Write::Delete) {
             TargetChange::DropLink(record.clone())
         } else {

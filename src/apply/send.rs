@@ -243,7 +243,7 @@ impl Applier<'_> {
                 "it was switched on at the target meanwhile; nothing was sent".to_owned(),
             )),
             // A userName alone would not tell where it is the id as well.
-            Ok(Some(listed)) if kind == Kind::User => is_the_same(&listed, link)
+            Ok(Some(listed)) if kind == Kind::User => is_the_same(kind, &listed, link)
                 .map_err(|why| Ending::Failed(format!("{why}; nothing was sent"))),
             Ok(Some(listed)) => match read_path(&listed.json, &path) {
                 Some(found) if link.may_have(&path, &expected, found) => Ok(()),

@@ -93,7 +93,7 @@ impl Applier<'_> {
                     for (index, (acknowledged, ending)) in written.drain(..) {
                         let ending = match &lost {
                             Some(failure) => Ending::Aborted(failure.clone()),
-                            None => ending,
+                            None => self.unless_contested(&plan.actions[index], ending),
                         };
                         aborted = aborted.or(run.note(index, acknowledged, ending));
                     }
@@ -157,6 +157,22 @@ impl Applier<'_> {
             }
         }
         (acknowledged, Ending::Acknowledged)
+    }
+
+    /// How an action ended whose calls are on record: a creation that was answered with what is
+    /// another record's has linked nothing.
+    fn unless_contested(&self, action: &Action, ending: Ending) -> Ending {
+        let record = action.subject.record.as_ref();
+        let owner = record.and_then(|record| self.ledger.owner_of_what_was_made(record));
+        match (owner, ending) {
+            (_, Ending::Aborted(failure)) => Ending::Aborted(failure),
+            (Some(owner), _) => Ending::Conflict(format!(
+                "the target answered with the resource of {} {}, which nobody else gets; the next \
+                 cycle lists the target and looks whose it is",
+                owner.source, owner.id
+            )),
+            (None, ending) => ending,
+        }
     }
 
     /// Notes what a group is about to do, and waits until that is durable, together with what

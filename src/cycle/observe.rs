@@ -4,6 +4,7 @@
 //! told are left for a later cycle; leavers do not wait for it.
 
 mod few;
+mod found_again;
 mod long_gone;
 mod remembered;
 mod unlisted;
@@ -111,6 +112,7 @@ impl Observer<'_> {
                 .look_at_each(&to_be_deleted, &mut found, selection, Some(paging))
                 .await?
         {
+            self.find_again(kind, &found, selection).map_err(failed)?;
             let observed = self.describe(kind, found, false, &selection.joined);
             return observed.map_err(failed);
         }
@@ -122,6 +124,7 @@ impl Observer<'_> {
                 let mut listing = self.confirm_missing(kind, listing, selection).await?;
                 self.look_at_each(&to_be_deleted, &mut listing, selection, None)
                     .await?;
+                self.find_again(kind, &listing, selection).map_err(failed)?;
                 let observed = self.describe(kind, listing, true, &selection.joined);
                 observed.map_err(failed)
             }

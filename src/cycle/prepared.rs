@@ -23,7 +23,8 @@ use crate::plan::action::{Change, Held, Limit, Plan, Reason};
 use crate::plan::input::{Candidate, Standing};
 use crate::scim::message::Capabilities;
 use crate::scim::path::AttributePath;
-use crate::snapshot::{Intent, Open, SnapshotError, TargetChange, TargetStore};
+use crate::scim::resource::ResourceId;
+use crate::snapshot::{Intent, MemberEdge, Open, SnapshotError, TargetChange, TargetStore};
 use crate::target::Client;
 
 /// A target's plan, with what applying it needs.
@@ -115,6 +116,8 @@ pub(super) struct Parts {
     pub(super) generations: BTreeMap<String, u64>,
     /// Scope groups as resolved.
     pub(super) pins: BTreeMap<String, RecordKey>,
+    /// Whose resource was taken for gone, and is seen to be there; its id.
+    pub(super) found_again: BTreeMap<RecordKey, ResourceId>,
     /// Scope groups that were not.
     pub(super) unresolved: Vec<String>,
     /// Sources that could not be read, in words: their people were left alone.
@@ -270,6 +273,28 @@ impl Parts {
         Ok(changes.collect())
     }
 
+    /// What was taken for gone and was seen is linked again; whether the memberships are there, only
+    /// the next listing of the group tells.
+    fn found_again(&self, store: &TargetStore) -> Result<Vec<TargetChange>, SnapshotError> {
+        let mut changes = Vec::new();
+        for (record, resource) in &self.found_again {
+            let link = store.link(record)?;
+            let Some(mut link) = link.filter(|link| link.missing && link.resource == *resource)
+            else {
+                continue;
+            };
+            link.missing = false;
+            changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
+            for group in store.groups_with(resource)? {
+                if store.member(&group, resource)? == Some(MemberEdge::Orphaned) {
+                    let edge = MemberEdge::Sent;
+                    changes.push(TargetChange::PutMember(group, resource.clone(), edge));
+                }
+            }
+        }
+        Ok(changes)
+    }
+
     /// Makes sure, durably, that links made from here on are known to be this target's.
     fn bind(&self, store: &TargetStore) -> Result<(), SnapshotError> {
         if self.known.is_void() {
@@ -281,6 +306,7 @@ impl Parts {
             store.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
         }
         store.commit(self.intents_from_the_future(store)?)?;
+        store.commit(self.found_again(store)?)?;
         store.flush()?;
         Ok(())
     }

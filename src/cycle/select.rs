@@ -45,6 +45,8 @@ pub(super) struct Selection {
     pub(super) pins: BTreeMap<String, RecordKey>,
     /// Open rows of records that are neither in a source nor linked any more.
     pub(super) forgotten: BTreeSet<RecordKey>,
+    /// Whose resource was taken for gone, and is seen to be there; its id.
+    pub(super) found_again: BTreeMap<RecordKey, ResourceId>,
     /// Who is one person in several sources. Of each, one record is among the people.
     pub(super) joined: Joined,
 }

@@ -5,11 +5,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use provisor_connectors::Kind;
 
 use super::rules::Rules;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{Listed, read_path};
 use crate::snapshot::link::Link;
+use crate::target::profile::name_path;
 
 /// The moments from which on time decides about a link. `None`: never, as far as is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,15 +49,23 @@ pub fn has_come(moment: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     moment.is_some_and(|moment| moment <= now)
 }
 
+/// Whether what was found carries the externalId that a link's resource got from us. A name alone
+/// would not tell: where it is the id as well, somebody may have got both since.
+pub fn carries_our_id(listed: &Listed, link: &Link) -> bool {
+    let path = AttributePath::external_id();
+    let known = link.acknowledged.get(&path);
+    known.is_some() && known == read_path(&listed.json, &path)
+}
+
 /// Whether a resource still is the one that the link was made to: no key is another one, and
 /// at least one is seen to be the same.
 ///
 /// # Errors
 ///
 /// Why it may be another one, in words.
-pub fn is_the_same(listed: &Listed, link: &Link) -> Result<(), String> {
+pub fn is_the_same(kind: Kind, listed: &Listed, link: &Link) -> Result<(), String> {
     let external_id = AttributePath::external_id();
-    let user_name = AttributePath::user_name();
+    let name = name_path(kind);
     let foreign = link.foreign_external_id.clone().map(Into::into);
     let acknowledged = &link.acknowledged;
     let keys = [
@@ -63,7 +73,7 @@ pub fn is_the_same(listed: &Listed, link: &Link) -> Result<(), String> {
             &external_id,
             foreign.or_else(|| acknowledged.get(&external_id).cloned()),
         ),
-        (&user_name, acknowledged.get(&user_name).cloned()),
+        (&name, acknowledged.get(&name).cloned()),
     ];
     let mut agrees = false;
     for (path, known) in keys {
@@ -79,10 +89,8 @@ pub fn is_the_same(listed: &Listed, link: &Link) -> Result<(), String> {
     }
     match agrees {
         true => Ok(()),
-        false => Err(
-            "the target shows neither its userName nor its externalId, so it may be somebody \
-             else"
-                .to_owned(),
-        ),
+        false => Err(format!(
+            "the target shows neither its {name} nor its externalId, so it may be somebody else"
+        )),
     }
 }

@@ -158,6 +158,9 @@ impl<'a> Table<'a> {
     fn find(&self, record: &RecordKey, candidate: &Candidate) -> Match {
         let sought = candidate.sought();
         let found = sought.map_or(Match::Unmatched, |sought| self.index.find(sought));
+        if found == Match::Unmatched {
+            return self.find_as_sent(candidate);
+        }
         let Match::Ambiguous(resources, _) = &found else {
             return found;
         };
@@ -169,6 +172,16 @@ impl<'a> Table<'a> {
         match (made.next(), made.next()) {
             (Some(one), None) => Match::One(one.clone()),
             _ => found,
+        }
+    }
+
+    /// What a lost creation has made, should the source say another name by now.
+    fn find_as_sent(&self, candidate: &Candidate) -> Match {
+        let intent = candidate.intent.as_ref();
+        let found = intent.map_or(Match::Unmatched, |it| self.index.find(&it.attributes));
+        match found {
+            Match::One(resource) if self.seems_made(candidate, &resource) => Match::One(resource),
+            _ => Match::Unmatched,
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Deviation {
     IdsAreNames,
     /// DELETE only switches off, and the userName stays taken.
     SoftDeletes,
+    /// DELETE leaves the id of a user in the groups.
+    KeepsDeletedMembers,
     /// A filter is not looked at: everybody is the answer.
     IgnoresFilters,
     /// A filter is refused with 400 invalidFilter.
@@ -121,6 +123,11 @@ impl Deviation {
             Deviation::SoftDeletes,
             "soft-deletes",
             "switch off on DELETE, and keep the userName taken",
+        ),
+        help(
+            Deviation::KeepsDeletedMembers,
+            "keeps-deleted-members",
+            "leave the id of a deleted user in the groups",
         ),
         help(
             Deviation::IgnoresFilters,

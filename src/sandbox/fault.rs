@@ -32,6 +32,14 @@ pub enum Fault {
         /// Only writes of this method are counted and lost.
         method: Option<String>,
     },
+    /// Every so many requests that name a resource are answered 404, and do nothing: a route or a
+    /// replica that does not know it.
+    NotFound {
+        /// Which requests.
+        every: u64,
+        /// Only requests of this method are counted and refused.
+        method: Option<String>,
+    },
     /// Every answer waits.
     Slow {
         /// How long.
@@ -91,6 +99,11 @@ impl Fault {
             help: "do every Nth write (default 2), then drop the connection without an answer",
         },
         FaultHelp {
+            name: "not-found",
+            usage: "not-found[:every=N,method=PATCH]",
+            help: "answer every Nth request (default 2) for one resource with 404, doing nothing",
+        },
+        FaultHelp {
             name: "slow",
             usage: "slow[:ms=N]",
             help: "wait N milliseconds (default 50) before each answer",
@@ -134,10 +147,11 @@ impl fmt::Display for Fault {
             Fault::ServerErrors { every } => write!(formatter, "server-errors:every={every}"),
             Fault::LostAnswers { every, method } => {
                 write!(formatter, "lost-answers:every={every}")?;
-                match method {
-                    Some(method) => write!(formatter, ",method={method}"),
-                    None => Ok(()),
-                }
+                write_method(formatter, method.as_deref())
+            }
+            Fault::NotFound { every, method } => {
+                write!(formatter, "not-found:every={every}")?;
+                write_method(formatter, method.as_deref())
             }
             Fault::Slow { delay } => write!(formatter, "slow:ms={}", delay.as_millis()),
             Fault::DownAfter { requests } => write!(formatter, "down-after:{requests}"),
@@ -146,6 +160,13 @@ impl fmt::Display for Fault {
                 write!(formatter, "wrong-clock:minutes={}", ahead.as_secs() / 60)
             }
         }
+    }
+}
+
+fn write_method(formatter: &mut fmt::Formatter<'_>, method: Option<&str>) -> fmt::Result {
+    match method {
+        Some(method) => write!(formatter, ",method={method}"),
+        None => Ok(()),
     }
 }
 
@@ -162,6 +183,13 @@ fn parse(text: &str) -> Result<Fault, String> {
         "lost-answers" => {
             let arguments = arguments(&["every", "method"])?;
             Ok(Fault::LostAnswers {
+                every: arguments.number("every", 2)?,
+                method: arguments.method()?,
+            })
+        }
+        "not-found" => {
+            let arguments = arguments(&["every", "method"])?;
+            Ok(Fault::NotFound {
                 every: arguments.number("every", 2)?,
                 method: arguments.method()?,
             })
@@ -277,6 +305,7 @@ mod tests {
             "server-errors:every=5",
             "lost-answers:every=1,method=POST",
             "lost-answers:every=2",
+            "not-found:every=1,method=PATCH",
             "slow:ms=10",
             "down-after:7",
             "wrong-clock:minutes=90",
@@ -297,6 +326,7 @@ mod tests {
                 "lost-answers:method=post",
                 "lost-answers:every=2,method=POST",
             ),
+            ("not-found", "not-found:every=2"),
             ("slow", "slow:ms=50"),
             ("wrong-clock", "wrong-clock:minutes=60"),
         ] {

@@ -159,7 +159,7 @@ impl Shared {
         let journal = inner.journal.as_ref()?;
         let mut call = Call::read(request, body);
         let logged = call.body_for_log();
-        let mut answer = match inner.trouble.meet(now) {
+        let mut answer = match inner.trouble.meet(call.method, call.names_one(), now) {
             Fate::Dropped => return None,
             Fate::Refused {
                 refusal,

@@ -48,7 +48,7 @@ impl Resource {
         format!("W/\"{}\"", self.version)
     }
 
-    fn member_ids(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn member_ids(&self) -> impl Iterator<Item = &str> {
         let members = match self.kind {
             Kind::Group => self.attributes.get("members"),
             Kind::User => None,
@@ -173,7 +173,9 @@ impl State {
                     "a group cannot be its own member",
                 ));
             }
-            if !self.ids.contains_key(id) {
+            // One who was deleted may be there still: see `Deviation::KeepsDeletedMembers`.
+            let stays = current.is_some_and(|it| it.member_ids().any(|other| other == id));
+            if !stays && !self.ids.contains_key(id) {
                 let detail = format!("there is no User or Group {id} to be a member");
                 return Err(Refusal::bad("invalidValue", detail));
             }

@@ -17,8 +17,9 @@ pub(super) struct Trouble {
     requests: u64,
     throttled: u64,
     errors: u64,
-    /// Successful writes, for each fault in `faults`.
-    writes: Vec<u64>,
+    /// What a fault counts of its own, for each in `faults`: successful writes whose answers may be
+    /// lost, or requests for one resource that may not be found.
+    counted: Vec<u64>,
 }
 
 /// What a request meets before it is looked at.
@@ -38,7 +39,7 @@ pub(super) enum Fate {
 impl Trouble {
     pub(super) fn new(faults: Vec<Fault>) -> Self {
         Self {
-            writes: vec![0; faults.len()],
+            counted: vec![0; faults.len()],
             faults,
             ..Self::default()
         }
@@ -72,8 +73,8 @@ impl Trouble {
         Some(httpdate::fmt_http_date(wrong.into()))
     }
 
-    /// Counts a request and says what it meets.
-    pub(super) fn meet(&mut self, now: DateTime<Utc>) -> Fate {
+    /// Counts a request of a method, perhaps for one resource, and says what it meets.
+    pub(super) fn meet(&mut self, method: &str, names_one: bool, now: DateTime<Utc>) -> Fate {
         if self.is_down() {
             return Fate::Dropped;
         }
@@ -96,24 +97,48 @@ impl Trouble {
                 retry_after: (status == 503).then(|| "1".to_owned()),
             };
         }
+        if names_one && self.does_not_find(method) {
+            return Fate::Refused {
+                refusal: Refusal::plain(404, "a fault was asked for"),
+                retry_after: None,
+            };
+        }
         Fate::Served
+    }
+
+    /// Counts a request for one resource and says whether that is not found.
+    fn does_not_find(&mut self, method: &str) -> bool {
+        self.hits(method, |fault| match fault {
+            Fault::NotFound { every, method } => Some((*every, method.as_deref())),
+            _ => None,
+        })
     }
 
     /// Counts a write that succeeded and says whether its answer is lost.
     pub(super) fn loses_answer(&mut self, method: &str) -> bool {
-        let mut lost = false;
-        for (fault, writes) in self.faults.iter().zip(&mut self.writes) {
-            if let Fault::LostAnswers {
-                every,
-                method: only,
-            } = fault
-                && only.as_deref().is_none_or(|only| only == method)
+        self.hits(method, |fault| match fault {
+            Fault::LostAnswers { every, method } => Some((*every, method.as_deref())),
+            _ => None,
+        })
+    }
+
+    /// Counts what is of a method, for each fault that `counts` gives an interval, and perhaps the
+    /// only method of; and says whether it is the turn of one.
+    fn hits(
+        &mut self,
+        method: &str,
+        counts: impl Fn(&Fault) -> Option<(u64, Option<&str>)>,
+    ) -> bool {
+        let mut hit = false;
+        for (fault, counted) in self.faults.iter().zip(&mut self.counted) {
+            if let Some((every, only)) = counts(fault)
+                && only.is_none_or(|only| only == method)
             {
-                *writes += 1;
-                lost |= writes.is_multiple_of(*every);
+                *counted += 1;
+                hit |= counted.is_multiple_of(every);
             }
         }
-        lost
+        hit
     }
 
     /// Whether connections are refused from now on.

@@ -150,6 +150,9 @@ pub enum TargetChange {
     /// Makes or replaces a record's link. Its previous resource loses its owner, and a group's
     /// edges, which were those of the previous resource, are forgotten.
     PutLink(RecordKey, Box<Link>),
+    /// As `PutLink`, of what a creation has made. Where that is another record's, everything that
+    /// the call came to is left out but what it spends: see [`Contested`].
+    LinkMade(RecordKey, Box<Link>),
     /// Forgets a record's link and the edges of its group.
     DropLink(RecordKey),
     /// Owns a member edge.
@@ -173,6 +176,11 @@ pub enum TargetChange {
     /// Replaces the target's progress.
     PutProgress(Box<Progress>),
 }
+
+/// Records whose creation was answered with a resource that is another record's, and whose. It is
+/// so as long as that one is linked, not known to be missing, and switched on; or else the target
+/// has given its id away, and its link goes.
+pub type Contested = BTreeMap<RecordKey, RecordKey>;
 
 /// One target's links, members, intents, open rows and progress. Cheap to clone; blocking.
 #[derive(Clone)]
@@ -334,19 +342,25 @@ impl TargetStore {
     /// changes; callers keep what belongs together small). Not durable before
     /// [`TargetStore::flush`].
     pub fn commit(&self, changes: Vec<TargetChange>) -> Result<(), SnapshotError> {
-        self.commit_all(vec![changes])
+        self.commit_all(vec![changes]).map(drop)
     }
 
     /// As [`TargetStore::commit`] of each, one after another, in fewer transactions.
-    pub fn commit_all(&self, all: Vec<Vec<TargetChange>>) -> Result<(), SnapshotError> {
+    pub fn commit_all(&self, all: Vec<Vec<TargetChange>>) -> Result<Contested, SnapshotError> {
         let mut commit = Commit::begin(self.tables(), &self.name)?;
-        for changes in all {
+        let mut contested = Contested::new();
+        for mut changes in all {
             commit.make_room()?;
+            if let Some((record, owner)) = commit.contested(&changes)? {
+                contested.insert(record, owner);
+                changes.retain(|change| matches!(change, TargetChange::Spend(..)));
+            }
             for change in changes {
                 commit.make(change)?;
             }
         }
-        commit.end()
+        commit.end()?;
+        Ok(contested)
     }
 
     /// See [`Store::flushed_generation`].

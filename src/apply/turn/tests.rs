@@ -246,6 +246,30 @@ async fn what_could_not_be_noted_is_not_sent() {
     assert!(server.seen().is_empty());
 }
 
+/// A server that answers every creation with one and the same resource. Fails when what is contested
+/// counts as done.
+#[tokio::test]
+async fn what_is_answered_with_the_resource_of_another_is_a_conflict() {
+    let server = TestServer::start(|_, _| created(1)).await;
+    let setting = setting_for(&server, 2);
+    let plan = plan_for(2);
+    let mut run = Run::new(&plan);
+    let applier = setting.applier();
+    applier
+        .run_turn(&plan, TURN, &[0, 1], &mut run, "", &Silent)
+        .await
+        .unwrap();
+    let applied = run.finish(None);
+    assert_eq!(applied.conflicts.len(), 1);
+    let words = "the target answered with the resource of staff u";
+    let failed = applied.outcomes.iter().filter(
+        |outcome| matches!(outcome, crate::apply::report::Outcome::Failed(why) if why.contains(words)),
+    );
+    assert_eq!(failed.count(), 1, "{:?}", applied.outcomes);
+    assert_eq!(setting.store.totals().unwrap().users, 1);
+    assert_eq!(setting.store.intents().unwrap().len(), 1);
+}
+
 #[test]
 fn groups_are_as_large_as_two_seconds() {
     assert_eq!(group_size(8, Duration::from_secs(8)), 2);

@@ -8,6 +8,7 @@ use super::Table;
 use crate::plan::action::{Change, HeldReason, ListedReason, Reason, Reference, Subject};
 use crate::plan::build;
 use crate::plan::input::Candidate;
+use crate::plan::long_gone::carries_our_id;
 use crate::plan::matching::{Match, key_values, keys_for};
 use crate::plan::protection;
 use crate::plan::rules::Stale;
@@ -122,7 +123,10 @@ impl<'a> Table<'a> {
         let is_made = self.made.get(resource) == Some(record);
         let wanted = (self.suitors.contains_key(resource) && !is_made)
             || self.taken.contains(resource)
-            || observed.owners.contains_key(resource)
+            || observed
+                .owners
+                .get(resource)
+                .is_some_and(|owner| owner != record)
             || named.is_some_and(|other| other != record);
         let listed = observed.resources.get(resource)?;
         (listed.active && !wanted).then_some(listed)
@@ -133,7 +137,7 @@ impl<'a> Table<'a> {
         if candidate.contested.is_some() {
             return self.list_stale(subject);
         }
-        let made = is_made(candidate, listed);
+        let made = is_made(candidate, listed) || is_linked(candidate, listed);
         let found = build::found(listed, candidate, made);
         let remembered = self.input.observed_users.remembered.get(&listed.id);
         if remembered == Some(record) {
@@ -217,6 +221,12 @@ fn is_made(candidate: &Candidate, listed: &Listed) -> bool {
         (Some(found), Some(sent)) => found == sent,
         (None, _) | (_, None) => !intent.refused && intent.earlier.is_none(),
     }
+}
+
+/// Whether what was found is what was ours until it was taken for gone.
+fn is_linked(candidate: &Candidate, listed: &Listed) -> bool {
+    let link = candidate.link.as_ref();
+    link.is_some_and(|link| link.resource == listed.id && carries_our_id(listed, link))
 }
 
 fn switched_off(reason: Reason) -> String {

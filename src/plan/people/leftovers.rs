@@ -22,10 +22,21 @@ impl Table<'_> {
             let named = observed.external_owners.get(id);
             // Whoever was not looked at in this cycle is not nobody.
             let unseen = named.is_some_and(|record| !self.input.people.contains_key(record));
-            if observed.owners.contains_key(id) || self.claimed.contains(id) || unseen {
+            let owner = observed.owners.get(id);
+            let former = owner.filter(|owner| self.has_lost(owner));
+            let owned = owner.is_some() && former.is_none();
+            if owned || self.claimed.contains(id) || unseen {
                 continue;
             }
             let subject = build::unclaimed(Kind::User, listed);
+            if let Some(former) = former {
+                let detail = format!(
+                    "was of {} {} until the target did not know it, and has other keys by now",
+                    former.source, former.id
+                );
+                self.list(subject, ListedReason::Unlinked, detail);
+                continue;
+            }
             let remembered = observed.remembered.get(id).filter(|_| listed.active);
             // Whoever is still there has their own resource, or is looked for by their keys.
             let living = remembered.filter(|record| self.is_living(record));
@@ -45,6 +56,12 @@ impl Table<'_> {
                 self.list(subject, ListedReason::Unlinked, "in no source; inactive");
             }
         }
+    }
+
+    /// Whether somebody's resource was taken for gone.
+    fn has_lost(&self, record: &RecordKey) -> bool {
+        let candidate = self.input.people.get(record);
+        candidate.is_some_and(|it| it.link.is_some() && it.standing_link().is_none())
     }
 
     fn is_living(&self, record: &RecordKey) -> bool {

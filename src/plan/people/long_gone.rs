@@ -3,7 +3,7 @@
 //!
 //! Deletes nobody whom this cycle has not seen at the target: there, inactive, and the same.
 
-use provisor_connectors::RecordKey;
+use provisor_connectors::{Kind, RecordKey};
 
 use super::Table;
 use crate::plan::action::{Change, HeldReason};
@@ -69,7 +69,7 @@ impl Table<'_> {
         let Some(listed) = observed.filter(|_| !self.suitors.contains_key(&link.resource)) else {
             return Deletion::Settled;
         };
-        if let Err(detail) = is_the_same(listed, link) {
+        if let Err(detail) = is_the_same(Kind::User, listed, link) {
             let detail = format!("{detail}; nothing is deleted, do it there if it is right");
             return Deletion::NotOurs(Some(detail));
         }

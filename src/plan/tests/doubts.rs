@@ -528,3 +528,71 @@ fn forgotten(planned: &Planned) -> Vec<&str> {
     let forgotten = noted.flat_map(|noted| &noted.not_joined);
     forgotten.map(|id| id.0.as_str()).collect()
 }
+
+/// Renamed at the source before anybody knew what became of the creation. Fails without
+/// `find_as_sent`: a second one would be made, and who leaves would stay switched on.
+#[test]
+fn what_a_lost_create_has_made_is_known_by_what_was_sent() {
+    let mut world = World::new();
+    for id in ["ana", "bo"] {
+        let lost = world.person(id).without("externalId").at_target();
+        lost.in_doubt(60).named(&format!("{id}-new"));
+    }
+    world.person("bo").disabled();
+    insta::assert_snapshot!(rendered(&world.plan()), @r"
+    adopt ana-new (u-ana) Matched; links u-ana; PATCH userName:ana→ana-new
+    deactivate bo-new (u-bo) DisabledAtSource; links u-bo; PATCH active=false
+    ");
+}
+
+/// Whatever has the name that was sent, and was there before. Fails when `find_as_sent` does not ask
+/// whether our creation may have made it.
+#[test]
+fn what_another_has_made_is_not_known_by_what_was_sent() {
+    let mut world = World::new();
+    world.person("ana").known_as("HR-7").at_target();
+    let lost = world.person("ana").known_as("ana").in_doubt(60);
+    lost.named("ana-new");
+    insta::assert_snapshot!(rendered(&world.plan()), @r"
+    create ana-new NewInScope; POST
+    . ana (u-ana) Unlinked: in no source; active
+    ");
+}
+
+/// Taken for gone after a 404, and listed all the same, under another name by now. Fails when `stale`
+/// takes the record's own link for somebody else's, and when `is_linked` does not make it ours.
+#[test]
+fn what_was_taken_for_gone_is_switched_off() {
+    let mut world = World::new();
+    world.rules.stale = Stale::List;
+    world
+        .person("ana")
+        .linked()
+        .missing()
+        .edited("userName", "a@example.com")
+        .disabled();
+    insta::assert_snapshot!(rendered(&world.plan()), @"deactivate ana (u-ana) DisabledAtSource; links u-ana; PATCH active=false");
+}
+
+/// Fails when `is_linked` goes by the id alone.
+#[test]
+fn another_who_has_the_id_of_who_was_gone_is_listed() {
+    let mut world = World::new();
+    world.rules.stale = Stale::List;
+    world
+        .person("ana")
+        .linked()
+        .missing()
+        .edited("externalId", "HR-7")
+        .disabled();
+    insta::assert_snapshot!(rendered(&world.plan()), @". ana (u-ana) Stale: never linked, not entitled and active at the target");
+}
+
+/// Fails when `unlinked` takes whoever has a link for somebody's.
+#[test]
+fn what_was_taken_for_gone_and_nobody_finds_is_shown() {
+    let mut world = World::new();
+    let ana = world.person("ana").linked().missing();
+    ana.edited("userName", "a@example.com").gone();
+    insta::assert_snapshot!(rendered(&world.plan()), @". a (u-ana) Unlinked: was of staff ana until the target did not know it, and has other keys by now");
+}

@@ -68,6 +68,13 @@ impl<'a> Call<'a> {
             && !self.path.ends_with("/.search")
     }
 
+    /// Whether a client asks for, or changes, one user or one group.
+    pub(super) fn names_one(&self) -> bool {
+        let endpoints = ["/Users/", "/Groups/"];
+        let mut below = endpoints.iter().filter_map(|it| self.path.strip_prefix(it));
+        !self.is_operators() && below.any(|id| !id.is_empty() && id != ".search")
+    }
+
     /// The body for the log, without passwords.
     pub(super) fn body_for_log(&self) -> Value {
         let mut body = match &self.body {

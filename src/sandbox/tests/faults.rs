@@ -81,6 +81,48 @@ async fn a_lost_answer_was_done_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_is_not_found_is_there_and_unchanged() {
+    let world = World::start(&["not-found:every=2,method=PATCH"]).await;
+    let a = world.create_user("a").await;
+    let title = json!([{"op": "add", "path": "title", "value": "x"}]);
+    let patched = world.patch(&path_of(&a), title).await;
+    assert_eq!(patched.0, 200);
+    let title = json!([{"op": "add", "path": "title", "value": "y"}]);
+    assert_eq!(world.patch(&path_of(&a), title).await.0, 404);
+    // Other methods are not counted.
+    assert_eq!(world.get(&path_of(&a)).await["title"], "x");
+    let title = json!([{"op": "add", "path": "title", "value": "z"}]);
+    assert_eq!(world.patch(&path_of(&a), title).await.0, 200);
+}
+
+#[tokio::test]
+async fn who_is_deleted_stays_in_the_groups_where_ids_are_kept() {
+    let world = World::start(&["keeps-deleted-members"]).await;
+    let (a, b) = (world.create_user("a").await, world.create_user("b").await);
+    let members = json!([{"value": a["id"]}, {"value": b["id"]}]);
+    let group = json!({"schemas": [GROUP_SCHEMA], "displayName": "g", "members": members});
+    let (_, group) = world.send("POST", "/Groups", Some(group)).await;
+    assert_eq!(world.send("DELETE", &path_of(&a), None).await.0, 204);
+    let path = format!("/Groups/{}", group["id"].as_str().unwrap());
+    let ids = |group: &Value| {
+        let members = group["members"].as_array().unwrap().iter();
+        members.map(|it| it["value"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ids(&world.get(&path).await),
+        [a["id"].clone(), b["id"].clone()]
+    );
+    let world = world.restart().await;
+    // A change of the group leaves it there; whoever asks for it takes it out.
+    let rename = json!([{"op": "replace", "path": "displayName", "value": "h"}]);
+    assert_eq!(world.patch(&path, rename).await.0, 200);
+    let remove = format!("members[value eq {}]", a["id"]);
+    let remove = json!([{"op": "remove", "path": remove}]);
+    assert_eq!(world.patch(&path, remove).await.0, 200);
+    assert_eq!(ids(&world.get(&path).await), [b["id"].clone()]);
+}
+
+#[tokio::test]
 async fn slow_answers_take_their_time() {
     let world = World::start(&["slow:ms=80"]).await;
     let begin = Instant::now();

@@ -53,6 +53,14 @@ impl<'a> Commit<'a> {
         let target = self.target;
         match change {
             TargetChange::PutLink(record, link) => self.put_link(&record, &link)?,
+            TargetChange::LinkMade(record, link) => {
+                if let Some((other, its)) = self.other_owner(&record, &link.resource)?
+                    && !its.missing
+                {
+                    self.drop_link(&other)?;
+                }
+                self.put_link(&record, &link)?;
+            }
             TargetChange::DropLink(record) => self.drop_link(&record)?,
             TargetChange::PutMember(group, member, edge) => {
                 self.put_member(&group, &member, edge)?
@@ -130,6 +138,39 @@ impl<'a> Commit<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whose creation was answered with what is another record's, and whose: see
+    /// [`super::Contested`].
+    pub(super) fn contested(
+        &self,
+        changes: &[TargetChange],
+    ) -> Result<Option<(RecordKey, RecordKey)>, SnapshotError> {
+        for change in changes {
+            if let TargetChange::LinkMade(record, link) = change
+                && let Some((other, its)) = self.other_owner(record, &link.resource)?
+                && !its.missing
+                && its.active
+            {
+                return Ok(Some((record.clone(), other)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The other record that a resource belongs to, and its link to it.
+    fn other_owner(
+        &self,
+        record: &RecordKey,
+        resource: &ResourceId,
+    ) -> Result<Option<(RecordKey, Link)>, SnapshotError> {
+        let bytes = place::owner(self.tables, self.target, record.kind, resource);
+        let owner: Option<RecordKey> = self.get(Table::Owners, &bytes)?;
+        let Some(other) = owner.filter(|owner| owner != record) else {
+            return Ok(None);
+        };
+        let link = self.link(&other)?.filter(|it| it.resource == *resource);
+        Ok(link.map(|link| (other, link)))
     }
 
     /// Writes of the indexes only what is another than before: most changes leave them alone.

@@ -7,7 +7,7 @@ use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Progress, Spent, TargetChange, TargetStore, Totals};
+use super::{Contested, Progress, Spent, TargetChange, TargetStore, Totals};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, ResourceId};
 use crate::snapshot::link::{Due, Intent, Link, MemberEdge, Open, Origin};
@@ -423,4 +423,71 @@ fn a_reset_forgets_what_was_linked_and_keeps_what_was_spent() {
     assert_eq!(other.links().count(), 1, "another target is not touched");
     assert_eq!(store.names().unwrap().1, ["demo", "demo2"]);
     store.verify().unwrap();
+}
+
+/// Whom a creation is answered with the resource of. Fails when `commit_all` does not ask whether what
+/// was made is contested, and, in this order, when it does not ask whether the other is switched on,
+/// and whether it is missing.
+#[test]
+fn what_a_creation_has_made_is_nobody_elses() {
+    let (_folder, _store, target) = new_target();
+    let (ana, bo) = (person("ana"), person("bo"));
+    let spent = Spent {
+        limit: "recreations".to_owned(),
+        amount: 1,
+        group: None,
+    };
+    let made = || {
+        vec![
+            TargetChange::LinkMade(bo.clone(), link("r1", &[("userName", "bo")])),
+            TargetChange::CloseIntent(bo.clone()),
+            TargetChange::Spend(at(0), spent.clone()),
+        ]
+    };
+    let intent = Intent {
+        at: at(0),
+        attributes: AttributeMap::new(),
+        members: BTreeSet::new(),
+        refused: false,
+        earlier: None,
+    };
+    let intent = TargetChange::PutIntent(bo.clone(), Box::new(intent));
+    let owner = || {
+        let owner = target.owner(Kind::User, &resource("r1"));
+        owner.unwrap()
+    };
+
+    let anas = link("r1", &[("userName", "ana")]);
+    let linked = TargetChange::PutLink(ana.clone(), anas.clone());
+    target.commit(vec![linked, intent]).unwrap();
+    let contested = target.commit_all(vec![made()]).unwrap();
+    assert_eq!(contested, Contested::from([(bo.clone(), ana.clone())]));
+    assert_eq!(
+        (target.link(&bo).unwrap(), owner()),
+        (None, Some(ana.clone()))
+    );
+    assert!(target.intent(&bo).unwrap().is_some(), "it stays in doubt");
+    assert_eq!(target.spent_since(at(0)).unwrap().len(), 1);
+
+    // Switched off by us, and there for somebody else: the id was given away.
+    let mut off = anas.clone();
+    off.active = false;
+    target
+        .commit(vec![TargetChange::PutLink(ana.clone(), off)])
+        .unwrap();
+    assert!(target.commit_all(vec![made()]).unwrap().is_empty());
+    assert_eq!(owner(), Some(bo.clone()));
+    assert_eq!(target.link(&ana).unwrap(), None);
+    assert!(target.intent(&bo).unwrap().is_none());
+
+    // Gone, and there for somebody else. What the other had is still to be known of them.
+    let mut gone = anas;
+    gone.missing = true;
+    let lost = TargetChange::DropLink(bo.clone());
+    target
+        .commit(vec![lost, TargetChange::PutLink(ana.clone(), gone)])
+        .unwrap();
+    assert!(target.commit_all(vec![made()]).unwrap().is_empty());
+    assert_eq!(owner(), Some(bo));
+    assert!(target.link(&ana).unwrap().is_some());
 }

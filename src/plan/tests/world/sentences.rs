@@ -167,6 +167,12 @@ impl PersonOf<'_> {
         person
     }
 
+    /// The target has answered 404 to a call.
+    pub(in crate::plan) fn missing(mut self) -> Self {
+        self.the().link.as_mut().expect("linked").missing = true;
+        self
+    }
+
     /// Switched off by us.
     pub(in crate::plan) fn deactivated(mut self) -> Self {
         let link = self.the().link.as_mut().expect("linked");

@@ -74,6 +74,9 @@ pub(super) fn alter(
     if deviations.contains(&Deviation::SoftDeletes) {
         switch_off_instead(answer, state);
     }
+    if deviations.contains(&Deviation::KeepsDeletedMembers) {
+        keep_in_groups(answer, state);
+    }
     let mut followers = Vec::new();
     for change in &mut answer.changes {
         let Change::Put(resource) = change else {
@@ -230,6 +233,23 @@ fn switch_off_instead(answer: &mut Answer, state: &State) {
             *change = Change::Put(Box::new(user));
         }
     }
+}
+
+/// Puts the groups of who is deleted back as they were.
+fn keep_in_groups(answer: &mut Answer, state: &State) {
+    let is_deleted = |order: u64| {
+        let mut changes = answer.changes.iter();
+        changes.any(|change| matches!(change, Change::Delete { order: it, .. } if *it == order))
+    };
+    let deleted: BTreeSet<&str> = state
+        .all()
+        .filter(|it| it.kind == Kind::User && is_deleted(it.order))
+        .map(|user| user.id.as_str())
+        .collect();
+    let has_one = |group: &&Resource| group.member_ids().any(|id| deleted.contains(id));
+    let groups = state.all().filter(has_one).cloned();
+    let kept: Vec<Change> = groups.map(|group| Change::Put(Box::new(group))).collect();
+    answer.changes.extend(kept);
 }
 
 /// Gives a user the id that the name says, and tells the groups.
