@@ -35,6 +35,8 @@ pub struct Noted {
     /// Members who were sent and have not come, or whose resource is no more and who are not
     /// shown any more; of those, who is not wanted.
     pub not_joined: BTreeSet<ResourceId>,
+    /// Members who were sent, and have come.
+    pub joined: BTreeSet<ResourceId>,
 }
 
 impl Noted {
@@ -46,10 +48,11 @@ impl Noted {
             is_off,
             not_come,
             not_joined,
+            joined,
         } = self;
         let is_nothing_of_the_link =
             foreign_external_id.is_none() && outgrown.is_empty() && !is_off && not_come.is_empty();
-        is_nothing_of_the_link && not_joined.is_empty()
+        is_nothing_of_the_link && not_joined.is_empty() && joined.is_empty()
     }
 
     /// Writes it into the link, as far as the cycle's own calls have not overtaken it.

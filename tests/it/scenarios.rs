@@ -69,6 +69,7 @@ scenarios! {
     deviation_ignores_filters_in_doubt
     deviation_ignores_paging
     deviation_ignores_patch
+    deviation_keeps_deleted_members
     deviation_no_external_id
     deviation_no_filters
     deviation_no_id
@@ -129,6 +130,7 @@ scenarios! {
     lost_deactivations_counted
     lost_post_answer
     lost_post_answer_in_doubt
+    lost_rename_then_gone
     lost_switch_answer
     mail_change
     manager_adopted
@@ -151,6 +153,7 @@ scenarios! {
     nested_cycle
     nested_direct
     nested_groups
+    not_found
     one_held_blocks_nobody
     order_of_writes
     possible_rehire_held

@@ -25,11 +25,12 @@ impl Table<'_> {
         let desired = build::keep_what_stays(desired, link, self.input);
         let mut present = self.shown.present(&own_part, &desired, false);
         let wanted = self.wanted(group);
+        let joined = self.joined(group, &wanted);
         let owned = |reference: &Reference| match reference {
             Reference::Linked(id) => group
                 .owned
                 .get(id)
-                .filter(|edge| !edge.sent && !edge.orphaned)
+                .filter(|edge| !edge.orphaned && (!edge.sent || joined.contains(id)))
                 .map(|_| id.clone()),
             Reference::Pending(_) => None,
         };
@@ -40,6 +41,7 @@ impl Table<'_> {
             self.list(subject.clone(), ListedReason::Drifted, detail);
         }
         present.noted.not_joined = self.not_joined(group, &wanted);
+        present.noted.joined.clone_from(&joined);
         if !present.noted.is_empty() {
             let noted = present.noted.clone();
             self.groups.noted.insert(record.clone(), noted);

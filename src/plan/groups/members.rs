@@ -92,6 +92,23 @@ impl<'a> Table<'a> {
         people.resources.contains_key(id) || groups.resources.contains_key(id)
     }
 
+    /// Edges that were sent, and that the listing shows to have come, of those that are wanted.
+    pub(super) fn joined(
+        &self,
+        group: &GroupCandidate,
+        wanted: &[Reference],
+    ) -> BTreeSet<ResourceId> {
+        let shown = self.shown_members(group).unwrap_or_default();
+        let has_come = |id: &&ResourceId| {
+            let edge = group.owned.get(*id);
+            edge.is_some_and(|edge| edge.sent && !edge.orphaned)
+        };
+        let shown = shown.iter().filter(has_come);
+        let wanted: BTreeSet<&Reference> = wanted.iter().collect();
+        let is_wanted = |id: &&ResourceId| wanted.contains(&Reference::Linked((*id).clone()));
+        shown.filter(is_wanted).cloned().collect()
+    }
+
     /// Edges that were sent, and that the listing shows not to have come, and those of resources
     /// that are no more, of which nothing is shown; without those that are wanted, which are sent
     /// again.
@@ -108,6 +125,7 @@ impl<'a> Table<'a> {
             // An id that is another's now: that one's membership is not ours.
             is_nobodys || (edge.orphaned && self.is_listed(id))
         };
+        let wanted: BTreeSet<&Reference> = wanted.iter().collect();
         let is_wanted = |id: &ResourceId| wanted.contains(&Reference::Linked(id.clone()));
         let edges = group.owned.iter();
         let out = edges.filter(|(id, edge)| is_out(id, edge) && !is_wanted(id));

@@ -52,7 +52,9 @@ impl World {
             if let Some(group) = self.groups.get_mut(record.id.as_str()) {
                 let stays = |id: &ResourceId| !noted.not_joined.contains(id);
                 group.owned.retain(stays);
-                group.sent.retain(stays);
+                group
+                    .sent
+                    .retain(|id| stays(id) && !noted.joined.contains(id));
             }
         }
     }

@@ -160,6 +160,20 @@ fn member_who_was_sent_and_has_not_come_is_not_taken_out() {
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
 
+/// Fails when `patch` puts in again whoever was sent, and when that they came is not noted.
+#[test]
+fn member_who_was_sent_and_has_come_is_not_put_in_again() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.group("eng").of(&["ana", "bo"]).linked();
+    world.group("eng").sent(&["u-bo"]);
+    let planned = world.plan();
+    insta::assert_snapshot!(rendered(&planned), @"");
+    // Nor by the next cycle, which does not look.
+    world.note(&planned);
+    world.lists = false;
+    insta::assert_snapshot!(rendered(&world.plan()), @"");
+}
+
 /// Fails when those who have not come are counted among those who stay (world 9066).
 #[test]
 fn group_that_somebody_was_sent_into_in_vain_is_deleted_at_once() {
