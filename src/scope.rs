@@ -104,6 +104,11 @@ impl Scope {
         judged.fold(Verdict::In, and)
     }
 
+    /// Whether somebody's own values are looked at, and not only whose members they are.
+    pub fn depends_on_values(&self) -> bool {
+        self.when.is_some() || !self.below.is_empty() || self.matches.is_some()
+    }
+
     /// Source attribute names that the condition looks at, and the names of the questions.
     pub fn attributes(&self) -> BTreeSet<String> {
         let condition = self.when.iter().flat_map(Condition::attributes);

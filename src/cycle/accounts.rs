@@ -17,6 +17,7 @@ use super::{Progress, Target, observe, select, window};
 use crate::apply::report::{Failure, FailureKind};
 use crate::plan::action::{ListedReason, Plan};
 use crate::plan::input::{Candidate, Input, Observed, Standing};
+use crate::plan::matching::{Index, Match, keys_for};
 use crate::plan::rules::Stale;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{ResourceId, read_path};
@@ -142,7 +143,7 @@ pub async fn survey(
         ..
     } = input;
     Ok(Survey {
-        residents: residents(&plan, &people, &observed),
+        residents: residents(&plan, &people, &observed, &target.rules.match_on),
         known,
         target,
         client: client.clone(),
@@ -167,8 +168,15 @@ fn residents(
     plan: &Plan,
     people: &BTreeMap<RecordKey, Candidate>,
     observed: &Observed,
+    match_on: &[AttributePath],
 ) -> Vec<Resident> {
     let mut told = told(plan);
+    for (id, waiting) in waiting(people, observed, match_on) {
+        let said = told.entry(id).or_insert_with(|| waiting.clone());
+        if said.0 == State::Unlinked {
+            *said = waiting;
+        }
+    }
     let mut residents = Vec::new();
     for (id, listed) in &observed.resources {
         let user_name = read_path(&listed.json, &AttributePath::user_name());
@@ -217,6 +225,52 @@ fn residents(
     residents
         .sort_by(|left, right| (&left.name, &left.resource).cmp(&(&right.name, &right.resource)));
     residents
+}
+
+/// Resources without a link that may be of somebody who is entitled, or of whom that cannot be told:
+/// the plan is silent about those whom it leaves alone.
+fn waiting(
+    people: &BTreeMap<RecordKey, Candidate>,
+    observed: &Observed,
+    match_on: &[AttributePath],
+) -> BTreeMap<ResourceId, (State, Option<RecordKey>, String)> {
+    let index = Index::of_present(&observed.resources, &keys_for(Kind::User, match_on));
+    let mut waiting = BTreeMap::new();
+    let mut note = |resource: &ResourceId, record: &RecordKey, person: &Candidate| {
+        let detail = format!(
+            "may be theirs: {}",
+            describe_standing(Some(&person.standing))
+        );
+        let said = (State::Held, Some(record.clone()), detail);
+        waiting.entry(resource.clone()).or_insert(said);
+    };
+    let may_come = |person: &Candidate| {
+        let standing = &person.standing;
+        person.standing_link().is_none() && (standing.is_entitled() || standing.is_unknown())
+    };
+    for (record, person) in people.iter().filter(|(_, person)| may_come(person)) {
+        let keys = [
+            person.mapped(),
+            person.intent.as_ref().map(|it| &it.attributes),
+        ];
+        for sought in keys.into_iter().flatten() {
+            match index.find(sought) {
+                Match::Unmatched => {}
+                Match::One(resource) => note(&resource, record, person),
+                Match::Ambiguous(resources, _) => {
+                    for resource in &resources {
+                        note(resource, record, person);
+                    }
+                }
+            }
+        }
+    }
+    for (resource, record) in &observed.external_owners {
+        if let Some(person) = people.get(record).filter(|person| may_come(person)) {
+            note(resource, record, person);
+        }
+    }
+    waiting
 }
 
 /// What the plan says of resources without a link.

@@ -198,3 +198,28 @@ fn what_the_source_answered_is_true_false_or_unknown() {
     }
     assert_eq!(scope.attributes().len(), 3);
 }
+
+/// Where it says no, nobody's row is read to find out that they cannot be judged.
+#[test]
+fn a_scope_of_groups_alone_depends_on_nobodys_values() {
+    let by_values = [
+        Scope {
+            when: Some(when("kind == 'service'")),
+            ..Scope::default()
+        },
+        Scope {
+            below: vec!["ou=people".to_owned()],
+            ..Scope::default()
+        },
+        Scope {
+            matches: Some("(kind=service)".to_owned()),
+            ..Scope::default()
+        },
+    ];
+    assert!(by_values.iter().all(Scope::depends_on_values));
+    let by_groups = Scope {
+        groups: vec!["Wiki".to_owned()],
+        ..Scope::default()
+    };
+    assert!(!by_groups.depends_on_values());
+}

@@ -23,6 +23,7 @@ macro_rules! scenarios {
 scenarios! {
     abort_before_membership
     accounts_apply
+    accounts_apply_held
     accounts_apply_protected
     active_column_vanishes
     adopt_by_email
@@ -179,6 +180,7 @@ scenarios! {
     switch_and_lookup
     sync_one_person
     sync_one_person_managers
+    sync_one_person_rivals
     take_over
     target_down_mid_apply
     target_unreachable

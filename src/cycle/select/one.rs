@@ -14,7 +14,10 @@ use crate::cycle::Target;
 use crate::cycle::explain::{ConditionReason, Membership, ScopeReason};
 use crate::cycle::known::Known;
 use crate::cycle::read::Readings;
-use crate::plan::input::GroupCandidate;
+use crate::plan::input::{Candidate, GroupCandidate};
+use crate::plan::matching::{key_values, keys_for};
+use crate::scim::path::AttributePath;
+use crate::scim::resource::fold;
 use crate::scope::{ScopeGroup, Verdict};
 use crate::snapshot::SnapshotError;
 
@@ -55,6 +58,7 @@ pub(in crate::cycle) fn select_one(
     let scope = selector.scope_reasons(record)?;
     let condition = condition_reason(target, &said);
     selector.take_people(BTreeSet::from([record.clone()]))?;
+    selector.take_rivals_without_a_link(record)?;
     for (other, candidate) in &mut selector.selection.people {
         candidate.due &= other == record;
     }
@@ -112,6 +116,23 @@ fn condition_reason(target: &Target, said: &Said) -> Option<ConditionReason> {
     })
 }
 
+/// What somebody can be found by: as the source has them, and as a lost creation was sent.
+fn keys_of(candidate: &Candidate, keys: &[AttributePath]) -> BTreeSet<(AttributePath, String)> {
+    let sent = candidate.intent.as_ref().map(|intent| &intent.attributes);
+    let of = |values| {
+        keys.iter().flat_map(move |path| {
+            let found = key_values(values, path).into_iter();
+            found.map(move |value| (path.clone(), fold(path, value)))
+        })
+    };
+    candidate
+        .mapped()
+        .into_iter()
+        .chain(sent)
+        .flat_map(of)
+        .collect()
+}
+
 /// Leaves only one person's edge open to change; false when the group itself would have to
 /// change first. Everybody else stays in the group, or out of it, as they are.
 fn narrow(group: &mut GroupCandidate, record: &RecordKey) -> bool {
@@ -125,7 +146,11 @@ fn narrow(group: &mut GroupCandidate, record: &RecordKey) -> bool {
     candidate.desired = Some(Ok(link.acknowledged.clone()));
     let wanted = group.members.contains(record);
     let mine = group.member_resources.remove(record);
-    group.owned.retain(|_, edge| edge.record.is_some());
+    // What is in doubt of others stays so.
+    group.owned.retain(|_, edge| match &edge.record {
+        Some(other) => other == record || !(edge.sent || edge.orphaned),
+        None => false,
+    });
     group.member_resources = group
         .owned
         .iter()
@@ -143,6 +168,30 @@ fn narrow(group: &mut GroupCandidate, record: &RecordKey) -> bool {
 }
 
 impl Selector<'_> {
+    /// Of those whom an ordinary cycle would look at, judges whoever wants what one person wants,
+    /// or may have got it with a creation whose answer was lost.
+    fn take_rivals_without_a_link(&mut self, record: &RecordKey) -> Result<(), SnapshotError> {
+        let keys = keys_for(Kind::User, &self.target.rules.match_on);
+        let person = self.selection.people.get(record);
+        let wanted = person.map(|person| keys_of(person, &keys));
+        let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
+            return Ok(());
+        };
+        let mut others = self.changed(false)?;
+        others.retain(|other| other.kind == Kind::User);
+        for other in self.selection.joined.speakers(&others) {
+            if self.selection.people.contains_key(&other) {
+                continue;
+            }
+            let candidate = self.candidate(&other)?;
+            let is_rival = |it: &Candidate| !keys_of(it, &keys).is_disjoint(&wanted);
+            if let Some(candidate) = candidate.filter(is_rival) {
+                self.selection.people.insert(other, candidate);
+            }
+        }
+        Ok(())
+    }
+
     fn scope_reasons(&self, record: &RecordKey) -> Result<Vec<ScopeReason>, SnapshotError> {
         let mut reasons = Vec::new();
         let scope = &self.target.scope;

@@ -210,7 +210,7 @@ impl Selector<'_> {
         if let Some(why) = self.selection.joined.contested(record) {
             return Ok(Some(why.to_owned()));
         }
-        let by_row = self.target.scope.when.is_some() || self.target.rules.join_key.is_some();
+        let by_row = self.target.scope.depends_on_values() || self.target.rules.join_key.is_some();
         let (unreadable, verdict) = if by_row && record.kind == Kind::User {
             let said = self.said_of(record)?;
             let verdict = self.judge_said(record, &said);

@@ -48,6 +48,9 @@ impl Table<'_> {
                 self.list(subject, ListedReason::Unlinked, detail);
             } else if let Some(record) = remembered {
                 self.restore_link(record, subject, listed);
+            } else if listed.active && !self.input.complete {
+                let detail = "in no source that could be read; active";
+                self.list(subject, ListedReason::Unlinked, detail);
             } else if listed.active && self.input.snapshot_lost && self.looks_like_ours(listed) {
                 self.probable_leaver(subject, listed);
             } else if listed.active {

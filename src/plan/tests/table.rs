@@ -513,6 +513,17 @@ fn resources_of_nobody_are_listed() {
     "#);
 }
 
+/// Fails when `unlinked` does not ask whether every source was read.
+#[test]
+fn lost_snapshot_suspects_nobody_while_a_source_cannot_be_read() {
+    let mut world = World::new();
+    world.snapshot_lost = true;
+    world.complete = false;
+    world.person("e1").linked();
+    world.user("u3", &[("userName", "cy"), ("externalId", "e3")]);
+    insta::assert_snapshot!(rendered(&world.plan()), @". cy (u3) Unlinked: in no source that could be read; active");
+}
+
 #[test]
 fn lost_snapshot_suspects_only_what_looks_like_ours_and_is_in_no_source() {
     let mut world = World::new();
