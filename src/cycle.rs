@@ -290,7 +290,6 @@ impl Chosen<'_> {
             complete: every_source_readable(readings, target),
             unreadable: prepared::unreadable(readings, target),
             pins: selection.pins,
-            found_again: selection.found_again,
             unresolved: selection.unresolved,
             capabilities: seen.capabilities,
             listed: seen.listed,

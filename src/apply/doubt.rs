@@ -133,6 +133,10 @@ impl Applier<'_> {
                         record.clone(),
                         Box::new(link.clone()),
                     ));
+                    changes.extend(
+                        self.store
+                            .turn_edges(&link.resource, MemberEdge::orphaned)?,
+                    );
                 }
             }
             Write::Patch { active, add, .. } => {

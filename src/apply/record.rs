@@ -86,7 +86,9 @@ impl Applier<'_> {
                 if let Some(old) = link {
                     changes.extend(match old.resource == resource.id {
                         true => self.leave_groups(&old.resource)?,
-                        false => self.orphan(&old.resource)?,
+                        false => self
+                            .settled_store()?
+                            .turn_edges(&old.resource, MemberEdge::orphaned)?,
                     });
                     changes.extend(self.look_at_reports(record, &old, &resource.id)?);
                 }
@@ -132,15 +134,6 @@ impl Applier<'_> {
         let groups = self.settled_store()?.groups_with(resource)?;
         let dropped = |group| TargetChange::DropMember(group, resource.clone());
         Ok(groups.into_iter().map(dropped).collect())
-    }
-
-    /// Notes that the edges of a resource lead to nobody: it is no more, and what the target made
-    /// of its memberships is not known yet.
-    fn orphan(&self, resource: &ResourceId) -> Result<Vec<TargetChange>, SnapshotError> {
-        let groups = self.settled_store()?.groups_with(resource)?;
-        let orphaned =
-            |group| TargetChange::PutMember(group, resource.clone(), MemberEdge::Orphaned);
-        Ok(groups.into_iter().map(orphaned).collect())
     }
 
     /// A resource whose id is its name has got another id with another name. What was noted
@@ -193,12 +186,14 @@ impl Applier<'_> {
         }
         // Of a group, its own edges stay: should it be there all the same, whoever is to be taken
         // out of it still is.
-        let mut changes = self.orphan(&link.resource)?;
-        changes.push(if matches!(request.write, Write::Delete) {
-            TargetChange::DropLink(record.clone())
+        let mut changes = store.turn_edges(&link.resource, MemberEdge::orphaned)?;
+        if matches!(request.write, Write::Delete) {
+            // It may have been sent before, by a run that did not live to count it.
+            changes.extend(self.spending(action, request, None, true)?);
+            changes.push(TargetChange::DropLink(record.clone()));
         } else {
-            TargetChange::PutLink(record.clone(), Box::new(link))
-        });
+            changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
+        }
         self.ledger.add_changes(changes);
         Ok(())
     }

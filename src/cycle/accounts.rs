@@ -55,7 +55,7 @@ pub enum State {
     Unlinked,
     /// Matches an entitled record: the next sync adopts it.
     Matching,
-    /// Would be adopted, but waits for a person.
+    /// May be of somebody who waits for a person, or of whom nothing can be told.
     Held,
     /// A record owns it, and it is no longer at the target.
     Missing,

@@ -39,6 +39,10 @@ pub(super) struct LookedAt {
     pub(super) gone: BTreeMap<RecordKey, bool>,
     /// Who reports to whom, of the entitled.
     pub(super) managers: BTreeMap<RecordKey, RecordKey>,
+    /// Whose resource is confirmed to be gone; its id.
+    missing: BTreeMap<RecordKey, ResourceId>,
+    /// Whose resource was taken for gone, and is seen to be there; its id.
+    found_again: BTreeMap<RecordKey, ResourceId>,
 }
 
 impl LookedAt {
@@ -67,12 +71,22 @@ impl LookedAt {
             let is = person.standing == Standing::Gone;
             (could_act(person) && (is || was)).then(|| (key.clone(), is))
         });
+        let groups_themselves = selection.groups.iter();
+        let groups_themselves = groups_themselves.map(|(key, group)| (key, &group.group));
+        let missing = selection.people.iter().chain(groups_themselves);
+        let missing = missing.filter(|(_, candidate)| candidate.missing);
+        let missing = missing.filter_map(|(key, candidate)| {
+            let link = candidate.link.as_ref()?;
+            Some((key.clone(), link.resource.clone()))
+        });
         let looked_at = |record: &RecordKey| only.is_none_or(|only| only == record);
         let everybody = people.chain(groups).chain(forgotten);
         Self {
             acted_on: everybody.filter(|(record, _)| looked_at(record)).collect(),
             gone: gone.filter(|(record, _)| looked_at(record)).collect(),
             managers: managers.collect(),
+            missing: missing.collect(),
+            found_again: selection.found_again.clone(),
         }
     }
 
@@ -116,8 +130,6 @@ pub(super) struct Parts {
     pub(super) generations: BTreeMap<String, u64>,
     /// Scope groups as resolved.
     pub(super) pins: BTreeMap<String, RecordKey>,
-    /// Whose resource was taken for gone, and is seen to be there; its id.
-    pub(super) found_again: BTreeMap<RecordKey, ResourceId>,
     /// Scope groups that were not.
     pub(super) unresolved: Vec<String>,
     /// Sources that could not be read, in words: their people were left alone.
@@ -273,24 +285,29 @@ impl Parts {
         Ok(changes.collect())
     }
 
-    /// What was taken for gone and was seen is linked again; whether the memberships are there, only
+    /// What was looked for and is gone is known as gone from here on, in cycles that do not look too;
+    /// what was taken for gone and was seen is linked again. Whether its memberships are there, only
     /// the next listing of the group tells.
-    fn found_again(&self, store: &TargetStore) -> Result<Vec<TargetChange>, SnapshotError> {
+    fn links_as_seen(&self, store: &TargetStore) -> Result<Vec<TargetChange>, SnapshotError> {
         let mut changes = Vec::new();
-        for (record, resource) in &self.found_again {
-            let link = store.link(record)?;
-            let Some(mut link) = link.filter(|link| link.missing && link.resource == *resource)
-            else {
+        let LookedAt {
+            missing,
+            found_again,
+            ..
+        } = &self.looked_at;
+        let missing = missing.iter().map(|each| (each, true));
+        let found_again = found_again.iter().map(|each| (each, false));
+        for ((record, resource), missing) in missing.chain(found_again) {
+            let link = store.link(record)?.filter(|it| it.resource == *resource);
+            let Some(mut link) = link.filter(|link| link.missing != missing) else {
                 continue;
             };
-            link.missing = false;
+            link.missing = missing;
             changes.push(TargetChange::PutLink(record.clone(), Box::new(link)));
-            for group in store.groups_with(resource)? {
-                if store.member(&group, resource)? == Some(MemberEdge::Orphaned) {
-                    let edge = MemberEdge::Sent;
-                    changes.push(TargetChange::PutMember(group, resource.clone(), edge));
-                }
-            }
+            changes.extend(match missing {
+                true => store.turn_edges(resource, MemberEdge::orphaned)?,
+                false => store.turn_edges(resource, MemberEdge::found_again)?,
+            });
         }
         Ok(changes)
     }
@@ -306,7 +323,7 @@ impl Parts {
             store.commit(vec![TargetChange::PutProgress(Box::new(progress))])?;
         }
         store.commit(self.intents_from_the_future(store)?)?;
-        store.commit(self.found_again(store)?)?;
+        store.commit(self.links_as_seen(store)?)?;
         store.flush()?;
         Ok(())
     }

@@ -135,6 +135,18 @@ pub enum MemberEdge {
     Orphaned,
 }
 
+impl MemberEdge {
+    /// What becomes of it when the member's resource is gone, where that is news.
+    pub fn orphaned(self) -> Option<Self> {
+        (self != Self::Orphaned).then_some(Self::Orphaned)
+    }
+
+    /// What becomes of it when the resource is seen to be there after all: it may be or not.
+    pub fn found_again(self) -> Option<Self> {
+        (self == Self::Orphaned).then_some(Self::Sent)
+    }
+}
+
 /// A create about to be sent. While it is open, the answer may be lost: *in doubt*.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intent {

@@ -283,6 +283,21 @@ impl TargetStore {
             .collect()
     }
 
+    /// What makes another of each edge to a resource, where `turn` says so.
+    pub fn turn_edges(
+        &self,
+        member: &ResourceId,
+        turn: impl Fn(MemberEdge) -> Option<MemberEdge>,
+    ) -> Result<Vec<TargetChange>, SnapshotError> {
+        let mut changes = Vec::new();
+        for group in self.groups_with(member)? {
+            if let Some(edge) = self.member(&group, member)?.and_then(&turn) {
+                changes.push(TargetChange::PutMember(group, member.clone(), edge));
+            }
+        }
+        Ok(changes)
+    }
+
     /// One member edge of a group that provisor owns.
     pub fn member(
         &self,

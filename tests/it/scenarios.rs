@@ -148,6 +148,7 @@ scenarios! {
     member_made_again_in_doubt
     members_in_scope
     missing_at_target
+    missing_member_held
     missing_required
     moved_target_and_failed_source
     mover

@@ -121,9 +121,10 @@ impl<'a> Table<'a> {
             return BTreeSet::new();
         };
         let is_out = |id: &ResourceId, edge: &OwnedEdge| {
-            let is_nobodys = (edge.sent || edge.orphaned) && !shown.contains(id);
+            let is_orphaned = self.is_orphaned(edge);
+            let is_nobodys = (edge.sent || is_orphaned) && !shown.contains(id);
             // An id that is another's now: that one's membership is not ours.
-            is_nobodys || (edge.orphaned && self.is_listed(id))
+            is_nobodys || (is_orphaned && self.is_listed(id))
         };
         let wanted: BTreeSet<&Reference> = wanted.iter().collect();
         let is_wanted = |id: &ResourceId| wanted.contains(&Reference::Linked(id.clone()));

@@ -32,8 +32,8 @@ impl<'a> Table<'a> {
             }
             return self.inactive_leaver(record, candidate, link);
         }
-        // Nor is it switched off while nobody can look whose it is.
-        if observed.is_none() && self.may_be_a_rehire(candidate, link) {
+        // Nor is it switched off while it cannot be told whose it is.
+        if self.may_be_a_rehire(candidate, link) {
             return;
         }
         let reason = if link.active {

@@ -247,6 +247,22 @@ fn who_is_rehired_keeps_the_resource_while_nobody_can_look_at_it() {
     insta::assert_snapshot!(rendered(&world.plan()), @"deactivate ana (u-ana) GoneFromSource; PATCH active=false");
 }
 
+/// Nor where somebody else's lookup has shown the resource, while the newcomer's own turn has not come
+/// (world 43936). Fails when `leaver` asks only about what was not seen.
+#[test]
+fn who_is_rehired_keeps_the_resource_that_another_lookup_has_shown() {
+    let mut world = World::new();
+    world.person("ana").rehire_key("7").linked().gone();
+    let newcomer = world.person("ana2").named("ana");
+    newcomer.rehire_key("7").backing_off();
+    let mut input = world.input();
+    input.full = false;
+    input.observed_users.complete = false;
+    assert!(!input.observed_users.resources.is_empty());
+    let planned = plan(&input, &world.window, None);
+    insta::assert_snapshot!(rendered(&planned), @"");
+}
+
 /// Whom a refused call was to switch on is linked all the same. Fails when `link_adopted` leaves
 /// out whom it switches on: then nobody knows whose membership it is that the group has got.
 /// Found by `histories_converge`.
