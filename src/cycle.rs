@@ -331,8 +331,9 @@ pub fn note_lost_snapshot<'a>(
 }
 
 /// Forgets what every target of a source has looked at: tombstones and superseded versions.
-/// `targets` are all configured ones. A target with a `rehire_key` or a `join_key` compares it
-/// with those who left, so it keeps the tombstones of the people it has a link of.
+/// `targets` are all configured ones. Newcomers are compared with those who left, by a `rehire_key`
+/// or a `join_key` that may be set only when somebody is held for want of it: so the tombstones of
+/// people stay whom a target has a link of.
 pub async fn forget_tombstones(store: &Store, targets: Vec<Target>) -> Result<(), Failure> {
     let store = store.clone();
     read::blocking(move || {
@@ -353,7 +354,7 @@ fn forget_tombstones_of(
     targets: &[Target],
 ) -> Result<(), SnapshotError> {
     let mut seen = u64::MAX;
-    let mut comparing = Vec::new();
+    let mut linking = Vec::new();
     let mut listed = false;
     for target in targets {
         if target.sources.contains(source) {
@@ -362,18 +363,15 @@ fn forget_tombstones_of(
             seen = seen.min(progress.seen.get(source).copied().unwrap_or(0));
             let last_cycle = progress.last_cycle.map(|(at, _)| at);
             listed |= last_cycle.is_some() && last_cycle == progress.last_full;
-            let rules = &target.rules;
-            if rules.rehire_key.is_some() || rules.join_key.is_some() {
-                comparing.push((part.intents()?, part));
-            }
+            linking.push((part.intents()?, part));
         }
     }
-    if !comparing.is_empty() && !listed {
+    if !listed {
         // To ask for everybody who ever left is for cycles that look at everybody.
         return Ok(());
     }
     store.forget_tombstones(source, seen, |record| {
-        for (intents, part) in &comparing {
+        for (intents, part) in &linking {
             if intents.contains_key(record) || part.link(record)?.is_some() {
                 return Ok(true);
             }

@@ -161,6 +161,7 @@ scenarios! {
     possible_rehire_held
     protected
     protected_membership
+    rehire_key_set_later
     rehired
     rehired_in_one_run
     release_before_joiner

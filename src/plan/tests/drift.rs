@@ -469,3 +469,20 @@ fn form_known_by_an_answer_is_accepted_in_silence() {
     world.person("ana").edited("title", "BOSS");
     insta::assert_snapshot!(cycle(&mut world), @"patch ana (u-ana) Drifted; PATCH title:BOSS→Boss");
 }
+
+/// Only the manager changes, and is created by the same plan. Fails when `patch` acknowledges nothing
+/// then: the manager alone would be known of the report.
+#[test]
+fn manager_who_is_created_is_acknowledged_with_all_the_rest() {
+    let mut world = World::staff(&["ana"]);
+    world.person("ana").led_by(Some("bo"));
+    world.person("bo");
+    let planned = world.plan();
+    assert!(
+        rendered(&planned).contains("create bo"),
+        "{}",
+        rendered(&planned)
+    );
+    world.apply(&planned.plan);
+    insta::assert_snapshot!(rendered(&world.plan()), @"");
+}
