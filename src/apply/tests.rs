@@ -16,7 +16,7 @@ use crate::plan::action::{
     Acknowledge, Action, Change, Cost, Limit, PLAN_VERSION, Reason, Reference, Subject, Write,
 };
 use crate::scim::resource::{AttributeMap, ResourceId};
-use crate::snapshot::{Due, Link, Open, Origin, Store};
+use crate::snapshot::{Due, Link, MemberEdge, Open, Origin, Store};
 use crate::target::{Auth, Connection, Pace, Secret};
 
 fn entry() -> Entry {
@@ -43,6 +43,23 @@ fn record() -> RecordKey {
         source: "staff".to_owned(),
         kind: Kind::User,
         id: SourceId::new("u1"),
+    }
+}
+
+/// Of the record, to a resource that is active.
+fn link() -> Link {
+    Link {
+        resource: ResourceId("r1".to_owned()),
+        origin: Origin::Created,
+        acknowledged: AttributeMap::new(),
+        active: true,
+        deactivated: None,
+        foreign_external_id: None,
+        unsettled: false,
+        missing: false,
+        own_forms: BTreeMap::new(),
+        sent: BTreeSet::new(),
+        keys_sent: BTreeMap::new(),
     }
 }
 
@@ -202,25 +219,36 @@ async fn nothing_is_sent_that_could_not_be_noted() {
     says(&noted.unwrap_err(), "target's progress");
 }
 
+/// Whom a create replaces is in no group any more, for all that is known. Fails when `doubts` says so of
+/// the link alone: should the create not come, a cycle that does not look would take them out.
+#[tokio::test]
+async fn memberships_of_what_is_made_again_lead_to_nobody() {
+    let setting = Setting::new();
+    let group = RecordKey {
+        kind: Kind::Group,
+        id: SourceId::new("g1"),
+        ..record()
+    };
+    let member = ResourceId("r1".to_owned());
+    let changes = vec![
+        TargetChange::PutLink(record(), Box::new(link())),
+        TargetChange::PutMember(group.clone(), member.clone(), MemberEdge::Added),
+    ];
+    setting.store.commit(changes).unwrap();
+    let turn = (Phase::Joiners, 0);
+    let noted = setting.applier().note_before(&plan(), &[0], turn).await;
+    assert!(noted.unwrap().any);
+    assert!(setting.store.link(&record()).unwrap().unwrap().missing);
+    let edge = setting.store.member(&group, &member).unwrap();
+    assert_eq!(edge, Some(MemberEdge::Orphaned));
+}
+
 /// Who was refused for most of a day, and is switched off in the end, counts from that on. Fails
 /// when `spend` leaves what was spent at the first call.
 #[tokio::test]
 async fn what_is_sent_again_is_spent_at_that_moment() {
     let setting = Setting::new();
-    let link = Link {
-        resource: ResourceId("r1".to_owned()),
-        origin: Origin::Created,
-        acknowledged: AttributeMap::new(),
-        active: true,
-        deactivated: None,
-        foreign_external_id: None,
-        unsettled: false,
-        missing: false,
-        own_forms: BTreeMap::new(),
-        sent: BTreeSet::new(),
-        keys_sent: BTreeMap::new(),
-    };
-    let linked = TargetChange::PutLink(record(), Box::new(link));
+    let linked = TargetChange::PutLink(record(), Box::new(link()));
     setting.store.commit(vec![linked]).unwrap();
     let mut plan = plan();
     let action = &mut plan.actions[0];

@@ -552,6 +552,26 @@ fn membership_of_nobody_that_is_not_shown_is_forgotten() {
     assert_eq!(forgotten(&planned), ["u-old"]);
 }
 
+/// Also where only the member's link says that they are no more (world 44262). Fails when `not_joined`
+/// asks the edge alone.
+#[test]
+fn membership_of_somebody_missing_that_is_not_shown_is_forgotten() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.group("eng").of(&["ana", "bo"]).linked();
+    world.person("bo").missing().vanished().disabled();
+    let shell = world.shells.values_mut().next().unwrap();
+    shell.members.retain(|id| id.0 != "u-bo");
+    let mut input = world.input();
+    for group in input.groups.values_mut() {
+        for edge in group.owned.values_mut() {
+            edge.orphaned = false;
+        }
+    }
+    let planned = plan(&input, &world.window, None);
+    insta::assert_snapshot!(rendered(&planned), @"");
+    assert_eq!(forgotten(&planned), ["u-bo"]);
+}
+
 /// Whose edges the cycle forgets when it closes.
 fn forgotten(planned: &Planned) -> Vec<&str> {
     let noted = planned.noted.values();
