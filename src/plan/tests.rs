@@ -8,6 +8,7 @@ mod groups;
 mod guard;
 mod joined;
 mod long_gone;
+mod missing;
 mod properties;
 mod references;
 mod rehires;
