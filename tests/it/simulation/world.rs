@@ -285,9 +285,17 @@ impl World {
             self.machine.turn_clock(TimeDelta::hours(25));
         }
         reports.extend(self.run(&full, Weather::Fair).unwrap_or_default());
-        if reports.values().any(waits_for_a_match) || reports.values().any(missed_somebody) {
-            // Somebody found what this very cycle gave to its owner; or whoever came back, and
-            // might have been hidden for being inactive, turned out to be deleted.
+        // Somebody found what this very cycle gave to its owner, or wanted what it took from who is
+        // deleted; whoever came back, and might have been hidden for being inactive, turned out to
+        // be deleted, or is put back into groups by the next full cycle (worlds 51667 and 58029).
+        let excuses = [
+            waits_for_a_match,
+            missed_somebody,
+            somebody_returned,
+            freed_a_name,
+        ];
+        let excused = |report: &TargetReport| excuses.iter().any(|excuse| excuse(report));
+        if reports.values().any(excused) {
             reports.extend(self.run(&full, Weather::Fair).unwrap_or_default());
         }
         // A limit that held something is in force until somebody approves it.
@@ -393,6 +401,18 @@ fn missed_somebody(report: &TargetReport) -> bool {
         outcomes.any(|(action, outcome)| {
             action.change == Change::Reactivate && matches!(outcome, Outcome::Failed(_))
         })
+    })
+}
+
+/// Whether somebody was refused a name, and somebody else deleted who may have had it: deletions come
+/// last.
+fn freed_a_name(report: &TargetReport) -> bool {
+    let plan = report.plan.as_ref();
+    plan.is_some_and(|plan| {
+        let refused =
+            |outcome: &Outcome| matches!(outcome, Outcome::Failed(why) if why.contains("409"));
+        let mut actions = plan.actions.iter();
+        actions.any(|action| action.change == Change::Delete) && report.outcomes.iter().any(refused)
     })
 }
 

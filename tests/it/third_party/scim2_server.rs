@@ -126,6 +126,8 @@ fn joiners_movers_leavers_and_groups() {
     groups(folder.path(), "1");
     let (_, _, _) = sync(folder.path(), &["--full"]);
     assert_eq!(look(&server, "/Users", "userName").len(), 3);
+    // The id that the server has left in the group is taken out.
+    assert_eq!(members(&server), ["ana@example.com"]);
     nothing_to_do(folder.path());
 
     // Cy leaves the source altogether.
