@@ -288,6 +288,7 @@ impl Chosen<'_> {
             generations: prepared::generations(readings, target),
             only: only.is_some(),
             complete: every_source_readable(readings, target),
+            known_completely: complete,
             unreadable: prepared::unreadable(readings, target),
             pins: selection.pins,
             unresolved: selection.unresolved,

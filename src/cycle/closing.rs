@@ -207,11 +207,11 @@ impl Parts {
             // A source that could not be read has not had its full cycle.
             // Whoever was found to have left while rebuilding is switched off once that is done.
             progress.full_owed = !self.complete || plan.actions.iter().any(is_restored_link);
-            progress.lost = self.rebuilding
-                || plan
-                    .held
-                    .iter()
-                    .any(|held| held.reason == HeldReason::ProbableLeaver);
+            // Nobody is suspected while a source may have them: that is put off, not settled.
+            let put_off = progress.lost && !self.known_completely;
+            let mut held = plan.held.iter();
+            let suspected = held.any(|held| held.reason == HeldReason::ProbableLeaver);
+            progress.lost = self.rebuilding || put_off || suspected;
             if self.complete && self.rebuilding {
                 progress.rebuilding = false;
                 progress.audit_remembers = false;

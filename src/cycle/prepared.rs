@@ -145,6 +145,8 @@ pub(super) struct Parts {
     pub(super) in_force: BTreeMap<Limit, u64>,
     /// Whether every source of the target could be read.
     pub(super) complete: bool,
+    /// Whether the plan could tell who is in none of them.
+    pub(super) known_completely: bool,
 }
 
 /// The mirror generation of every source of a target that could be read. Where people are

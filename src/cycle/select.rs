@@ -11,6 +11,8 @@ pub(super) mod one;
 mod person;
 mod references;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -178,6 +178,7 @@ scenarios! {
     stale_is_no_probable_leaver
     state_lost
     state_lost_leaver_remembered
+    state_lost_source_fails
     suspended_at_target
     switch_and_lookup
     sync_one_person

@@ -17,7 +17,7 @@ use crate::cycle::read::Readings;
 use crate::plan::input::{Candidate, GroupCandidate};
 use crate::plan::matching::{key_values, keys_for};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::fold;
+use crate::scim::resource::{AttributeMap, fold};
 use crate::scope::{ScopeGroup, Verdict};
 use crate::snapshot::SnapshotError;
 
@@ -116,8 +116,13 @@ fn condition_reason(target: &Target, said: &Said) -> Option<ConditionReason> {
     })
 }
 
-/// What somebody can be found by: as the source has them, and as a lost creation was sent.
-fn keys_of(candidate: &Candidate, keys: &[AttributePath]) -> BTreeSet<(AttributePath, String)> {
+/// What somebody can be found by: as the source has them, as a lost creation was sent, and as
+/// `had` says.
+fn keys_of(
+    candidate: &Candidate,
+    had: Option<&AttributeMap>,
+    keys: &[AttributePath],
+) -> BTreeSet<(AttributePath, String)> {
     let sent = candidate.intent.as_ref().map(|intent| &intent.attributes);
     let of = |values| {
         keys.iter().flat_map(move |path| {
@@ -125,12 +130,8 @@ fn keys_of(candidate: &Candidate, keys: &[AttributePath]) -> BTreeSet<(Attribute
             found.map(move |value| (path.clone(), fold(path, value)))
         })
     };
-    candidate
-        .mapped()
-        .into_iter()
-        .chain(sent)
-        .flat_map(of)
-        .collect()
+    let values = candidate.mapped().into_iter().chain(sent).chain(had);
+    values.flat_map(of).collect()
 }
 
 /// Leaves only one person's edge open to change; false when the group itself would have to
@@ -168,12 +169,15 @@ fn narrow(group: &mut GroupCandidate, record: &RecordKey) -> bool {
 }
 
 impl Selector<'_> {
-    /// Of those whom an ordinary cycle would look at, judges whoever wants what one person wants,
-    /// or may have got it with a creation whose answer was lost.
+    /// Of those whom an ordinary cycle would look at, judges whoever wants what one person wants or
+    /// has, or may have got it with a creation whose answer was lost.
     fn take_rivals_without_a_link(&mut self, record: &RecordKey) -> Result<(), SnapshotError> {
         let keys = keys_for(Kind::User, &self.target.rules.match_on);
         let person = self.selection.people.get(record);
-        let wanted = person.map(|person| keys_of(person, &keys));
+        let wanted = person.map(|person| {
+            let link = person.link.as_ref();
+            keys_of(person, link.map(|link| &link.acknowledged), &keys)
+        });
         let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
             return Ok(());
         };
@@ -184,7 +188,7 @@ impl Selector<'_> {
                 continue;
             }
             let candidate = self.candidate(&other)?;
-            let is_rival = |it: &Candidate| !keys_of(it, &keys).is_disjoint(&wanted);
+            let is_rival = |it: &Candidate| !keys_of(it, None, &keys).is_disjoint(&wanted);
             if let Some(candidate) = candidate.filter(is_rival) {
                 self.selection.people.insert(other, candidate);
             }

@@ -23,7 +23,7 @@ fn may_remove(input: &Input<'_>) -> bool {
 }
 
 /// Resources that may be of people whom this plan does not link although it should, or might:
-/// they are unknown, or held for want of one clear match.
+/// they are unknown, or held for want of one clear match or because they cannot be mapped.
 pub(super) fn unsure(
     input: &Input<'_>,
     coming: &BTreeMap<RecordKey, Reference>,
@@ -34,16 +34,26 @@ pub(super) fn unsure(
     }
     let keys = keys_for(Kind::User, &input.rules.match_on);
     let index = Index::new(&input.observed_users, &keys, &[]);
-    for (record, person) in &input.people {
+    let may_come = |record: &RecordKey, person: &Candidate| {
         let standing = &person.standing;
         let waits = standing.is_entitled() && !coming.contains_key(record);
-        if person.standing_link().is_some() || !(waits || standing.is_unknown()) {
+        person.standing_link().is_none() && (waits || standing.is_unknown())
+    };
+    for (record, person) in &input.people {
+        if !may_come(record, person) {
             continue;
         }
         match person.sought().map(|sought| index.find(sought)) {
             None | Some(Match::Unmatched) => {}
             Some(Match::One(resource)) => unsure.extend([resource]),
             Some(Match::Ambiguous(resources, _)) => unsure.extend(resources),
+        }
+    }
+    // Who cannot be mapped has no keys to look for, and is known by this one all the same.
+    for (resource, record) in &input.observed_users.external_owners {
+        let person = input.people.get(record);
+        if person.is_some_and(|person| may_come(record, person)) {
+            unsure.insert(resource.clone());
         }
     }
     // Whose owner is entitled, or will be with this plan, is theirs, whoever else wants a key

@@ -49,7 +49,7 @@ impl Table<'_> {
             } else if let Some(record) = remembered {
                 self.restore_link(record, subject, listed);
             } else if listed.active && !self.input.complete {
-                let detail = "in no source that could be read; active";
+                let detail = "in no source, as far as that can be told; active";
                 self.list(subject, ListedReason::Unlinked, detail);
             } else if listed.active && self.input.snapshot_lost && self.looks_like_ours(listed) {
                 self.probable_leaver(subject, listed);

@@ -7,6 +7,7 @@ use provisor_connectors::{Kind, RecordKey, SourceId};
 use serde_json::{Value, json};
 
 use super::world::new_link;
+use crate::mapping::MappingError;
 use crate::plan::action::{Action, HeldReason, Limit, Phase, Plan, Reference, Write};
 use crate::plan::guard::{Base, Window};
 use crate::plan::input::{Candidate, GroupCandidate, Input, Observed, OwnedEdge, Standing};
@@ -364,6 +365,26 @@ fn foreign_member_stays_who_may_be_somebody_that_cannot_be_judged() {
 
     let ana = directory.people.get_mut(&record(Kind::User, "ana"));
     ana.expect("ana").standing = unknown;
+    assert!(sent(&directory.plan().actions).is_empty());
+}
+
+/// Bo cannot be mapped, so he has no keys to be found by. Fails when `unsure` does not ask whose
+/// externalId a resource carries.
+#[test]
+fn foreign_member_stays_who_carries_the_key_of_somebody_held() {
+    let mut directory = Directory::authoritative();
+    directory.user("bo");
+    let mut bo = candidate(AttributeMap::new(), None);
+    bo.desired = Some(Err(MappingError {
+        path: Box::new(AttributePath::user_name()),
+        problem: "it has several values".to_owned(),
+    }));
+    let key = record(Kind::User, "bo");
+    directory.people.insert(key.clone(), bo);
+    directory.linked_group("g1", &[], &["u-bo"], &[]);
+    assert_eq!(sent(&directory.plan().actions), ["PATCH g1 -u-bo"]);
+    let resource = ResourceId("u-bo".to_owned());
+    directory.users.external_owners.insert(resource, key);
     assert!(sent(&directory.plan().actions).is_empty());
 }
 
