@@ -166,8 +166,10 @@ impl<'a> Table<'a> {
         };
         // Our own creation, whose answer was lost, is its record's, whoever has the name by now.
         let named = &self.input.observed_users.external_owners;
-        let is_made =
-            |id: &&ResourceId| candidate.intent.is_some() && named.get(*id) == Some(record);
+        let is_made = |id: &&ResourceId| {
+            candidate.intent.is_some()
+                && (named.get(*id) == Some(record) || self.carries_what_was_sent(candidate, id))
+        };
         let mut made = resources.iter().filter(is_made);
         match (made.next(), made.next()) {
             (Some(one), None) => Match::One(one.clone()),

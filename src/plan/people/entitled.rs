@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Joining, Table, is_suspended, missing_required};
 use crate::plan::action::{Change, HeldReason, ListedReason, Phase, Reason, Reference, Subject};
 use crate::plan::build;
-use crate::plan::drift::Present;
+use crate::plan::drift::{Present, shown_at};
 use crate::plan::input::{Candidate, Standing};
 use crate::plan::matching::Match;
 use crate::plan::references::{self, Wanted};
@@ -187,6 +187,7 @@ impl<'a> Table<'a> {
                     if let Some(link) = link {
                         wanted.values = build::keep_what_stays(&wanted.values, link, self.input);
                         acknowledged.clone_from(&link.acknowledged);
+                        acknowledged.extend(self.come_unacknowledged(link, listed));
                     } else if let Some(former) = former {
                         acknowledged = self.sent_with_creation(former);
                     } else if self.is_made(&record, candidate, listed) {
@@ -222,6 +223,14 @@ impl<'a> Table<'a> {
     fn is_made(&self, record: &RecordKey, candidate: &Candidate, listed: &Listed) -> bool {
         let named = self.input.observed_users.external_owners.get(&listed.id);
         candidate.intent.is_some() && named == Some(record)
+    }
+
+    /// What is shown where values were sent that nothing is known of; less what is kept then.
+    fn come_unacknowledged(&self, link: &Link, listed: &Listed) -> AttributeMap {
+        let sent = link.sent.iter();
+        sent.filter(|path| !self.input.keep_when_empty.contains(*path))
+            .filter_map(|path| Some((path.clone(), shown_at(listed, path)?)))
+            .collect()
     }
 
     /// What the creation set, and the source may have dropped since; less what is kept then.

@@ -174,6 +174,20 @@ impl<'a> Table<'a> {
         listed.is_some_and(|listed| is_made(candidate, listed))
     }
 
+    /// Whether a resource carries the externalId that a lost creation of a record has sent.
+    pub(super) fn carries_what_was_sent(
+        &self,
+        candidate: &Candidate,
+        resource: &ResourceId,
+    ) -> bool {
+        let path = AttributePath::external_id();
+        let listed = self.input.observed_users.resources.get(resource);
+        let found = listed.and_then(|listed| read_path(&listed.json, &path));
+        let intent = candidate.intent.as_ref();
+        let sent = intent.and_then(|intent| intent.attributes.get(&path));
+        found.is_some() && found == sent
+    }
+
     fn subject_at(
         &self,
         record: &RecordKey,

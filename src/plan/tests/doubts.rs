@@ -417,6 +417,19 @@ fn what_a_lost_creation_of_a_leaver_has_made_is_nobody_elses() {
     "#);
 }
 
+/// Ana takes his name, which the target refuses as long as he has it. Fails when `find` knows what
+/// was made for him by the records that are there only: he would stay for as long as she tries.
+#[test]
+fn what_was_made_for_who_left_is_told_from_whoever_takes_their_name() {
+    let mut world = World::staff(&["ana"]);
+    world.person("bo").at_target().in_doubt(5).gone();
+    world.person("ana").named("bo");
+    insta::assert_snapshot!(rendered(&world.plan()), @r#"
+    patch bo (u-ana) AttributesChanged; PATCH userName:ana→bo
+    deactivate bo (u-bo) GoneFromSource; links u-bo; PATCH active=false
+    "#);
+}
+
 /// Fails when `made` is empty: one is told to delete the group, and the other to adopt it.
 #[test]
 fn group_that_a_lost_creation_has_made_is_nobody_elses() {

@@ -184,6 +184,25 @@ fn rehire_before_the_leaver_was_switched_off_is_one_action() {
     insta::assert_snapshot!(rendered(&world.plan()), @"adopt ana (u-ana) Rehired; links u-ana of ana; PATCH externalId:ana→ana2");
 }
 
+/// The answer to the former record's patch was lost. Fails when `join` forgets what it has sent.
+#[test]
+fn rehire_clears_what_was_sent_to_the_former_record_and_has_come() {
+    let mut world = World::new();
+    world
+        .person("ana")
+        .titled("Boss")
+        .rehire_key("7")
+        .linked()
+        .sent("title")
+        .gone();
+    let link = world.people.get_mut("ana").unwrap().link.as_mut().unwrap();
+    link.acknowledged.remove(&path("title"));
+    world.person("ana2").named("ana").rehire_key("7");
+    insta::assert_snapshot!(rendered(&world.plan()), @"adopt ana (u-ana) Rehired; links u-ana of ana; PATCH externalId:ana→ana2 title:Boss→");
+    world.keep_when_empty.insert(path("title"));
+    insta::assert_snapshot!(rendered(&world.plan()), @"adopt ana (u-ana) Rehired; links u-ana of ana; PATCH externalId:ana→ana2");
+}
+
 #[test]
 fn rehire_without_proof_is_held_and_the_leaver_leaves() {
     let mut world = World::new();

@@ -45,6 +45,8 @@ pub(super) struct Oracle {
     /// may take them for its own when it adopts the person, and need not (worlds 5381, 7844). And
     /// those that it sent in vain: should somebody else put them in, it cannot tell (world 34245).
     found: BTreeSet<(String, String)>,
+    /// Those that were first seen so in this cycle: a death may take the note of it (world 64258).
+    noticed: BTreeSet<(String, String)>,
     /// Those that it took out again: after a death it may do so once more, whoever has put
     /// them in since.
     taken_out: BTreeSet<(String, String)>,
@@ -77,6 +79,7 @@ impl Oracle {
             met: BTreeMap::new(),
             ours: BTreeSet::new(),
             found: BTreeSet::new(),
+            noticed: BTreeSet::new(),
             taken_out: BTreeSet::new(),
             suspended: BTreeSet::new(),
             spent: Vec::new(),
@@ -97,8 +100,9 @@ impl Oracle {
         self.now = now;
         self.spent
             .retain(|spent| spent.at >= now - TimeDelta::hours(24));
+        // One that is of later may count again, once the clock is right.
         self.approved
-            .retain(|(at, _)| *at <= now && now - *at < TimeDelta::hours(24));
+            .retain(|(at, _)| now - *at < TimeDelta::hours(24));
     }
 
     /// A cycle has read the source and seen the target, and goes on to write: what is there by
@@ -130,13 +134,20 @@ impl Oracle {
                 } else if !self.ours.contains(&edge) {
                     self.found.insert(edge.clone());
                 }
-                self.ours.insert(edge);
+                if self.ours.insert(edge.clone()) {
+                    self.noticed.insert(edge);
+                }
             }
         }
     }
 
-    /// The cycle is over: what it spent is on disk, or lost with it.
+    /// The cycle is over: what it noted is on disk, or lost with it.
     pub(super) fn end(&mut self, died: bool) {
+        let noticed = std::mem::take(&mut self.noticed);
+        let doubtful = noticed
+            .into_iter()
+            .filter(|edge| died && self.ours.contains(edge));
+        self.found.extend(doubtful);
         // A death loses the note of what was sent since the last flush, and the count with it.
         self.spent.retain(|spent| !(died && spent.fresh));
         for spent in &mut self.spent {
@@ -356,7 +367,7 @@ impl Oracle {
 
     /// A limit is never exceeded, but for what a person approved.
     fn spend(&mut self, limit: &'static str, whose: &[&String], amount: u64) {
-        let mut approved = self.approved.iter();
+        let mut approved = self.approved.iter().filter(|(at, _)| *at <= self.now);
         if approved.any(|(_, approved)| whose.iter().any(|it| approved.contains(*it))) {
             return;
         }

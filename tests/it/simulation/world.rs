@@ -24,7 +24,7 @@ use super::settings::Settings;
 
 const TARGETS: [&str; 2] = ["alpha", "beta"];
 /// How much of the story is told of a failure.
-const LAST_LINES: usize = 90;
+const LAST_LINES: usize = 300;
 
 pub(super) struct World {
     rng: Rng,
