@@ -208,7 +208,8 @@ impl Applier<'_> {
 
     /// The members that provisor put into a group, or found there; unreadable: none, and the
     /// cycle fails at its next reading. Who was sent and not acknowledged may not be there, nor
-    /// who is no more, and is no proof that the target hides somebody.
+    /// who is no more, nor who is switched off, whom some apps take out: none of them is proof that
+    /// the target hides somebody.
     fn owned_members(&self, action: &Action) -> BTreeSet<ResourceId> {
         let record = action.subject.record.as_ref();
         let owned = record.map(|record| self.store.members(record));
@@ -216,7 +217,15 @@ impl Applier<'_> {
         let sure = owned
             .into_iter()
             .filter(|(_, edge)| matches!(edge, MemberEdge::Added | MemberEdge::Found));
-        sure.map(|(resource, _)| resource).collect()
+        let members = sure.map(|(resource, _)| resource);
+        members.filter(|member| !self.is_off(member)).collect()
+    }
+
+    /// Whether a resource is of somebody whom provisor has switched off.
+    fn is_off(&self, resource: &ResourceId) -> bool {
+        let owner = self.store.owner(Kind::User, resource).ok().flatten();
+        let link = owner.and_then(|owner| self.store.link(&owner).ok().flatten());
+        link.is_some_and(|link| !link.active)
     }
 
     /// Before something that cannot be undone: the id must still mean whom it meant.

@@ -205,7 +205,9 @@ impl Oracle {
         let switches_off =
             |(_, path, value): &(String, String, Value)| path == "active" && *value == false;
         if let [record] = entitled.as_slice()
-            && self.record_of(id, user, truth).is_none()
+            && self
+                .record_of(id, user, truth)
+                .is_none_or(|former| !self.settings.entitles(truth, former))
             && !operations(body).iter().any(switches_off)
         {
             self.adopted.insert(id.to_owned(), record.clone());
