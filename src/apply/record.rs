@@ -82,14 +82,13 @@ impl Applier<'_> {
                     self.ledger.add_changes(changes);
                     return Ok(now);
                 };
-                // Created in place of one that is missing: nobody is in a group under the old id.
+                // Created in place of one that is missing: nobody is in a group under the old id,
+                // unless it is the new one.
                 if let Some(old) = link {
-                    changes.extend(match old.resource == resource.id {
-                        true => self.leave_groups(&old.resource)?,
-                        false => self
-                            .settled_store()?
-                            .turn_edges(&old.resource, MemberEdge::orphaned)?,
-                    });
+                    if old.resource != resource.id {
+                        let store = self.settled_store()?;
+                        changes.extend(store.turn_edges(&old.resource, MemberEdge::orphaned)?);
+                    }
                     changes.extend(self.look_at_reports(record, &old, &resource.id)?);
                 }
                 let mut link = new_link(resource.id.clone(), &request.acknowledge);

@@ -163,6 +163,12 @@ impl Applier<'_> {
         let Some(resource) = resource_of(action, link) else {
             return Err(Ending::Pending("its resource is not known yet".to_owned()));
         };
+        if link.is_none() && action.adoption.is_none() && action.subject.record.is_some() {
+            // An answer in this very run has named that resource for another record.
+            return Err(Ending::Pending(
+                "its resource is another record's by now; the next cycle looks again".to_owned(),
+            ));
+        }
         let switches_off = matches!(
             request.write,
             Write::Patch {

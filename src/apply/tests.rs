@@ -243,6 +243,29 @@ async fn memberships_of_what_is_made_again_lead_to_nobody() {
     assert_eq!(edge, Some(MemberEdge::Orphaned));
 }
 
+/// An answer in the same run has named their resource for somebody else. Fails when `send` sends what is
+/// about nobody's link any more: whoever has the resource now would be deleted unseen.
+#[tokio::test]
+async fn what_became_another_records_is_left_alone() {
+    let setting = Setting::new();
+    let mut plan = plan();
+    let action = &mut plan.actions[0];
+    action.change = Change::Delete;
+    action.subject.resource = Some(ResourceId("r1".to_owned()));
+    action.requests = vec![Request::new(
+        Phase::Deletions,
+        Write::Delete,
+        Acknowledge::default(),
+    )];
+    let action = &plan.actions[0];
+    let applier = setting.applier();
+    let ending = applier.run_request(action, &action.requests[0], None).await;
+    let Ending::Pending(why) = ending else {
+        panic!("it was sent");
+    };
+    assert!(why.contains("another record's"), "{why}");
+}
+
 /// Who was refused for most of a day, and is switched off in the end, counts from that on. Fails
 /// when `spend` leaves what was spent at the first call.
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::apply::report::Outcome;
 use crate::apply::{Applied, MANAGER_CHANGED};
 use crate::plan::action::{Action, Change, Held, HeldReason, ListedReason, Plan, Reason, Subject};
 use crate::snapshot::target::{Approval, BasePoint};
-use crate::snapshot::{Due, MemberEdge, Open, SnapshotError, TargetChange, TargetStore};
+use crate::snapshot::{Due, Open, SnapshotError, TargetChange, TargetStore};
 
 /// The first delay after a failure; it doubles with every further one.
 const FIRST_DELAY: chrono::Duration = chrono::Duration::seconds(30);
@@ -59,17 +59,6 @@ impl Parts {
             noted.apply_to(&mut taught);
             if taught != link {
                 changes.push(TargetChange::PutLink(record.clone(), Box::new(taught)));
-            }
-            for member in &noted.not_joined {
-                changes.push(TargetChange::DropMember(record.clone(), member.clone()));
-            }
-            for member in &noted.joined {
-                let edge = MemberEdge::Added;
-                changes.push(TargetChange::PutMember(
-                    record.clone(),
-                    member.clone(),
-                    edge,
-                ));
             }
         }
         Ok(changes)

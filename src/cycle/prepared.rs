@@ -314,6 +314,24 @@ impl Parts {
         Ok(changes)
     }
 
+    /// What the listing taught about memberships, before this cycle's own calls change them.
+    fn memberships_as_seen(&self, store: &TargetStore) -> Result<Vec<TargetChange>, SnapshotError> {
+        let mut changes = Vec::new();
+        for (group, noted) in &self.planned.noted {
+            if store.link(group)?.is_none_or(|link| link.missing) {
+                continue;
+            }
+            for member in &noted.not_joined {
+                changes.push(TargetChange::DropMember(group.clone(), member.clone()));
+            }
+            for member in &noted.joined {
+                let edge = MemberEdge::Added;
+                changes.push(TargetChange::PutMember(group.clone(), member.clone(), edge));
+            }
+        }
+        Ok(changes)
+    }
+
     /// Makes sure, durably, that links made from here on are known to be this target's.
     fn bind(&self, store: &TargetStore) -> Result<(), SnapshotError> {
         if self.known.is_void() {
@@ -326,6 +344,7 @@ impl Parts {
         }
         store.commit(self.intents_from_the_future(store)?)?;
         store.commit(self.links_as_seen(store)?)?;
+        store.commit(self.memberships_as_seen(store)?)?;
         store.flush()?;
         Ok(())
     }

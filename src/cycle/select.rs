@@ -26,8 +26,7 @@ use super::known::Known;
 use super::read::Readings;
 use crate::plan::input::{Candidate, GroupCandidate, Standing};
 use crate::plan::joined::Joined;
-use crate::plan::matching::{key_values, keys_for};
-use crate::scim::path::AttributePath;
+use crate::plan::matching::{claimed_keys, key_values};
 use crate::scim::resource::{AttributeMap, ResourceId, fold};
 use crate::scope::ScopeGroup;
 use crate::snapshot::{Due, Intent, MirrorRow, Open, SnapshotError, View};
@@ -305,9 +304,7 @@ impl Selector<'_> {
             .link
             .as_ref()
             .map_or(&empty, |link| &link.acknowledged);
-        let mut keys = keys_for(record.kind, &self.target.rules.match_on);
-        keys.push(AttributePath::user_name());
-        for path in keys {
+        for path in claimed_keys(record.kind, &self.target.rules.match_on) {
             let held: Vec<String> = key_values(acknowledged, &path)
                 .into_iter()
                 .map(|value| fold(&path, value))

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provisor_connectors::{Kind, RecordKey};
 
 use super::input::Candidate;
-use super::matching::{key_values, keys_for};
+use super::matching::{claimed_keys, key_values};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, fold};
 use crate::snapshot::link::Link;
@@ -176,12 +176,4 @@ fn has(values: &AttributeMap, path: &AttributePath, folded: &str) -> bool {
 /// What a record has at the target, as far as that was acknowledged.
 fn held_by(candidate: &Candidate) -> Option<&AttributeMap> {
     candidate.standing_link().map(|link| &link.acknowledged)
-}
-
-fn claimed_keys(kind: Kind, match_on: &[AttributePath]) -> Vec<AttributePath> {
-    let mut keys = keys_for(kind, match_on);
-    if kind == Kind::User && !keys.contains(&AttributePath::user_name()) {
-        keys.push(AttributePath::user_name());
-    }
-    keys
 }

@@ -25,7 +25,7 @@ use super::drift::{Noted, Shown};
 use super::input::{Candidate, GroupCandidate, Input, Standing};
 use super::matching::{Index, Match, Move, keys_for};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId};
+use crate::scim::resource::{AttributeMap, Listed as Resource, ResourceId, read_path};
 use crate::snapshot::link::Link;
 
 /// The decisions about groups.
@@ -106,7 +106,10 @@ impl<'a> Table<'a> {
             let (Some(sought), None) = (candidate.sought(), candidate.standing_link()) else {
                 continue;
             };
-            let hit = index.find(sought);
+            let hit = match index.find(sought) {
+                Match::Unmatched => find_as_sent(input, &index, record, candidate),
+                hit => hit,
+            };
             let standing = &candidate.standing;
             if let Match::One(resource) = &hit {
                 let listed = input.observed_groups.resources.get(resource);
@@ -313,6 +316,36 @@ impl<'a> Table<'a> {
     /// The most members that one request may name.
     fn members_per_request(&self) -> usize {
         self.input.profile.members_per_request.max(1)
+    }
+}
+
+/// What a lost creation has made, should the source say another name by now. What is linked to
+/// another group is not that, nor what was there when a creation was refused for its name.
+fn find_as_sent(
+    input: &Input<'_>,
+    index: &Index,
+    record: &RecordKey,
+    candidate: &Candidate,
+) -> Match {
+    let Some(intent) = &candidate.intent else {
+        return Match::Unmatched;
+    };
+    let observed = &input.observed_groups;
+    let is_anothers = |id: &ResourceId| {
+        let owner = observed.owners.get(id).or(observed.external_owners.get(id));
+        owner.is_some_and(|owner| owner != record)
+    };
+    let is_made = |id: &ResourceId| {
+        let listed = observed.resources.get(id);
+        listed.is_some_and(|listed| {
+            let external_id = read_path(&listed.json, &AttributePath::external_id());
+            let may_be_older = intent.refused || intent.earlier.is_some();
+            leaving::is_made(record, candidate, listed) || external_id.is_none() && !may_be_older
+        })
+    };
+    match index.find(&intent.attributes) {
+        Match::One(id) if is_made(&id) && !is_anothers(&id) => Match::One(id),
+        _ => Match::Unmatched,
     }
 }
 

@@ -119,6 +119,15 @@ pub fn keys_for(kind: Kind, configured: &[AttributePath]) -> Vec<AttributePath> 
     }
 }
 
+/// The keys that no two records may share: those that match, and a person's userName.
+pub fn claimed_keys(kind: Kind, configured: &[AttributePath]) -> Vec<AttributePath> {
+    let mut keys = keys_for(kind, configured);
+    if kind == Kind::User && !keys.contains(&AttributePath::user_name()) {
+        keys.push(AttributePath::user_name());
+    }
+    keys
+}
+
 /// A linked resource that gets other values in this plan.
 #[derive(Debug)]
 pub(super) struct Move<'a> {

@@ -159,7 +159,7 @@ impl<'a> Table<'a> {
         let sought = candidate.sought();
         let found = sought.map_or(Match::Unmatched, |sought| self.index.find(sought));
         if found == Match::Unmatched {
-            return self.find_as_sent(candidate);
+            return self.find_as_sent(record, candidate);
         }
         let Match::Ambiguous(resources, _) = &found else {
             return found;
@@ -177,12 +177,19 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What a lost creation has made, should the source say another name by now.
-    fn find_as_sent(&self, candidate: &Candidate) -> Match {
+    /// What a lost creation has made, should the source say another name by now. What is linked
+    /// to somebody else is not that.
+    fn find_as_sent(&self, record: &RecordKey, candidate: &Candidate) -> Match {
         let intent = candidate.intent.as_ref();
         let found = intent.map_or(Match::Unmatched, |it| self.index.find(&it.attributes));
+        let owners = &self.input.observed_users.owners;
+        let may_be_theirs = |id: &ResourceId| owners.get(id).is_none_or(|owner| owner == record);
         match found {
-            Match::One(resource) if self.seems_made(candidate, &resource) => Match::One(resource),
+            Match::One(resource)
+                if may_be_theirs(&resource) && self.seems_made(candidate, &resource) =>
+            {
+                Match::One(resource)
+            }
             _ => Match::Unmatched,
         }
     }

@@ -13,6 +13,7 @@ mod properties;
 mod references;
 mod rehires;
 mod releases;
+mod renamed;
 mod render;
 mod table;
 mod world;

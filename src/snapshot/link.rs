@@ -170,7 +170,7 @@ pub struct Intent {
 /// A subject that a cycle must look at again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
-    /// Why, in the words of a reason or an error. No personal data.
+    /// Why, in the words of a reason or an error, which may be the server's own.
     pub why: String,
     /// When.
     pub due: Due,

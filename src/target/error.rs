@@ -6,7 +6,8 @@ use super::SecretError;
 use provisor_connectors::retry::LONGEST_WAIT;
 
 /// A call that did not end well. Messages name the target's endpoint, never a secret and
-/// never a personal value.
+/// never a personal value, unless the server names one in its own words: those are for reports
+/// (see [`TargetError::for_log`]).
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The secret cannot be read.
@@ -104,6 +105,23 @@ pub enum Scope {
 }
 
 impl TargetError {
+    /// The message without the server's own words, which may name a person.
+    pub fn for_log(&self) -> String {
+        match self {
+            TargetError::Refused {
+                method,
+                path,
+                status,
+                scim_type,
+                ..
+            } => format!(
+                "{method} {path}: {status}{}",
+                detail_suffix(scim_type, &None)
+            ),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the rest of the plan can go on.
     ///
     /// A refusal is about one resource, so that one bad record never blocks the others;
@@ -205,6 +223,20 @@ mod tests {
             in_doubt,
             source: None,
         }
+    }
+
+    #[test]
+    fn what_a_server_says_is_not_for_the_log() {
+        let error = TargetError::Refused {
+            method: "GET",
+            path: "/Users/{id}".to_owned(),
+            status: 500,
+            scim_type: Some("tooMany".to_owned()),
+            detail: Some("ana@example.com is odd".to_owned()),
+            retry_after: None,
+        };
+        assert_eq!(error.for_log(), "GET /Users/{id}: 500 tooMany");
+        assert!(error.to_string().contains("ana@example.com"));
     }
 
     #[test]

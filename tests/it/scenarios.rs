@@ -122,6 +122,7 @@ scenarios! {
     held_follow_ups
     held_leavers_survive_unknown_scope
     held_survives_failed_source
+    hidden_and_unmappable
     joiner
     keep_when_empty
     leaver_gone
@@ -133,6 +134,7 @@ scenarios! {
     lost_post_answer_in_doubt
     lost_rename_then_gone
     lost_switch_answer
+    made_again_under_its_id
     mail_change
     manager_adopted
     manager_chain

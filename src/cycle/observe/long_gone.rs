@@ -72,7 +72,8 @@ impl Observer<'_> {
                 // Not seen, not deleted; the others need not wait for that.
                 Err(error) => tracing::warn!(
                     target_name = self.target.name,
-                    "somebody who is to be deleted cannot be looked at: {error}"
+                    "somebody who is to be deleted cannot be looked at: {}",
+                    error.for_log()
                 ),
             }
         }

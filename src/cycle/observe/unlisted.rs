@@ -55,12 +55,16 @@ impl Observer<'_> {
                     // Who is hidden is switched on by id, and who is gone after all answers
                     // that with 404. A create would make a second of who is hidden.
                     let index = index.as_ref().filter(|_| may_be_hidden);
-                    let hidden = index
-                        .zip(candidate.mapped())
-                        .is_some_and(|(index, sought)| {
-                            // Not there under another id either.
-                            index.find(sought) == Match::Unmatched
-                        });
+                    // Who cannot be mapped is looked for as they were.
+                    let link = candidate.link.as_ref();
+                    let known = link.map(|link| &link.acknowledged);
+                    let hidden =
+                        index
+                            .zip(candidate.mapped().or(known))
+                            .is_some_and(|(index, sought)| {
+                                // Not there under another id either.
+                                index.find(sought) == Match::Unmatched
+                            });
                     candidate.missing = !hidden;
                 }
                 Err(error) if error.scope() == Scope::Target => return Err(unreachable(error)),
@@ -68,7 +72,8 @@ impl Observer<'_> {
                 Err(error) => tracing::warn!(
                     target_name = self.target.name,
                     "somebody who is not listed cannot be looked at either, and is not taken \
-                     for missing: {error}"
+                     for missing: {}",
+                    error.for_log()
                 ),
             }
         }

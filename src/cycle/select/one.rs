@@ -15,7 +15,7 @@ use crate::cycle::explain::{ConditionReason, Membership, ScopeReason};
 use crate::cycle::known::Known;
 use crate::cycle::read::Readings;
 use crate::plan::input::{Candidate, GroupCandidate};
-use crate::plan::matching::{key_values, keys_for};
+use crate::plan::matching::{claimed_keys, key_values};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::{AttributeMap, fold};
 use crate::scope::{ScopeGroup, Verdict};
@@ -172,7 +172,7 @@ impl Selector<'_> {
     /// Of those whom an ordinary cycle would look at, judges whoever wants what one person wants or
     /// has, or may have got it with a creation whose answer was lost.
     fn take_rivals_without_a_link(&mut self, record: &RecordKey) -> Result<(), SnapshotError> {
-        let keys = keys_for(Kind::User, &self.target.rules.match_on);
+        let keys = claimed_keys(Kind::User, &self.target.rules.match_on);
         let person = self.selection.people.get(record);
         let wanted = person.map(|person| {
             let link = person.link.as_ref();

@@ -54,6 +54,9 @@ impl<'a> Commit<'a> {
         match change {
             TargetChange::PutLink(record, link) => self.put_link(&record, &link)?,
             TargetChange::LinkMade(record, link) => {
+                if self.owner(record.kind, &link.resource)?.is_some() {
+                    self.doubt_edges(&link.resource)?;
+                }
                 if let Some((other, its)) = self.other_owner(&record, &link.resource)?
                     && !its.missing
                 {
@@ -158,14 +161,19 @@ impl<'a> Commit<'a> {
         Ok(None)
     }
 
+    /// The record that a resource belongs to.
+    fn owner(&self, kind: Kind, resource: &ResourceId) -> Result<Option<RecordKey>, SnapshotError> {
+        let bytes = place::owner(self.tables, self.target, kind, resource);
+        self.get(Table::Owners, &bytes)
+    }
+
     /// The other record that a resource belongs to, and its link to it.
     fn other_owner(
         &self,
         record: &RecordKey,
         resource: &ResourceId,
     ) -> Result<Option<(RecordKey, Link)>, SnapshotError> {
-        let bytes = place::owner(self.tables, self.target, record.kind, resource);
-        let owner: Option<RecordKey> = self.get(Table::Owners, &bytes)?;
+        let owner = self.owner(record.kind, resource)?;
         let Some(other) = owner.filter(|owner| owner != record) else {
             return Ok(None);
         };
@@ -193,10 +201,24 @@ impl<'a> Commit<'a> {
         for bytes in wanted.difference(&found) {
             self.put(Table::Values, bytes.clone(), &())?;
         }
-        // Also where the resource is the same: another record may have owned it meanwhile.
-        let owner = place::owner(self.tables, self.target, record.kind, &link.resource);
-        self.put(Table::Owners, owner, record)?;
+        // Also where the resource is the same: another record may have owned it meanwhile. Whose is
+        // missing does not take it back.
+        if !(link.missing && self.other_owner(record, &link.resource)?.is_some()) {
+            let owner = place::owner(self.tables, self.target, record.kind, &link.resource);
+            self.put(Table::Owners, owner, record)?;
+        }
         self.put(Table::Links, place::record(self.target, record), link)
+    }
+
+    /// A resource is made under an id that was somebody's: the target may have kept that one's
+    /// memberships, or not.
+    fn doubt_edges(&mut self, resource: &ResourceId) -> Result<(), SnapshotError> {
+        let prefix = place::member(self.target, resource);
+        for bytes in self.keys(Table::GroupsWith, &prefix)? {
+            let group = record_of(Table::GroupsWith, &bytes[prefix.len()..])?;
+            self.put_member(&group, resource, MemberEdge::Sent)?;
+        }
+        Ok(())
     }
 
     fn drop_link(&mut self, record: &RecordKey) -> Result<(), SnapshotError> {
@@ -230,8 +252,7 @@ impl<'a> Commit<'a> {
     /// resource's new owner there already.
     fn free(&mut self, record: &RecordKey, resource: &ResourceId) -> Result<(), SnapshotError> {
         let bytes = place::owner(self.tables, self.target, record.kind, resource);
-        let owner: Option<RecordKey> = self.get(Table::Owners, &bytes)?;
-        if owner.as_ref() == Some(record) {
+        if self.owner(record.kind, resource)?.as_ref() == Some(record) {
             self.remove(Table::Owners, bytes);
         }
         Ok(())

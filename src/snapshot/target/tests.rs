@@ -491,3 +491,27 @@ fn what_a_creation_has_made_is_nobody_elses() {
     assert_eq!(owner(), Some(bo));
     assert!(target.link(&ana).unwrap().is_some());
 }
+
+/// Ana is missing, and Bo was made under her id. Fails when `put_link` gives what is missing its
+/// resource back, and, of the membership, without `doubt_edges`: what the target has made of it only
+/// a listing tells.
+#[test]
+fn what_is_made_under_the_id_of_the_missing_stays_whose_it_is() {
+    let (_folder, store, target) = new_target();
+    let (ana, bo) = (person("ana"), person("bo"));
+    let mut gone = link("r1", &[("userName", "ana")]);
+    gone.missing = true;
+    let put_gone = || TargetChange::PutLink(ana.clone(), gone.clone());
+    let edge = TargetChange::PutMember(group("eng"), resource("r1"), MemberEdge::Orphaned);
+    target.commit(vec![put_gone(), edge]).unwrap();
+    let made = TargetChange::LinkMade(bo.clone(), link("r1", &[("userName", "bo")]));
+    target.commit_all(vec![vec![made]]).unwrap();
+    let edge = target.member(&group("eng"), &resource("r1")).unwrap();
+    assert_eq!(edge, Some(MemberEdge::Sent));
+    target.commit(vec![put_gone()]).unwrap();
+    let owner = || target.owner(Kind::User, &resource("r1")).unwrap();
+    assert_eq!(owner(), Some(bo.clone()));
+    target.commit(vec![TargetChange::DropLink(ana)]).unwrap();
+    assert_eq!(owner(), Some(bo));
+    store.verify().unwrap();
+}
