@@ -150,6 +150,7 @@ scenarios! {
     member_made_again_in_doubt
     members_in_scope
     missing_at_target
+    membership_in_doubt
     missing_member_held
     missing_required
     moved_target_and_failed_source
