@@ -23,7 +23,8 @@ pub struct TargetReport {
 pub struct Failure {
     /// What kind of failure decides the exit code.
     pub kind: FailureKind,
-    /// The error chain, outermost first; no secret, and no personal data but in the server's own words.
+    /// The error chain, outermost first; no secret, and no personal data but in the server's own
+    /// words.
     pub chain: Vec<String>,
 }
 

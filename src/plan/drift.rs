@@ -148,6 +148,11 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// Whether what it shows as a group's members can be believed.
+    pub(super) fn tells_members(&self) -> bool {
+        self.members_listed && self.members_shown
+    }
+
     /// What the listing shows of a link's resource, where that can be held against the link.
     fn of(&self, link: &Link) -> Option<&'a Listed> {
         self.observed?.resources.get(&link.resource)

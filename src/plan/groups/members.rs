@@ -39,12 +39,14 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// The members that a listing shows of a group in this cycle.
+    /// The members that a listing shows of a group in this cycle. Where no group shows any, the
+    /// target may not show them, and that says nothing.
     fn shown_members(&self, group: &GroupCandidate) -> Option<&'a [ResourceId]> {
         let link = group.group.standing_link()?;
         let observed = &self.input.observed_groups;
         let listed = observed.resources.get(&link.resource)?;
-        listed.members.as_deref()
+        let members = listed.members.as_deref()?;
+        self.shown.tells_members().then_some(members)
     }
 
     /// Owned edges that went with a resource that nobody has any more: nothing to remove.

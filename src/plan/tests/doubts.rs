@@ -160,6 +160,15 @@ fn member_who_was_sent_and_has_not_come_is_not_taken_out() {
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
 
+/// Fails when `shown_members` believes that a group is empty at a target that shows no members at all:
+/// he would be in it for good, and by our doing.
+#[test]
+fn member_who_was_sent_is_taken_out_where_no_members_are_shown() {
+    let mut world = World::staff(&["ana", "bo"]);
+    world.group("eng").of(&[]).linked().sent(&["u-bo"]);
+    insta::assert_snapshot!(rendered(&world.plan()), @"patch eng (g-eng) MembersChanged; PATCH -u-bo");
+}
+
 /// Fails when `patch` puts in again whoever was sent, and when that they came is not noted.
 #[test]
 fn member_who_was_sent_and_has_come_is_not_put_in_again() {

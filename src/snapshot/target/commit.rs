@@ -56,11 +56,11 @@ impl<'a> Commit<'a> {
             TargetChange::LinkMade(record, link) => {
                 if self.owner(record.kind, &link.resource)?.is_some() {
                     self.doubt_edges(&link.resource)?;
-                }
-                if let Some((other, its)) = self.other_owner(&record, &link.resource)?
-                    && !its.missing
-                {
-                    self.drop_link(&other)?;
+                    if let Some((other, its)) = self.other_owner(&record, &link.resource)?
+                        && !its.missing
+                    {
+                        self.drop_link(&other)?;
+                    }
                 }
                 self.put_link(&record, &link)?;
             }
