@@ -322,9 +322,9 @@ fn is_restored_link(action: &Action) -> bool {
 fn rests_on_listing(held: &Held) -> bool {
     let action = held.action.as_deref();
     match held.reason {
-        HeldReason::AmbiguousMatch | HeldReason::PossibleRehire | HeldReason::ProbableLeaver => {
-            true
-        }
+        HeldReason::AmbiguousMatch | HeldReason::ProbableLeaver => true,
+        // Who may have left is told by the lookup for whoever may have returned.
+        HeldReason::PossibleRehire => held.change != Change::Deactivate,
         HeldReason::DuplicateKey => held.change == Change::Adopt,
         HeldReason::OverLimit if held.change == Change::Delete => held.subject.kind == Kind::User,
         HeldReason::OverLimit => action.is_some_and(|action| {

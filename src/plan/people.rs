@@ -83,6 +83,8 @@ struct Table<'a> {
     index: Index,
     /// Who waits because somebody else has, or wants, the same key; and why.
     waiting: BTreeMap<RecordKey, String>,
+    /// Who is entitled and has no link, by `rehire_key`.
+    newcomers: BTreeMap<&'a str, Vec<(&'a RecordKey, &'a Candidate)>>,
     /// Unlinked records that are, or may be, entitled, by the one resource they match.
     suitors: BTreeMap<ResourceId, BTreeSet<RecordKey>>,
     /// Resources that lost creations of people who are not entitled have made: theirs, as if
@@ -123,6 +125,7 @@ impl<'a> Table<'a> {
             shown,
             index: Index::new(&input.observed_users, &keys, &moves),
             waiting,
+            newcomers: newcomers(input),
             suitors: BTreeMap::new(),
             made: BTreeMap::new(),
             claimed: BTreeSet::new(),
@@ -226,6 +229,18 @@ impl<'a> Table<'a> {
             self.list(subject, ListedReason::ScopeUnknown, why);
         }
     }
+}
+
+/// Who is entitled and has no link, by the `rehire_key` that may prove who they were.
+fn newcomers<'a>(input: &'a Input<'_>) -> BTreeMap<&'a str, Vec<(&'a RecordKey, &'a Candidate)>> {
+    let mut newcomers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (record, candidate) in &input.people {
+        let is_new = candidate.standing.is_entitled() && candidate.standing_link().is_none();
+        if let Some(key) = candidate.rehire_key.as_deref().filter(|_| is_new) {
+            newcomers.entry(key).or_default().push((record, candidate));
+        }
+    }
+    newcomers
 }
 
 /// Whether this plan leaves a linked record as it is, whatever it should be.

@@ -167,6 +167,7 @@ scenarios! {
     rehire_key_set_later
     rehired
     rehired_in_one_run
+    rehired_not_looked_at
     release_before_joiner
     returned
     returned_but_deleted

@@ -32,10 +32,6 @@ impl<'a> Table<'a> {
             }
             return self.inactive_leaver(record, candidate, link);
         }
-        // Nor is it switched off while it cannot be told whose it is.
-        if self.may_be_a_rehire(candidate, link) {
-            return;
-        }
         let reason = if link.active {
             build::leaving(&candidate.standing)
         } else {
@@ -44,6 +40,16 @@ impl<'a> Table<'a> {
         let subject = self.subject(record, candidate);
         if let Some(key) = self.protecting(&subject, candidate, observed, link) {
             return self.list_protected(subject, &switched_off(reason), &key);
+        }
+        // Nor is it switched off while it cannot be told whose it is.
+        if let Some(newcomer) = self.may_be_rehired(candidate, link) {
+            let detail = format!(
+                "`rehire_key` says that {} {} may be the same person, and this cycle could not \
+                 look at the resource for them",
+                newcomer.source, newcomer.id
+            );
+            let reason = HeldReason::PossibleRehire;
+            return self.hold(subject, Change::Deactivate, reason, detail);
         }
         // Whom a source still has, but perhaps as somebody else, has not left for all we know.
         if let Some(detail) = &candidate.contested {
@@ -59,13 +65,14 @@ impl<'a> Table<'a> {
         self.people.actions.push(action);
     }
 
-    /// Whether somebody entitled may be the same person, who takes the resource over with the
-    /// next look at the target: `rehire_key` says so, and so does a key of what is linked. This
-    /// cycle could not look, or else they would have it.
-    fn may_be_a_rehire(&self, former: &Candidate, link: &Link) -> bool {
-        if former.rehire_key.is_none() || self.input.observed_users.complete {
-            return false;
+    /// Who is entitled and may be the same person, and takes the resource over with the next look
+    /// at the target: `rehire_key` says so, and so does a key of what is linked. This cycle could
+    /// not look, or else they would have it.
+    fn may_be_rehired(&self, former: &Candidate, link: &Link) -> Option<&'a RecordKey> {
+        if self.input.observed_users.complete {
+            return None;
         }
+        let newcomers = self.newcomers.get(former.rehire_key.as_deref()?)?;
         let keys = keys_for(Kind::User, &self.input.rules.match_on);
         let shares_a_key = |sought: &AttributeMap| {
             keys.iter().any(|path| {
@@ -78,12 +85,9 @@ impl<'a> Table<'a> {
                 !of(sought).is_disjoint(&of(&link.acknowledged))
             })
         };
-        self.input.people.values().any(|person| {
-            person.standing.is_entitled()
-                && person.standing_link().is_none()
-                && person.rehire_key == former.rehire_key
-                && person.sought().is_some_and(shares_a_key)
-        })
+        let mut newcomers = newcomers.iter();
+        let same = newcomers.find(|(_, newcomer)| newcomer.sought().is_some_and(shares_a_key));
+        same.map(|(record, _)| *record)
     }
 
     /// Not entitled and never linked: the pre-assignment gap, and creates whose answer was

@@ -240,7 +240,7 @@ fn deactivation_that_turns_out_to_have_happened_is_noted() {
     assert_eq!(planned.noted.len(), 1);
 }
 
-/// Fails without `may_be_a_rehire`: they would be locked out until a listing succeeds.
+/// Fails without `may_be_rehired`: they would be locked out until a listing succeeds.
 #[test]
 fn who_is_rehired_keeps_the_resource_while_nobody_can_look_at_it() {
     let mut world = World::new();
@@ -251,7 +251,7 @@ fn who_is_rehired_keeps_the_resource_while_nobody_can_look_at_it() {
         .named("ana")
         .rehire_key("7")
         .backing_off();
-    insta::assert_snapshot!(rendered(&world.plan()), @"");
+    insta::assert_snapshot!(rendered(&world.plan()), @"! deactivate ana (u-ana) PossibleRehire: `rehire_key` says that staff ana2 may be the same person, and this cycle could not look at the resource for them");
     world.person("ana2").rehire_key("8");
     insta::assert_snapshot!(rendered(&world.plan()), @"deactivate ana (u-ana) GoneFromSource; PATCH active=false");
 }
@@ -269,7 +269,7 @@ fn who_is_rehired_keeps_the_resource_that_another_lookup_has_shown() {
     input.observed_users.complete = false;
     assert!(!input.observed_users.resources.is_empty());
     let planned = plan(&input, &world.window, None);
-    insta::assert_snapshot!(rendered(&planned), @"");
+    insta::assert_snapshot!(rendered(&planned), @"! deactivate ana (u-ana) PossibleRehire: `rehire_key` says that staff ana2 may be the same person, and this cycle could not look at the resource for them");
 }
 
 /// Whom a refused call was to switch on is linked all the same. Fails when `link_adopted` leaves
