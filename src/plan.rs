@@ -44,7 +44,7 @@ pub struct Planned {
     pub judged: Judged,
     /// What a person has released and is not done before this plan is.
     pub approved: Approved,
-    /// Creates in doubt, of people who need none, that are known not to have happened.
+    /// Creates in doubt, of records that need none, that are known not to have happened.
     pub closed_intents: BTreeSet<RecordKey>,
     /// Links of people long gone that are dropped without a request.
     pub forgotten: BTreeSet<RecordKey>,
@@ -112,11 +112,13 @@ pub fn plan(input: &Input<'_>, window: &Window, release: Option<&Release>) -> Pl
         held,
         listed,
     };
+    let closed_intents = people.closed_intents.into_iter();
+    let closed_intents = closed_intents.chain(groups.closed_intents);
     Planned {
         plan,
         judged,
         approved,
-        closed_intents: people.closed_intents,
+        closed_intents: closed_intents.collect(),
         forgotten: people.forgotten,
         noted: people.noted.into_iter().chain(groups.noted).collect(),
     }

@@ -37,6 +37,8 @@ pub(super) struct Groups {
     pub(super) held: Vec<Held>,
     /// What is shown.
     pub(super) listed: Vec<Listed>,
+    /// Creates in doubt that are now known not to have happened, of records that need none.
+    pub(super) closed_intents: BTreeSet<RecordKey>,
     /// What the listing taught about links.
     pub(super) noted: BTreeMap<RecordKey, Noted>,
 }

@@ -51,8 +51,10 @@ impl Table<'_> {
         group: &GroupCandidate,
     ) {
         let rules = &self.input.rules;
-        let Some(Match::One(resource)) = self.found.get(record).cloned() else {
-            return;
+        let resource = match self.found.get(record) {
+            Some(Match::One(resource)) => resource.clone(),
+            Some(Match::Unmatched) => return self.close_intent(record, &group.group),
+            Some(Match::Ambiguous(..)) | None => return,
         };
         let listed = self.input.observed_groups.resources.get(&resource);
         let Some(listed) = listed.filter(|listed| is_made(record, &group.group, listed)) else {
@@ -75,6 +77,15 @@ impl Table<'_> {
             ..build::adoption(listed, found, None)
         });
         self.groups.actions.push(action);
+    }
+
+    /// Nobody asks for what a lost creation may have made once it is sure that it made nothing.
+    fn close_intent(&mut self, record: &RecordKey, candidate: &Candidate) {
+        let intent = candidate.intent.as_ref();
+        let is_settled = intent.is_some_and(|intent| self.input.is_settled(intent));
+        if self.input.observed_groups.complete && is_settled {
+            self.groups.closed_intents.insert(record.clone());
+        }
     }
 
     /// Deletes the group if it is ours, or else takes our members out.

@@ -385,6 +385,25 @@ fn group_that_a_lost_creation_has_made_and_that_is_gone_is_emptied() {
     insta::assert_snapshot!(rendered(&world.plan()), @"");
 }
 
+/// Fails when `left_over` leaves open what has come to nothing: it would be looked for in every cycle.
+#[test]
+fn group_that_a_lost_creation_has_not_made_and_that_is_gone_is_not_looked_for_again() {
+    let mut world = World::staff(&["ana"]);
+    let group = world.group("eng").of(&[]).in_doubt_with(&["u-ana"]);
+    group.stands(Standing::Gone);
+    assert!(world.plan().closed_intents.is_empty());
+    world.rules.settle = Duration::ZERO;
+    let closed = world.plan().closed_intents;
+    assert_eq!(closed.len(), 1);
+    world
+        .group("eng")
+        .stands(Standing::Unknown("not read".to_owned()));
+    assert!(world.plan().closed_intents.is_empty());
+    world.group("eng").stands(Standing::Gone);
+    world.lists = false;
+    assert!(world.plan().closed_intents.is_empty());
+}
+
 /// Fails when `find` asks the keys alone: both would wait for a person.
 #[test]
 fn lost_creations_whose_names_were_swapped_are_each_their_own() {
