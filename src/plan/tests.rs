@@ -1,6 +1,7 @@
 //! The planning core: rows of the table, guards, userNames, groups, and what always holds.
 
 mod apply;
+mod claims;
 mod doubts;
 mod drift;
 mod group_options;
