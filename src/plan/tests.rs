@@ -9,6 +9,7 @@ mod groups;
 mod guard;
 mod joined;
 mod long_gone;
+mod lost_creations;
 mod missing;
 mod properties;
 mod references;
