@@ -35,7 +35,7 @@ use crate::target::{Client, Profile};
 use known::Known;
 pub use prepared::Prepared;
 use read::failed;
-pub use read::{Readings, attributes_in_use, read_sources};
+pub use read::{Readings, attributes_in_use, read_sources, source_failure};
 
 /// One target as a cycle needs it.
 #[derive(Debug, Clone)]

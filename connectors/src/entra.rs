@@ -6,6 +6,7 @@
 
 mod answer;
 mod apps;
+mod asked;
 mod assertion;
 mod batch;
 mod changes;

@@ -85,9 +85,9 @@ async fn check_sources(
             }
             Err(error) => {
                 terminal.print(&block(&format!("source {name}: failed"), &[]));
-                let failure = Failure::new(FailureKind::Failed, &error);
+                let failure = cycle::source_failure(&error);
                 terminal.error(Some(&format!("source {name}")), &failure.chain, None);
-                exit = exit.and(Exit::Failed);
+                exit = exit.and(failure.kind.into());
             }
         }
     }

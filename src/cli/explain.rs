@@ -15,12 +15,13 @@ use provisor_connectors::RecordKey;
 
 use super::args::{ExplainArguments, Format};
 use super::exit::Exit;
+use super::history::chain_of;
 use super::render::text::printable;
 use super::session;
 use super::sync::find_target;
 use super::terminal::{Stop, Terminal};
 use crate::apply::report::Failure;
-use crate::audit::{self, Content, Record};
+use crate::audit::{self, AuditProblem, Content, Record};
 use crate::config::{Config, TargetConfig};
 use crate::cycle::Readings;
 use crate::cycle::explain::{self, Explained, Person, Search};
@@ -71,17 +72,24 @@ pub(super) fn run(
             return Err(stop);
         }
     };
+    let mut damage = Vec::new();
     let answer = Answer {
         name: search.found[&record].clone(),
         row: explain::record_of(&readings, &record).map_err(refused)?,
-        targets: explain_each(config, &store, &readings, &targets, &record)?,
+        targets: explain_each(config, &store, &readings, &targets, &record, &mut damage)?,
         record,
     };
     match arguments.format {
         Format::Text => terminal.print(&text::answer(&answer, terminal.colour, &terminal.again)),
         Format::Json => terminal.print(&json::answer(&answer)),
     }
-    Ok(Exit::Done)
+    for problem in &damage {
+        terminal.error(None, &chain_of(problem), None);
+    }
+    Ok(match damage.is_empty() {
+        true => Exit::Done,
+        false => Exit::Failed,
+    })
 }
 
 /// The one person that a key names; an error that says how many it does, and no name.
@@ -137,6 +145,7 @@ fn explain_each<'a>(
     readings: &Readings,
     targets: &[&'a TargetConfig],
     record: &RecordKey,
+    damage: &mut Vec<AuditProblem>,
 ) -> Result<Vec<AtTarget<'a>>, Stop> {
     let now = Utc::now();
     let built: Vec<_> = targets.iter().map(|it| it.target.clone()).collect();
@@ -154,24 +163,33 @@ fn explain_each<'a>(
             });
         }
     }
-    let mut writes = last_writes(config, record, &explained)?;
+    let mut writes = last_writes(config, record, &explained, damage)?;
     for at in &mut explained {
         at.writes = writes.remove(&at.explained.target).unwrap_or_default();
     }
     Ok(explained)
 }
 
-/// The last writes about a record, or about the resource it is linked to, by target.
+/// The last writes about a record, or about the resource it is linked to, by target. A line that
+/// is not as it was written is left out and noted as damage.
 fn last_writes(
     config: &Config,
     record: &RecordKey,
     explained: &[AtTarget<'_>],
+    damage: &mut Vec<AuditProblem>,
 ) -> Result<BTreeMap<String, Vec<Record>>, Stop> {
     let mut writes: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     let path = config.state_dir.join(audit::FILE_NAME);
-    let refused = |problem: audit::AuditProblem| Stop::failed(problem.into());
+    let refused = |problem: AuditProblem| Stop::failed(problem.into());
     for line in audit::records(&path).map_err(refused)? {
-        let line = line.map_err(refused)?;
+        let line = match line {
+            Ok(line) => line,
+            Err(problem @ AuditProblem::Io { .. }) => return Err(refused(problem)),
+            Err(problem) => {
+                damage.push(problem);
+                continue;
+            }
+        };
         let Content::Entry(entry) = &line.content else {
             continue;
         };

@@ -142,7 +142,8 @@ fn verify(path: &Path, exists: bool, format: Format, terminal: &mut Terminal) ->
     exit
 }
 
-fn chain_of(problem: &AuditProblem) -> Vec<String> {
+/// What is wrong with the log, and why.
+pub(super) fn chain_of(problem: &AuditProblem) -> Vec<String> {
     let mut chain = vec![problem.to_string()];
     let mut source = std::error::Error::source(problem);
     while let Some(cause) = source {

@@ -272,10 +272,10 @@ async fn read_source(
     })
     .await?
     .map_err(failed)?;
-    if staged.living(Kind::User) == 0 {
+    if staged.present_people() == 0 {
         return Err(refuse(
-            "the source is empty: it has no people at all, and nothing is done on its word; \
-             check the export or the search base",
+            "the source is empty: it has no people (who is in a recycle bin does not count), and \
+             nothing is done on its word; check the export or the search base",
         ));
     }
     if staged.lost_lifecycle() {
@@ -334,14 +334,17 @@ async fn stream(
     let stage = consumer.await.map_err(panicked)?;
     // The store's own error says more than "abandoned", which follows from it.
     let stage = stage.map_err(failed)?;
-    let batch = batch.map_err(|error| {
-        let kind = match error {
-            SourceError::Secret(_) => FailureKind::Configuration,
-            _ => FailureKind::Failed,
-        };
-        Failure::new(kind, &error)
-    })?;
+    let batch = batch.map_err(|error| source_failure(&error))?;
     Ok((stage, batch))
+}
+
+/// What a source's error comes to.
+pub fn source_failure(error: &SourceError) -> Failure {
+    let kind = match error {
+        SourceError::Secret(_) => FailureKind::Configuration,
+        _ => FailureKind::Failed,
+    };
+    Failure::new(kind, error)
 }
 
 /// Runs something that blocks where it may.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use self::fate::Fate;
 use self::groups::Moved;
 use super::apps::answer_id;
+use super::asked;
 use super::deleted;
 use super::error::{GraphError, What, not_known};
 use super::graph::Graph;
@@ -51,6 +52,9 @@ impl Stop {
             GraphError::Resync(code) => Stop::Refused(format!(
                 "Graph refuses to go on from the last read (`{code}`)"
             )),
+            GraphError::Missing => {
+                Stop::Refused("Graph does not know where the last read ended".to_owned())
+            }
             other => Stop::Failed(other.into_source(what, &graph.server)),
         }
     }
@@ -120,8 +124,9 @@ pub(super) async fn read(
     }
     touched.extend(deleted.keys().filter(|id| !before.deleted.contains(id)));
     touched.extend(before.deleted.iter().filter(|id| !deleted.contains_key(id)));
-    let asked = place.find_doubtful(&touched, &people, &deleted)?;
-    let found = place.ask(asked).await?;
+    let doubtful = place.find_doubtful(&touched, &people, &deleted)?;
+    let found = asked::ask(graph, wanted, doubtful).await;
+    let found = found.map_err(|error| Stop::from(error, &What::People, graph))?;
 
     let mut soft = BTreeSet::new();
     let mut told = (false, false);

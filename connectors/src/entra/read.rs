@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::answer::{Item, Removed, id, related, removed};
 use super::apps::{self, App};
+use super::asked;
 use super::changes::{self, Stop};
 use super::config::{Changes, EntraConfig};
 use super::deleted;
@@ -97,6 +98,18 @@ enum Word {
 /// Who is directly in which groups.
 type InGroups = BTreeMap<Uuid, BTreeSet<Uuid>>;
 
+/// What was read of the groups.
+struct Groups {
+    /// For changes.
+    link: String,
+    /// Those that are there.
+    there: BTreeSet<Uuid>,
+    /// Those of which nobody could tell who is in them.
+    unclear: BTreeSet<Uuid>,
+    /// Who is directly in one that gives roles.
+    in_groups: InGroups,
+}
+
 struct Reading<'a> {
     graph: &'a Graph,
     wanted: &'a Wanted,
@@ -123,7 +136,12 @@ impl Reading<'_> {
         self.unanswered = read.unanswered;
         self.warnings = read.warnings;
         let roles = Roles::new(&self.wanted.roles, &read.apps);
-        let (groups, there, in_groups) = self.read_groups(&roles).await?;
+        let Groups {
+            link,
+            there,
+            unclear,
+            in_groups,
+        } = self.read_groups(&roles).await?;
         for name in &self.wanted.assigned {
             if let Some(app) = read.apps.get(name) {
                 let answer = Change::Upsert(app.record(name, &there));
@@ -131,6 +149,8 @@ impl Reading<'_> {
             }
         }
         let users = self.read_people(&roles, &in_groups).await?;
+        self.ask_for_the_removed(&deleted, &roles, &in_groups)
+            .await?;
         let soft_deleted = self.send_deleted(&deleted).await?;
         self.outbox.flush().await?;
         // A list that could not be read keeps what was known of the app.
@@ -139,7 +159,8 @@ impl Reading<'_> {
             apps.entry(name.clone()).or_insert_with(|| app.clone());
         }
         let now = self.request.now;
-        let position = Position::new(now, self.wanted, users, groups, soft_deleted, apps);
+        let mut position = Position::new(now, self.wanted, users, link, soft_deleted, apps);
+        position.unclear = unclear;
         let everybody = self.people.values().any(|word| *word == Word::There);
         Ok(Batch {
             coverage: Kind::ALL
@@ -154,12 +175,8 @@ impl Reading<'_> {
         })
     }
 
-    /// Every group. Gives the link for changes, the groups that are there, and who is directly in
-    /// one that gives roles.
-    async fn read_groups(
-        &mut self,
-        roles: &Roles<'_>,
-    ) -> Result<(String, BTreeSet<Uuid>, InGroups), SourceError> {
+    /// Every group.
+    async fn read_groups(&mut self, roles: &Roles<'_>) -> Result<Groups, SourceError> {
         let select = self.wanted.select_of_groups();
         let url = self
             .graph
@@ -172,6 +189,7 @@ impl Reading<'_> {
         let nothing = Attributes::default();
         let living = groups.iter().filter(|(_, group)| group.removed.is_none());
         let there: BTreeSet<Uuid> = living.map(|(id, _)| *id).collect();
+        let mut unclear = BTreeSet::new();
         for (id, mut group) in groups {
             if !there.contains(&id) {
                 continue;
@@ -186,6 +204,9 @@ impl Reading<'_> {
                     }
                 }
             }
+            if group.is_unclear {
+                unclear.insert(id);
+            }
             let members = group.complete();
             let record = group.record(
                 id,
@@ -196,7 +217,12 @@ impl Reading<'_> {
             );
             self.outbox.push(Change::Upsert(record)).await?;
         }
-        Ok((link, there, in_groups))
+        Ok(Groups {
+            link,
+            there,
+            unclear,
+            in_groups,
+        })
     }
 
     async fn read_people(
@@ -235,6 +261,38 @@ impl Reading<'_> {
                 self.send(record).await?;
             }
         }
+    }
+
+    /// Asks for those of whom the round says that they are in the deleted items, which do not show
+    /// them: Graph may not have told that they were restored.
+    async fn ask_for_the_removed(
+        &mut self,
+        deleted: &BTreeMap<Uuid, Item>,
+        roles: &Roles<'_>,
+        in_groups: &InGroups,
+    ) -> Result<(), SourceError> {
+        let people = self.people.iter();
+        let removed = people.filter(|(_, word)| **word == Word::Not(Removed::Changed));
+        let doubtful = removed.map(|(id, _)| *id);
+        let doubtful = doubtful.filter(|id| !deleted.contains_key(id)).collect();
+        let found = asked::ask(self.graph, self.wanted, doubtful).await;
+        let found = found.map_err(|error| error.into_source(&What::People, &self.graph.server))?;
+        let none = BTreeSet::new();
+        for (id, item) in found {
+            let Some(item) = item else {
+                continue;
+            };
+            self.people.insert(id, Word::There);
+            match asked::manager(&item) {
+                Some(manager) => drop(self.managers.insert(id, manager)),
+                None => drop(self.managers.remove(&id)),
+            }
+            let groups = in_groups.get(&id).unwrap_or(&none);
+            let record = self.person(id, &item, roles, groups)?;
+            // After what the round said, which was handed on: the last word counts.
+            self.outbox.push(Change::Upsert(record)).await?;
+        }
+        Ok(())
     }
 
     fn person(

@@ -27,6 +27,8 @@ use crate::source::SourceError;
 
 /// A token is renewed this long before it expires, so that none expires on its way.
 const EARLY: Duration = Duration::from_secs(300);
+/// No token is used for longer, whatever a login says of it.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The most that is read of an answer with a token, in bytes.
 const LIMIT: usize = 256 * 1024;
 const ATTEMPTS: u32 = 4;
@@ -311,7 +313,7 @@ fn denied(status: u16, body: &[u8]) -> String {
 
 /// For how long a token of this lifetime is used: a short one for the half of it.
 fn time_of_use(lifetime: Duration) -> Duration {
-    lifetime - EARLY.min(lifetime / 2)
+    (lifetime - EARLY.min(lifetime / 2)).min(LONGEST)
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

@@ -92,13 +92,17 @@ pub(super) async fn read_all(
     if !matches!(way, Way::Full(_))
         && let (Some(before), Some(mark), Some(known)) = (before, mark, &request.known)
     {
+        let server = &place.connection.server;
         let outbox = Outbox::holding(changes.clone());
         let changes = reading(place.clone(), outbox).read_changes(before, mark, known);
         match changes.await {
             Ok(batch) => return Ok(batch),
-            Err(Stop::Failed(error)) => return Err(error),
+            // It asks what a read of everything never does, which a server may refuse whenever it
+            // is asked. Nothing was handed on.
+            Err(Stop::Failed(error)) => {
+                tracing::warn!(%server, %error, "everything is read: the changes could not be");
+            }
             Err(Stop::Everything { why, refused }) => {
-                let server = &place.connection.server;
                 tracing::info!(%server, "everything is read, and not only what changed: {why}");
                 voided = refused;
             }

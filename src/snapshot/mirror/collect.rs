@@ -29,10 +29,11 @@ pub(in crate::snapshot) struct Published {
     pub(in crate::snapshot) cursor: Option<Cursor>,
     /// Records that are not gone.
     pub(super) living: BTreeMap<Kind, u64>,
-    /// How many living records have each attribute.
+    /// How many of the people are in a recycle bin.
+    pub(super) soft_deleted: u64,
+    /// How many living records have each attribute; who is in a recycle bin shows nothing.
     pub(super) attributes: BTreeMap<Kind, BTreeMap<String, u64>>,
     /// Whether that read could tell who is active.
-    #[serde(default)]
     pub(super) tells_lifecycle: bool,
     /// Up to which generation superseded versions are removed.
     pub(super) collected: u64,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{
-    Attributes, Batch, Change, Content, Coverage, Kind, MemberKey, Record, Unchanged,
+    Batch, Change, Content, Coverage, Kind, Lifecycle, MemberKey, Record, Unchanged,
 };
 
 use super::collect::{self, Published, TRANSACTION_KEYS};
@@ -32,6 +32,7 @@ pub struct Stage {
     digests: Arc<Mutex<BTreeMap<Kind, DigestTable>>>,
     content: Content,
     counts: BTreeMap<Kind, BTreeMap<String, u64>>,
+    soft_deleted: u64,
     writes: Writes,
 }
 
@@ -55,6 +56,7 @@ impl Stage {
         Ok(Self {
             staging,
             counts: published.attributes.clone(),
+            soft_deleted: published.soft_deleted,
             published,
             in_use,
             digests: Arc::new(Mutex::new(digests)),
@@ -144,6 +146,7 @@ impl Stage {
                 .iter()
                 .map(|(kind, table)| (*kind, table.len()))
                 .collect(),
+            soft_deleted: self.soft_deleted,
             attributes: self.counts,
             tells_lifecycle: batch.tells_lifecycle,
             collected: self.published.collected,
@@ -214,9 +217,8 @@ impl Stage {
         if content_before != Some(content_now) || members_known != known_before {
             if before.is_some() {
                 let old = self.living_row(kind, &hash)?;
-                self.count(kind, &old.attributes, false);
+                self.count(kind, &old, false);
             }
-            self.count(kind, &attributes, true);
             let row = MirrorRow {
                 id,
                 lifecycle,
@@ -225,6 +227,7 @@ impl Stage {
                 generation: self.staging.generation,
                 members_known,
             };
+            self.count(kind, &row, true);
             self.put_row(kind, hash, &row, before.is_some())?;
         }
         table(&mut lock(&self.digests), kind).put(hash, digest);
@@ -234,7 +237,7 @@ impl Stage {
     /// Stages the tombstone of a record that was there, and cuts a group's edges.
     fn bury(&mut self, kind: Kind, hash: Hash, now: DateTime<Utc>) -> Result<(), SnapshotError> {
         let mut row = self.living_row(kind, &hash)?;
-        self.count(kind, &row.attributes, false);
+        self.count(kind, &row, false);
         if kind == Kind::Group {
             for member in self.present_members(&hash)? {
                 self.put_edge(&row.id, &hash, &member, false)?;
@@ -317,14 +320,19 @@ impl Stage {
         Ok(())
     }
 
-    fn count(&mut self, kind: Kind, attributes: &Attributes, more: bool) {
+    fn count(&mut self, kind: Kind, row: &MirrorRow, more: bool) {
+        let counted = |count: u64| match more {
+            true => count + 1,
+            false => count.saturating_sub(1),
+        };
+        if matches!(row.lifecycle, Lifecycle::SoftDeleted { .. }) {
+            self.soft_deleted = counted(self.soft_deleted);
+            return;
+        }
         let counts = self.counts.entry(kind).or_default();
-        for name in attributes.0.keys() {
+        for name in row.attributes.0.keys() {
             let count = counts.entry(name.clone()).or_default();
-            *count = match more {
-                true => *count + 1,
-                false => count.saturating_sub(1),
-            };
+            *count = counted(*count);
         }
     }
 

@@ -31,6 +31,13 @@ impl Staged {
         self.next.living.get(&kind).copied().unwrap_or(0)
     }
 
+    /// People whom the source has: those in its recycle bin are of an earlier time, and no sign that
+    /// it was looked for anybody else.
+    pub fn present_people(&self) -> u64 {
+        self.living(Kind::User)
+            .saturating_sub(self.next.soft_deleted)
+    }
+
     /// Attributes that 20 or more records of the last published read had and none of this
     /// one has, per kind. Only attributes in use, and kinds that were read completely.
     pub fn vanished(&self) -> BTreeMap<Kind, BTreeSet<String>> {

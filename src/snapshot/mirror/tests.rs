@@ -362,6 +362,38 @@ fn twenty_records_make_an_attribute_vanish_and_nineteen_do_not() {
     }
 }
 
+/// Fails when `count` takes no notice of the lifecycle: an old recycle bin would make a source that
+/// finds nobody any more look like one that has somebody, with every attribute.
+#[test]
+fn who_is_in_a_recycle_bin_is_no_sign_that_a_source_has_people() {
+    let (_folder, store) = new_store();
+    let in_the_bin = |change: Change| match change {
+        Change::Upsert(record) => Change::Upsert(Record {
+            lifecycle: Lifecycle::SoftDeleted { since: None },
+            ..record
+        }),
+        other => other,
+    };
+    let people = |count: usize| (0..count).map(|number| user(&format!("u{number}"), "a"));
+    let staged = stage(&store, people(20).collect(), Coverage::Complete);
+    assert_eq!(staged.present_people(), 20);
+    staged.publish(None).unwrap();
+    let left = || people(2).map(in_the_bin).collect();
+    let staged = stage(&store, left(), Coverage::Complete);
+    assert_eq!(staged.living(Kind::User), 2);
+    assert_eq!(staged.present_people(), 0);
+    assert!(staged.vanished().contains_key(&Kind::User));
+    staged.publish(None).unwrap();
+    // Of those who were in it, one comes back and the other is gone.
+    let staged = stage(&store, people(1).collect(), Coverage::Complete);
+    assert_eq!(staged.present_people(), 1);
+    staged.publish(None).unwrap();
+    assert_eq!(
+        stage(&store, Vec::new(), Coverage::Complete).present_people(),
+        0
+    );
+}
+
 #[test]
 fn attributes_that_are_not_in_use_are_neither_kept_nor_compared() {
     let (_folder, store) = new_store();

@@ -8,6 +8,7 @@ mod groups;
 mod people;
 mod scope;
 mod soft_delete;
+mod witnesses;
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -5,17 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value as Json;
-use url::Url;
 use uuid::Uuid;
 
-use super::{Place, Stop};
-use crate::entra::answer::{self, Item, Removed};
-use crate::entra::batch;
-use crate::entra::error::What;
+use super::Place;
+use crate::entra::answer::{Item, Removed};
+use crate::entra::asked;
 use crate::entra::person::{self, Absent, is_shown, known_manager, lifecycle, record, set_manager};
 use crate::entra::properties::{ENABLED, UPN};
-use crate::entra::read::not_shown;
 use crate::known::KnownRecord;
 use crate::source::{Attributes, Kind, Lifecycle, Record, SourceError};
 
@@ -62,10 +58,10 @@ impl Place<'_> {
             let (is_deleted, was_deleted) =
                 (deleted.contains_key(id), self.before.deleted.contains(id));
             let is_doubtful = match people.get(id) {
-                Some(heard) if heard.removed.is_some() => false,
+                Some(heard) if heard.removed.is_some() => !is_deleted,
                 Some(_) if is_deleted => true,
                 Some(heard) => !self.says_enough(heard, &self.known(Kind::User, *id)?),
-                None => was_deleted && !is_deleted,
+                None => was_deleted != is_deleted,
             };
             if is_doubtful {
                 doubtful.insert(*id);
@@ -89,35 +85,6 @@ impl Place<'_> {
             && (was_living || (heard.item.contains_key(ENABLED) && !lacks_manager))
     }
 
-    /// Asks for these users themselves; who is not there is not among the answers.
-    pub(super) async fn ask(
-        &self,
-        ids: BTreeSet<Uuid>,
-    ) -> Result<BTreeMap<Uuid, Option<Item>>, Stop> {
-        let select = self.wanted.select_of_people();
-        let mut query = vec![("$select", select.as_str())];
-        if self.wanted.wants_manager() {
-            query.push(("$expand", "manager($select=id)"));
-        }
-        let urls: Vec<Url> = ids
-            .iter()
-            .map(|id| self.graph.url(&["users", &id.to_string()], &query))
-            .collect();
-        let graph = self.graph;
-        let bodies = batch::get_all(graph, &What::People, &urls).await;
-        let bodies = bodies.map_err(|error| Stop::from(error, &What::People, graph))?;
-        let mut found = BTreeMap::new();
-        for (id, body) in ids.into_iter().zip(bodies) {
-            let item = match body {
-                None => None,
-                Some(Json::Object(item)) if is_shown(&item) => Some(item),
-                Some(_) => return Err(not_shown(graph).into()),
-            };
-            found.insert(id, item);
-        }
-        Ok(found)
-    }
-
     pub(super) fn fate<'f>(
         &self,
         id: Uuid,
@@ -130,6 +97,10 @@ impl Place<'_> {
         match (found.get(&id), heard) {
             (Some(Some(item)), _) => Fate::There(Shown::Whole(item)),
             (Some(None), _) if is_deleted => Fate::SoftDeleted,
+            // The deleted items may not show yet whom the changes tell.
+            (Some(None), Some(heard)) if heard.removed == Some(Removed::Changed) => {
+                Fate::SoftDeleted
+            }
             // Graph may not show yet whom its changes tell in full; a deletion it tells later.
             (Some(None), Some(heard))
                 if heard.removed.is_none() && heard.item.contains_key(ENABLED) =>
@@ -137,11 +108,8 @@ impl Place<'_> {
                 Fate::There(Shown::Changed(heard))
             }
             (Some(None), _) => Fate::Gone,
-            (None, Some(heard)) => match heard.removed {
-                Some(Removed::Deleted) if !is_deleted => Fate::Gone,
-                Some(_) => Fate::SoftDeleted,
-                None => Fate::There(Shown::Changed(heard)),
-            },
+            (None, Some(heard)) if heard.removed.is_some() => Fate::SoftDeleted,
+            (None, Some(heard)) => Fate::There(Shown::Changed(heard)),
             (None, None) if is_deleted => Fate::SoftDeleted,
             // Only their roles are other ones. Who is deleted has none.
             (None, None) => match known.lifecycle {
@@ -168,9 +136,7 @@ impl Place<'_> {
             Fate::There(Shown::Whole(item)) => (
                 of(item, &nothing, Absent::Cleared),
                 lifecycle(item).or(Some(Lifecycle::Unknown)),
-                item.get("manager")
-                    .and_then(Json::as_object)
-                    .and_then(answer::id),
+                asked::manager(item),
             ),
             Fate::AsKnown | Fate::SoftDeleted | Fate::Gone => {
                 (before.clone(), None, known_manager(before))

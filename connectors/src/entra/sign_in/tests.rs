@@ -35,6 +35,7 @@ fn a_token_is_renewed_before_it_expires() {
     assert_eq!(of(3599), 3299);
     assert_eq!(of(200), 100);
     assert_eq!(of(0), 0);
+    assert_eq!(of(u64::MAX), 86_400);
 }
 
 /// A login that takes its time; how many tokens it has given, and its address.

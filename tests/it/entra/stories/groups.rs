@@ -335,6 +335,45 @@ members = { crew = ["ana@example.com"] }
     story.check_settled();
 }
 
+/// Fails when `read_groups` does not remember which groups it could not understand: what changed
+/// before that read is never told again, and Bo stays in.
+#[test]
+fn a_group_that_a_read_of_everything_could_not_understand_is_listed_by_the_next() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let crew = tenant.add_group("crew", &[ana, bo]);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "Who is in a group is not known where an id is all that is shown, and that is remembered: \
+         the next cycle asks for the list.",
+        PUSH_ALL,
+    );
+    story.tell("name = \"at first\"\nwrites = 3\n");
+    simulator.tenant(|tenant| tenant.put_member(crew, bo, false));
+    simulator.alter(|_, answer| say_no_types(answer));
+    story.tell(
+        r#"
+name = "a read of everything, in which nobody says what the members are"
+command = ["sync", "--full"]
+requests = ""
+members = { crew = ["ana@example.com", "bo@example.com"] }
+"#,
+    );
+    simulator.behave();
+    story.tell(
+        r#"
+name = "the next read of changes takes Bo out"
+requests = """
+PATCH /Groups/{id:crew} [{"op":"remove","path":"members[value eq \\"{id:bo@example.com}\\"]"}]
+"""
+members = { crew = ["ana@example.com"] }
+"#,
+    );
+    story.check_settled();
+}
+
 /// Fails when a list that is not there, or an empty one of a group that may hide its members, is
 /// taken for a group without members: everybody leaves it.
 #[test]

@@ -13,14 +13,14 @@ use crate::support::story::Story;
 const WHY: &str = "Who is deleted is switched off by one write and keeps their name there; who is \
     restored is switched on again by one. The mangled name is never sent.";
 
-struct Two {
-    simulator: Simulator,
-    story: Story,
-    bo: Uuid,
+pub(super) struct Two {
+    pub(super) simulator: Simulator,
+    pub(super) story: Story,
+    pub(super) bo: Uuid,
 }
 
 /// Ana and Bo, of whom Bo comes and goes; both are in a group.
-fn two(more: &str) -> Two {
+pub(super) fn two(more: &str) -> Two {
     let mut tenant = Tenant::new();
     let ana = tenant.add_user("ana", json!({}));
     let bo = tenant.add_user("bo", json!({}));
@@ -45,7 +45,7 @@ members = { crew = ["ana@example.com", "bo@example.com"] }
 }
 
 /// Bo is deleted, and so many others are as they were.
-fn deleted(unchanged: usize) -> String {
+pub(super) fn deleted(unchanged: usize) -> String {
     DELETED.replace("(2 unchanged)", &format!("({unchanged} unchanged)"))
 }
 
@@ -66,7 +66,7 @@ PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":false}
 users = { "ana@example.com" = true, "bo@example.com" = false }
 "#;
 
-const RESTORED: &str = r#"
+pub(super) const RESTORED: &str = r#"
 name = "Bo is restored, and is in the group as before"
 requests = '''
 PATCH /Users/{id:bo@example.com} [{"op":"replace","path":"active","value":true}]
@@ -75,7 +75,7 @@ users = { "ana@example.com" = true, "bo@example.com" = true }
 members = { crew = ["ana@example.com", "bo@example.com"] }
 "#;
 
-const QUIET: &str = r#"
+pub(super) const QUIET: &str = r#"
 name = "and nothing more"
 requests = ""
 "#;
