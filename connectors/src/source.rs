@@ -416,6 +416,14 @@ pub enum SourceError {
         /// The keys, and what would be right.
         problem: String,
     },
+    /// A server gave up on what it was asked for: it would take too long, or be too much.
+    #[error("{server}: {problem}")]
+    Limit {
+        /// Its URL.
+        server: String,
+        /// What was asked, and what to do.
+        problem: String,
+    },
     /// A server could not be reached, broke off, or refused.
     #[error("{server}: {problem}")]
     Server {

@@ -173,6 +173,7 @@ scenarios! {
     returned_but_deleted
     returned_memberships
     returned_memberships_as_a_list
+    scope_group_made_again
     scope_group_missing
     scope_group_renamed
     scope_when

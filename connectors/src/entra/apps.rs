@@ -65,8 +65,27 @@ pub(super) fn answer_id(name: &str) -> SourceId {
 }
 
 /// Reads who is assigned to an app, which is looked for by its name or id unless it was found
-/// before.
+/// before. One that was made again under its name need not be the same.
 pub(super) async fn read(
+    graph: &Graph,
+    name: &str,
+    before: Option<Uuid>,
+    with_roles: bool,
+) -> Result<App, GraphError> {
+    match (read_app(graph, name, before, with_roles).await, before) {
+        (Err(GraphError::Missing), Some(id)) => {
+            let problem = format!(
+                "it is gone: the one that was meant has the object id {id}; if there is another of \
+                 that name now, write its object id or application id instead"
+            );
+            let what = What::Assignments(name.to_owned());
+            Err(what.failed(&graph.server, &problem, None).into())
+        }
+        (read, _) => read,
+    }
+}
+
+async fn read_app(
     graph: &Graph,
     name: &str,
     before: Option<Uuid>,

@@ -50,7 +50,18 @@ impl Request {
             Request::Bind => bind_refusal(result),
             _ => result_words(result),
         };
-        self.failed(server, &words, None)
+        match result.rc {
+            // timeLimitExceeded, sizeLimitExceeded, adminLimitExceeded (RFC 4511, appendix A)
+            3 | 4 | 11 => SourceError::Limit {
+                server: server.to_owned(),
+                problem: self.problem(&words),
+            },
+            _ => self.failed(server, &words, None),
+        }
+    }
+
+    fn problem(&self, words: &str) -> String {
+        format!("{}: {words}", self.words())
     }
 
     /// No answer, or none that can be understood.
@@ -87,7 +98,7 @@ impl Request {
     ) -> SourceError {
         SourceError::Server {
             server: server.to_owned(),
-            problem: format!("{}: {problem}", self.words()),
+            problem: self.problem(problem),
             source,
         }
     }

@@ -159,6 +159,12 @@ impl Index {
         Some(&*self.seen(self.by_dn(dn)?)?.id)
     }
 
+    /// The id of the record with this DN, although it may not have been read yet.
+    pub(super) fn expected_id_of(&self, dn: &Dn) -> Option<&str> {
+        let number = usize::try_from(self.by_dn(dn)?.0).ok()?;
+        Some(&*self.records.get(number)?.id)
+    }
+
     fn seen(&self, number: Number) -> Option<&Key> {
         let key = self.records.get(usize::try_from(number.0).ok()?)?;
         key.seen.then_some(key)

@@ -138,7 +138,7 @@ pub(super) fn resolve_references(
             .filter(|dn| index.id_of(dn).is_none() && settings.is_ours(dn))
             .collect();
         if unknown.is_empty() {
-            resolve(values, index);
+            resolve(values, |dn| index.id_of(dn));
         } else {
             missing.attributes.insert(name.clone());
             missing.names.extend(unknown);
@@ -148,15 +148,15 @@ pub(super) fn resolve_references(
     missing
 }
 
-/// The same for what was missing, when everybody is known: who still is not is left out.
-pub(super) fn resolve_at_last(
+/// The same for what was missing, when more is known: whom `id_of` does not know is left out.
+pub(super) fn resolve_at_last<'i>(
     attributes: &mut Attributes,
     missing: &BTreeSet<String>,
-    index: &Index,
+    id_of: impl Fn(&Dn) -> Option<&'i str>,
 ) {
     for (name, values) in &mut attributes.0 {
         if missing.contains(name) {
-            resolve(values, index);
+            resolve(values, &id_of);
         }
     }
     attributes.0.retain(|_, values| !values.is_empty());
@@ -204,11 +204,11 @@ fn references<'a>(
     attributes.filter(|(name, _)| is_reference(name, settings))
 }
 
-fn resolve(values: &mut Vec<Value>, index: &Index) {
+fn resolve<'i>(values: &mut Vec<Value>, id_of: impl Fn(&Dn) -> Option<&'i str>) {
     let ids: BTreeSet<Value> = values
         .iter()
         .filter_map(name_of)
-        .filter_map(|dn| Some(Value::Text(index.id_of(&dn)?.to_owned())))
+        .filter_map(|dn| Some(Value::Text(id_of(&dn)?.to_owned())))
         .collect();
     *values = Vec::from_iter(ids);
 }

@@ -97,11 +97,11 @@ pub(super) async fn read_all(
         let changes = reading(place.clone(), outbox).read_changes(before, mark, known);
         match changes.await {
             Ok(batch) => return Ok(batch),
-            // It asks what a read of everything never does, which a server may refuse whenever it
-            // is asked. Nothing was handed on.
-            Err(Stop::Failed(error)) => {
+            // It would do so the next time as well, and until then nobody would know who left.
+            Err(Stop::Failed(error @ SourceError::Limit { .. })) => {
                 tracing::warn!(%server, %error, "everything is read: the changes could not be");
             }
+            Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Everything { why, refused }) => {
                 tracing::info!(%server, "everything is read, and not only what changed: {why}");
                 voided = refused;
@@ -326,7 +326,8 @@ impl<'a> Reading<'a> {
             if !self.listed {
                 self.list_names().await?;
             }
-            self.send_people().await?;
+            let people = self.waiting.people_too_many(&self.index);
+            self.send_people(people).await?;
         }
         Ok(())
     }
@@ -378,8 +379,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    async fn send_people(&mut self) -> Result<(), SourceError> {
-        for record in self.waiting.people(&self.index) {
+    async fn send_people(&mut self, people: Vec<Record>) -> Result<(), SourceError> {
+        for record in people {
             self.send_person(record).await?;
         }
         Ok(())
@@ -397,7 +398,8 @@ impl<'a> Reading<'a> {
     }
 
     async fn send_waiting(&mut self) -> Result<(), SourceError> {
-        self.send_people().await?;
+        let people = self.waiting.people(&self.index);
+        self.send_people(people).await?;
         for record in self.waiting.groups(&self.index) {
             self.outbox.push(Change::Upsert(record)).await?;
         }

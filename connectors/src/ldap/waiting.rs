@@ -71,11 +71,22 @@ impl Waiting {
         (!self.too_many).then(|| unknown.map(|(_, dn)| dn.clone()).collect())
     }
 
-    /// Takes the people who wait; whoever they name that is not known is left out.
+    /// Takes the people who wait, when everybody was read; whoever they name that was not is left
+    /// out.
     pub(super) fn people(&mut self, index: &Index) -> Vec<Record> {
+        self.take_people(|dn| index.id_of(dn))
+    }
+
+    /// Takes the people who wait, when all names were listed, and those of whom they name were not
+    /// all read: they will be, or are gone meanwhile.
+    pub(super) fn people_too_many(&mut self, index: &Index) -> Vec<Record> {
+        self.take_people(|dn| index.expected_id_of(dn))
+    }
+
+    fn take_people<'i>(&mut self, id_of: impl Fn(&Dn) -> Option<&'i str>) -> Vec<Record> {
         let waiting = std::mem::take(&mut self.people).into_iter();
         let resolved = waiting.map(|(mut record, missing)| {
-            people::resolve_at_last(&mut record.attributes, &missing, index);
+            people::resolve_at_last(&mut record.attributes, &missing, &id_of);
             record
         });
         resolved.collect()
@@ -107,5 +118,52 @@ impl WaitingGroup {
                     .collect(),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::source::Value;
+
+    /// Fails when whoever is listed and not read yet is left out: in a large directory most people
+    /// would have no manager.
+    #[test]
+    fn those_who_cannot_wait_name_whoever_is_to_be_read() {
+        let name = |text: &str| Dn::parse(text).unwrap();
+        let mut index = Index::default();
+        let (read, listed) = (name("cn=a,dc=x"), name("cn=b,dc=x"));
+        let id = SourceId::new("1");
+        index.insert(Kind::User, &id, &read).unwrap();
+        let id = SourceId::new("2");
+        index.expect(Kind::User, &id, &listed).unwrap();
+        let managers = |waiting: &[Record]| -> Vec<String> {
+            let values = waiting
+                .iter()
+                .flat_map(|it| it.attributes.values("manager"));
+            values.map(Value::to_string).collect()
+        };
+        let mut waiting = Waiting::default();
+        let wait = |waiting: &mut Waiting| {
+            for dn in ["cn=A,dc=x", "cn=b,dc=x", "cn=nobody,dc=x"] {
+                let values = vec![Value::Text(dn.to_owned())];
+                let record = Record {
+                    kind: Kind::User,
+                    id: SourceId::new(dn),
+                    lifecycle: Lifecycle::Active,
+                    attributes: Attributes(BTreeMap::from([("manager".to_owned(), values)])),
+                    members: Members::Complete(BTreeSet::new()),
+                };
+                let attributes = BTreeSet::from(["manager".to_owned()]);
+                let names = vec![name(dn)];
+                waiting.add_person(record, Missing { attributes, names });
+            }
+        };
+        wait(&mut waiting);
+        assert_eq!(managers(&waiting.people_too_many(&index)), ["1", "2"]);
+        wait(&mut waiting);
+        assert_eq!(managers(&waiting.people(&index)), ["1"]);
     }
 }

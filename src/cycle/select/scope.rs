@@ -37,7 +37,8 @@ impl Selector<'_> {
     fn resolve_scope_group(&mut self, name: &str) -> Result<ScopeGroup, SnapshotError> {
         let mut hits = BTreeSet::new();
         let pinned = self.known.progress().scope_pins.get(name).cloned();
-        match pinned.filter(|pin| self.view(&pin.source).is_some()) {
+        let pinned = pinned.filter(|pin| self.view(&pin.source).is_some());
+        match pinned.clone() {
             Some(pin) => {
                 let row = self
                     .view(&pin.source)
@@ -59,26 +60,17 @@ impl Selector<'_> {
                         )));
                     }
                 }
-                // What a group is called is in this form, its id is as it is.
-                let composed = text::nfc(name);
-                for view in self.views() {
-                    for row in view.rows(Kind::Group) {
-                        let row = row?;
-                        let called = self.display_name(&row.id, &row.attributes);
-                        let named =
-                            row.id.as_str() == name || called.as_deref() == Some(&*composed);
-                        if named && row.gone_since.is_none() {
-                            hits.insert(key(view, Kind::Group, row.id));
-                        }
-                    }
-                }
+                hits = self.groups_called(name)?;
             }
         }
         let unresolved = |why: String| Ok(ScopeGroup::Unresolved(why));
         let found = hits.len();
         let (Some(group), 1) = (hits.into_iter().next(), found) else {
             return unresolved(match found {
-                0 => self.no_such_group(name)?,
+                0 => match pinned {
+                    Some(gone) => self.not_that_group(name, &gone)?,
+                    None => self.no_such_group(name)?,
+                },
                 _ => format!(
                     "{found} groups are called `{name}`: name the scope group by its source id"
                 ),
@@ -95,6 +87,43 @@ impl Selector<'_> {
         }
         self.scope_members.insert(group.clone(), members);
         Ok(ScopeGroup::Resolved(group))
+    }
+
+    /// The groups of this id, or with this displayName.
+    fn groups_called(&self, name: &str) -> Result<BTreeSet<RecordKey>, SnapshotError> {
+        // What a group is called is in this form, its id is as it is.
+        let composed = text::nfc(name);
+        let mut hits = BTreeSet::new();
+        for view in self.views() {
+            for row in view.rows(Kind::Group) {
+                let row = row?;
+                let called = self.display_name(&row.id, &row.attributes);
+                let named = row.id.as_str() == name || called.as_deref() == Some(&*composed);
+                if named && row.gone_since.is_none() {
+                    hits.insert(key(view, Kind::Group, row.id));
+                }
+            }
+        }
+        Ok(hits)
+    }
+
+    /// A group that was made again under its name need not be the same one.
+    fn not_that_group(&self, name: &str, gone: &RecordKey) -> Result<String, SnapshotError> {
+        let others = self.groups_called(name)?.into_iter();
+        let others: Vec<String> = others
+            .map(|it| format!("{} of {}", it.id, it.source))
+            .collect();
+        let hint = match &others[..] {
+            [] => "name another one, or take it out of the scope".to_owned(),
+            others => format!(
+                "if the one of that name that is there now is meant, name it by its id: {}",
+                others.join(", ")
+            ),
+        };
+        Ok(format!(
+            "the scope group `{name}` (id {} of {}) is gone; {hint}",
+            gone.id, gone.source
+        ))
     }
 
     fn no_such_group(&self, name: &str) -> Result<String, SnapshotError> {

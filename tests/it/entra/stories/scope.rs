@@ -383,3 +383,42 @@ users = { "ana@example.com" = false, "bo@example.com" = true }
 "#,
     );
 }
+
+#[test]
+fn an_app_that_was_made_again_is_not_taken_for_the_one_that_was_meant() {
+    let mut tenant = Tenant::new();
+    let ana = tenant.add_user("ana", json!({}));
+    let bo = tenant.add_user("bo", json!({}));
+    let app = tenant.add_app("GitGuardian", &[]);
+    tenant.assign(app, ana, None);
+    let simulator = Simulator::start(tenant);
+    let mut story = begin(
+        &simulator,
+        "The app is gone, and there is another of that name: nobody is switched off, and the error \
+         says how to name the new one.",
+        ASSIGNED,
+    );
+    story.tell("name = \"at first\"\nwrites = 1\n");
+    let again = simulator.tenant(|tenant| {
+        tenant.apps.remove(&app);
+        let again = tenant.add_app("GitGuardian", &[]);
+        tenant.assign(again, bo, None);
+        again
+    });
+    for command in ["[\"sync\"]", "[\"sync\", \"--full\"]"] {
+        story.tell(&format!(
+            "name = \"made again\"\ncommand = {command}\nrequests = \"\"\nexit = 1\n\
+             stderr_contains = [\"the one that was meant has the object id {app}\"]\n"
+        ));
+    }
+    let by_id = ASSIGNED.replace("GitGuardian", &again.to_string());
+    story.set_config(&config(&simulator.source(""), &by_id));
+    story.tell(
+        r#"
+name = "the new one is meant"
+writes = 2
+users = { "ana@example.com" = false, "bo@example.com" = true }
+"#,
+    );
+    story.check_settled();
+}

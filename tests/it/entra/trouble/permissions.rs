@@ -42,6 +42,19 @@ fn a_check_names_every_permission_that_is_missing() {
     );
 }
 
+/// Fails when `check` has an exit code of its own for it.
+#[test]
+fn a_secret_that_is_not_there_is_a_mistake_in_the_configuration() {
+    let settled = settled(1, "");
+    let folder = settled.story.folder();
+    std::fs::remove_file(folder.join("client-secret")).expect("it was there");
+    for command in ["check", "sync"] {
+        let ran = run(folder, &[command.to_owned()]);
+        assert_eq!(ran.exit, 2, "{command}: {ran:#?}");
+        assert!(ran.stderr.contains("client-secret"), "{command}: {ran:#?}");
+    }
+}
+
 #[test]
 fn a_check_looks_for_the_app_that_a_scope_names() {
     let looking_for_it_among = |app: &str| {

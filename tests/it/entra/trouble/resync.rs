@@ -80,6 +80,16 @@ fn a_token_that_graph_cannot_read_any_more() {
 }
 
 #[test]
+fn a_place_to_go_on_from_that_is_not_there() {
+    is_careful(|settled| {
+        settled.simulator.instead(|asked, _| {
+            let goes_on = asked.raw_query.contains("deltatoken") && asked.path.contains("users");
+            goes_on.then(|| error(404, "Request_ResourceNotFound", "Resource not found."))
+        });
+    });
+}
+
+#[test]
 fn other_properties_are_selected() {
     is_careful(|settled| {
         let other = config(

@@ -121,6 +121,34 @@ fn fail_everywhere(changes: &str) {
     ends_well(&fake, story);
 }
 
+/// A search for changes that takes too long would do so in every cycle, while a read of everything
+/// need not. Fails when that is an error like any other: leavers stay until the next full cycle.
+#[test]
+fn changes_that_the_server_gives_up_on_are_read_with_everything_else() {
+    for changes in ["usn", "dirsync"] {
+        let (fake, _folder, story) = changed_since(&format!("changes = \"{changes}\""));
+        let preview = || run(story.folder(), &["sync".into(), "--dry-run".into()]);
+        let good = preview();
+        assert_eq!(good.exit, 0, "{good:#?}");
+        let searches = fake.take_asked();
+        let mut everything = 0;
+        for at in 0..searches.len() {
+            fake.take_asked();
+            fake.instead(move |asked| (asked.before == at).then_some(Instead::Result(11, "no")));
+            let ran = preview();
+            if ran.exit == 0 {
+                assert_eq!(ran.stdout, good.stdout, "{changes}: at {:?}", searches[at]);
+                everything += usize::from(ran.stderr.contains("result code 11"));
+            } else {
+                assert_eq!(ran.exit, 1, "{ran:#?}");
+                assert!(ran.stdout.contains("nothing to do"), "{ran:#?}");
+            }
+        }
+        assert!(everything > 0, "{changes}: none was given up on");
+        ends_well(&fake, story);
+    }
+}
+
 #[test]
 fn silence_ends_with_the_time_limit() {
     let (fake, _folder, story) = changed_since(FULL);
