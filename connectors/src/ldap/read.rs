@@ -10,6 +10,7 @@ mod former;
 mod marks;
 mod memberships;
 mod missing;
+mod moved;
 mod naming;
 mod recognise;
 mod told;
@@ -268,7 +269,7 @@ impl<'a> Reading<'a> {
                 self.take_person(&entry).await?;
             }
         }
-        Ok(())
+        self.read_moved(Kind::User).await
     }
 
     async fn take_person(&mut self, entry: &Entry) -> Result<(), SourceError> {
@@ -340,13 +341,21 @@ impl<'a> Reading<'a> {
         let asked = self.wanted.of_groups.clone();
         let mut walk = self.walk(&part.bases, &part.filter, &asked);
         while let Some(chunk) = walk.next_chunk().await? {
-            for mut entry in chunk {
-                let names = &settings.member_attributes;
-                groups::complete(&mut entry, names, walk.connection()).await?;
-                self.take_group(&entry).await?;
+            for entry in chunk {
+                self.read_group(entry, walk.connection()).await?;
             }
         }
-        Ok(())
+        self.read_moved(Kind::Group).await
+    }
+
+    async fn read_group(
+        &mut self,
+        mut entry: Entry,
+        connection: &Connection,
+    ) -> Result<(), SourceError> {
+        let names = &self.place.settings.member_attributes;
+        groups::complete(&mut entry, names, connection).await?;
+        self.take_group(&entry).await
     }
 
     async fn take_group(&mut self, entry: &Entry) -> Result<(), SourceError> {

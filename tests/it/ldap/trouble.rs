@@ -4,6 +4,7 @@
 mod connection;
 mod directory_server;
 mod limits;
+mod moves;
 mod server;
 
 use crate::support::scenario::Scenario;

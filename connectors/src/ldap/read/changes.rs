@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Reading, Stop, WITH_MEMBERS};
+use super::{Reading, Stop, WITH_MEMBERS, moved};
 use crate::known::{Known, NotReadable};
 use crate::ldap::config::Referrals;
 use crate::ldap::entry::Entry;
@@ -292,12 +292,13 @@ impl Reading<'_> {
             Kind::Group => &self.wanted.of_groups,
         };
         let ids = Vec::from_iter(ids);
+        let bases = moved::twice(&part.bases);
         let mut entries = Entries::new();
         for ids in ids.chunks(IDS) {
             let filter = self.place.settings.any_of(ids.iter().copied());
             let filter = filter.ok_or_else(|| Stop::unclear("an id cannot be asked for"))?;
             let filter = part.filter.and(&filter);
-            let mut walk = self.walk(&part.bases, &filter, asked);
+            let mut walk = self.walk(&bases, &filter, asked);
             while let Some(chunk) = walk.next_chunk().await? {
                 for entry in chunk {
                     entries.insert(self.id(&entry)?, entry);
