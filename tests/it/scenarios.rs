@@ -168,6 +168,7 @@ scenarios! {
     rehired
     rehired_in_one_run
     rehired_not_looked_at
+    rehired_not_looked_at_gone
     release_before_joiner
     returned
     returned_but_deleted

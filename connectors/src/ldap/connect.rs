@@ -89,6 +89,16 @@ impl Connector {
         self.connect_to_one_of(&self.servers).await
     }
 
+    /// Connects to a server once more: another one may have heard of less.
+    pub(super) async fn connect_again(&self, to: &Connection) -> Result<Connection, SourceError> {
+        let servers = self.servers.iter();
+        let same: Vec<ServerUrl> = servers
+            .filter(|server| server.to_string() == to.server)
+            .cloned()
+            .collect();
+        self.connect_to_one_of(&same).await
+    }
+
     /// Connects to the server that a referral names, under the rules of the configured ones:
     /// where those speak TLS, this one must. `host` may hold a port.
     pub(super) async fn connect_elsewhere(&self, host: &str) -> Result<Connection, SourceError> {

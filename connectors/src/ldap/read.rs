@@ -325,7 +325,9 @@ impl<'a> Reading<'a> {
         if self.waiting.is_full() {
             // All names at once cost a search, and no more than that.
             if !self.listed {
-                self.list_names().await?;
+                let place = &self.place;
+                let again = place.connector.connect_again(&place.connection).await?;
+                self.list_names(Arc::new(again)).await?;
             }
             let people = self.waiting.people_too_many(&self.index);
             self.send_people(people).await?;

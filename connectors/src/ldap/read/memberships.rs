@@ -5,6 +5,7 @@
 //! by an old name is not any more. Directories that keep such names right do it unseen.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::changes::{Entries, key};
 use super::missing::LOOKUPS;
@@ -160,7 +161,7 @@ impl Reading<'_> {
     pub(super) async fn find_missing_of_changes(&mut self) -> Result<(), SourceError> {
         let missing = match self.waiting.missing(&self.index) {
             Some(missing) if missing.len() <= LOOKUPS => missing,
-            _ => return self.list_names().await,
+            _ => return self.list_names(Arc::clone(&self.place.connection)).await,
         };
         let asked = vec![self.place.settings.id_attribute.clone()];
         for dn in missing {

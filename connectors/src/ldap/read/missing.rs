@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Reading;
+use crate::ldap::connect::Connection;
 use crate::ldap::filter::Filter;
 use crate::ldap::search::{Search, lookup};
 use crate::ldap::walk::Walk;
@@ -17,7 +18,7 @@ impl Reading<'_> {
     pub(super) async fn find_missing(&mut self) -> Result<(), SourceError> {
         let missing = match self.waiting.missing(&self.index) {
             Some(missing) if missing.len() <= LOOKUPS => missing,
-            _ => return self.list_names().await,
+            _ => return self.list_names(Arc::clone(&self.place.connection)).await,
         };
         let everything = Filter::constant("(objectClass=*)");
         let asked = vec![self.place.settings.id_attribute.clone()];
@@ -37,12 +38,13 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Lists the names and ids of everybody, on a connection of its own: another search may be
-    /// half-way on the first.
-    pub(super) async fn list_names(&mut self) -> Result<(), SourceError> {
+    /// Lists the names and ids of everybody, on a connection on which no other search is half-way.
+    pub(super) async fn list_names(
+        &mut self,
+        connection: Arc<Connection>,
+    ) -> Result<(), SourceError> {
         self.listed = true;
         let place = &self.place;
-        let connection = Arc::new(place.connector.connect().await?);
         let asked = vec![place.settings.id_attribute.clone()];
         let parts = [Some(&place.settings.users), place.settings.groups.as_ref()];
         for (kind, part) in Kind::ALL.into_iter().zip(parts) {

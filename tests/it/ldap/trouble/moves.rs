@@ -1,11 +1,12 @@
 //! Who goes from one base to another while one is read after the other: they are there all the
 //! time, and that is what the app must go on believing.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::begin;
 use crate::ldap::domain::{GROUPS, PEOPLE, group, people, person_dn, source};
 use crate::ldap::fake::{Fake, Object, Rules};
+use crate::support::run::run;
 use crate::support::story::Story;
 
 const EAST: &str = "OU=East,OU=People,DC=ad,DC=example,DC=com";
@@ -51,52 +52,59 @@ fn begin_in_two_places(changes: &str) -> (Arc<Fake>, tempfile::TempDir, Story) {
     (fake, folder, story)
 }
 
-/// The next time that something is read from `there`, it has gone to `here` before.
-fn move_before(
-    fake: &Arc<Fake>,
-    attribute: &'static str,
-    name: String,
-    there: &'static str,
-    here: &'static str,
-) {
-    let due = Mutex::new(Some(name));
-    let of_script = Arc::downgrade(fake);
+/// Moves somebody, whose links follow, as in an Active Directory.
+fn move_now(fake: &Fake, name: &str, to: &str) {
+    let new = name_in(to, name);
+    fake.change(name, |object| object.dn = new.clone());
+    for object in fake.objects().iter_mut() {
+        let values = object.attributes.iter_mut().flat_map(|(_, values)| values);
+        for value in values.filter(|value| **value == name.as_bytes()) {
+            *value = new.clone().into_bytes();
+        }
+    }
+}
+
+/// Somebody moves before this search is answered.
+fn move_before(fake: &Arc<Fake>, search: usize, name: &str, to: &'static str) {
+    let (of_script, name) = (Arc::downgrade(fake), name.to_owned());
     fake.instead(move |asked| {
-        let reads = asked.base == there && asked.attributes.iter().any(|it| it == attribute);
-        if reads
+        if asked.before == search
             && let Some(fake) = of_script.upgrade()
-            && let Some(name) = due.lock().expect("nobody panics with it").take()
         {
-            let new = name_in(here, &name);
-            fake.change(&name, |object| object.dn = new.clone());
-            // Links follow in an Active Directory.
-            for object in fake.objects().iter_mut() {
-                let values = object.attributes.iter_mut().flat_map(|(_, values)| values);
-                for value in values.filter(|value| **value == name.as_bytes()) {
-                    *value = new.clone().into_bytes();
-                }
-            }
+            move_now(&fake, &name, to);
         }
         None
     });
 }
 
-/// Fails without `read_moved`, and where changes are read when `fetch` looks below each base once.
+/// Before each search of a read in turn. Fails without `read_moved`, and where changes are read when
+/// `fetch` looks below each base once.
 #[test]
 fn who_moves_to_a_base_that_was_read_is_not_gone() {
     for changes in ["full", "usn"] {
         let (fake, _folder, mut story) = begin_in_two_places(changes);
-        let last = name_in(WEST, &person_dn(3));
-        fake.change(&last, |person| person.set("title", &["Boss"]));
-        move_before(&fake, "title", last, WEST, EAST);
-        story.tell(
-            r#"
-name = "who has another title moves while the east was read and the west was not"
-writes = 1
-members = { Staff = ["p0000@example.com", "p0001@example.com", "p0002@example.com", "p0003@example.com"] }
-"#,
-        );
-        fake.behave();
+        let (west, east) = (name_in(WEST, &person_dn(3)), name_in(EAST, &person_dn(3)));
+        fake.change(&west, |person| person.set("title", &["Boss"]));
+        fake.take_asked();
+        let preview = || run(story.folder(), &["sync".into(), "--dry-run".into()]);
+        assert_eq!(preview().exit, 0);
+        let searches = fake.take_asked().len();
+        let mut planned = 0;
+        for at in 0..searches {
+            fake.take_asked();
+            move_before(&fake, at, &west, EAST);
+            let ran = preview();
+            fake.behave();
+            move_now(&fake, &east, WEST);
+            // Whoever is met twice may be two.
+            assert!(matches!(ran.exit, 0 | 1), "{changes} {at}: {ran:#?}");
+            for wrong in ["GoneFromSource", "MembersChanged"] {
+                assert!(!ran.stdout.contains(wrong), "{changes} {at}: {ran:#?}");
+            }
+            planned += usize::from(ran.stdout.contains("AttributesChanged"));
+        }
+        assert!(planned > searches / 2, "{changes}: {planned} of {searches}");
+        story.tell("name = \"the title\"\nwrites = 1\n");
         story.check_settled();
     }
 }
@@ -105,15 +113,20 @@ members = { Staff = ["p0000@example.com", "p0001@example.com", "p0002@example.co
 #[test]
 fn a_group_that_moves_to_a_base_that_was_read_keeps_its_members() {
     let (fake, _folder, mut story) = begin_in_two_places("full");
-    let staff = name_in(ROLES, "CN=Staff,OU=Groups");
-    move_before(&fake, "member", staff, ROLES, TEAMS);
-    story.tell(
-        r#"
-name = "the group moves while one base was read and the other was not"
-requests = ""
-members = { Staff = ["p0000@example.com", "p0001@example.com", "p0002@example.com", "p0003@example.com"] }
-"#,
+    let (roles, teams) = (
+        name_in(ROLES, "CN=Staff,OU=Groups"),
+        name_in(TEAMS, "CN=Staff,OU=Groups"),
     );
-    fake.behave();
+    fake.take_asked();
+    let preview = || run(story.folder(), &["sync".into(), "--dry-run".into()]);
+    assert_eq!(preview().exit, 0);
+    for at in 0..fake.take_asked().len() {
+        fake.take_asked();
+        move_before(&fake, at, &roles, TEAMS);
+        let ran = preview();
+        fake.behave();
+        move_now(&fake, &teams, ROLES);
+        assert!(ran.stdout.contains("nothing to do"), "{at}: {ran:#?}");
+    }
     story.check_settled();
 }

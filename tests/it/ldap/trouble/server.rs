@@ -132,12 +132,12 @@ fn changes_that_the_server_gives_up_on_are_read_with_everything_else() {
         assert_eq!(good.exit, 0, "{good:#?}");
         let searches = fake.take_asked();
         let mut everything = 0;
-        for at in 0..searches.len() {
+        for (at, asked) in searches.iter().enumerate() {
             fake.take_asked();
-            fake.instead(move |asked| (asked.before == at).then_some(Instead::Result(11, "no")));
+            fake.instead(move |it| (it.before == at).then_some(Instead::Result(11, "no")));
             let ran = preview();
             if ran.exit == 0 {
-                assert_eq!(ran.stdout, good.stdout, "{changes}: at {:?}", searches[at]);
+                assert_eq!(ran.stdout, good.stdout, "{changes}: at {asked:?}");
                 everything += usize::from(ran.stderr.contains("result code 11"));
             } else {
                 assert_eq!(ran.exit, 1, "{ran:#?}");
