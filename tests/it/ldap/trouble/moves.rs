@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use super::begin;
 use crate::ldap::domain::{GROUPS, PEOPLE, group, people, person_dn, source};
 use crate::ldap::fake::{Fake, Object, Rules};
+use crate::ldap::stories::config;
 use crate::support::run::run;
+use crate::support::scenario::Scenario;
 use crate::support::story::Story;
 
 const EAST: &str = "OU=East,OU=People,DC=ad,DC=example,DC=com";
@@ -47,7 +48,13 @@ fn begin_in_two_places(changes: &str) -> (Arc<Fake>, tempfile::TempDir, Story) {
             &format!("base = \"{GROUPS}\""),
             &format!("base = [\"{TEAMS}\", \"{ROLES}\"]"),
         );
-    let mut story = begin(&source, "Who moves is not gone, whenever that is.");
+    // Where somebody may be named as a manager, whoever seems gone is looked for by a full read.
+    let config = config(&source, "[targets.demo.groups]\npush = [\"*\"]\n").replace(
+        "userName = \"mail\"",
+        "userName = \"mail\"\nmanager = false",
+    );
+    let why = "Who moves is not gone, whenever that is.";
+    let mut story = Story::begin(Scenario::told(why, &config));
     story.tell("name = \"four people and a group\"\nwrites = 5\n");
     (fake, folder, story)
 }
