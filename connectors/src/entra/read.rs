@@ -4,14 +4,16 @@
 //! members' ids, because both may be named again on a later page. Must not decide what happens to
 //! anybody.
 
+mod removed;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
+pub(super) use self::removed::soft_deleted;
 use super::answer::{Item, Removed, id, related, removed};
 use super::apps::{self, App};
-use super::asked;
 use super::changes::{self, Stop};
 use super::config::{Changes, EntraConfig};
 use super::deleted;
@@ -263,38 +265,6 @@ impl Reading<'_> {
         }
     }
 
-    /// Asks for those of whom the round says that they are in the deleted items, which do not show
-    /// them: Graph may not have told that they were restored.
-    async fn ask_for_the_removed(
-        &mut self,
-        deleted: &BTreeMap<Uuid, Item>,
-        roles: &Roles<'_>,
-        in_groups: &InGroups,
-    ) -> Result<(), SourceError> {
-        let people = self.people.iter();
-        let removed = people.filter(|(_, word)| **word == Word::Not(Removed::Changed));
-        let doubtful = removed.map(|(id, _)| *id);
-        let doubtful = doubtful.filter(|id| !deleted.contains_key(id)).collect();
-        let found = asked::ask(self.graph, self.wanted, doubtful).await;
-        let found = found.map_err(|error| error.into_source(&What::People, &self.graph.server))?;
-        let none = BTreeSet::new();
-        for (id, item) in found {
-            let Some(item) = item else {
-                continue;
-            };
-            self.people.insert(id, Word::There);
-            match asked::manager(&item) {
-                Some(manager) => drop(self.managers.insert(id, manager)),
-                None => drop(self.managers.remove(&id)),
-            }
-            let groups = in_groups.get(&id).unwrap_or(&none);
-            let record = self.person(id, &item, roles, groups)?;
-            // After what the round said, which was handed on: the last word counts.
-            self.outbox.push(Change::Upsert(record)).await?;
-        }
-        Ok(())
-    }
-
     fn person(
         &mut self,
         id: Uuid,
@@ -349,53 +319,6 @@ impl Reading<'_> {
         }
         self.outbox.push(Change::Upsert(record)).await
     }
-
-    /// Those in the deleted items, and those of whom only the round says that they are there.
-    async fn send_deleted(
-        &mut self,
-        deleted: &BTreeMap<Uuid, Item>,
-    ) -> Result<BTreeSet<Uuid>, SourceError> {
-        let mut all: BTreeMap<Uuid, Option<&Item>> = BTreeMap::new();
-        let people = self.people.iter();
-        let only_said = people.filter(|(_, word)| **word == Word::Not(Removed::Changed));
-        all.extend(only_said.map(|(id, _)| (*id, None)));
-        for (id, item) in deleted {
-            if self.people.get(id) != Some(&Word::There) {
-                all.insert(*id, Some(item));
-            }
-        }
-        let mut sent = BTreeSet::new();
-        for (id, item) in all {
-            let known = self.request.known.as_ref();
-            let known = known.map(|known| known.of(&member_key((Kind::User, id))));
-            let known = known.transpose().map_err(not_known)?.unwrap_or_default();
-            if let Some(record) = soft_deleted(self.wanted, id, item, &known) {
-                sent.insert(id);
-                self.outbox.push(Change::Upsert(record)).await?;
-            }
-        }
-        Ok(sent)
-    }
-}
-
-/// Somebody who is deleted, with what was known of them while they were there; of somebody
-/// who never was, by the names in the deleted items. `None`: there is nothing to say.
-pub(super) fn soft_deleted(
-    wanted: &Wanted,
-    id: Uuid,
-    item: Option<&Item>,
-    known: &crate::known::KnownRecord,
-) -> Option<Record> {
-    let since = item.map_or(Lifecycle::SoftDeleted { since: None }, deleted::lifecycle);
-    let attributes = match (known.lifecycle, item) {
-        (Some(_), _) => known.attributes.clone(),
-        (None, Some(item)) => {
-            let nothing = Attributes::default();
-            person::attributes(&wanted.of_people, id, item, &nothing, Absent::Cleared)
-        }
-        (None, None) => return None,
-    };
-    Some(record(id, since, attributes))
 }
 
 /// What was read of the apps that are asked for.

@@ -47,6 +47,18 @@ impl Dn {
         &self.text
     }
 
+    /// What it stands in, as it was written: all but its own part, which may be a person's name.
+    pub(super) fn place(&self) -> &str {
+        let (mut escaped, mut quoted) = (false, false);
+        let end = self.text.bytes().position(|byte| {
+            let ends = matches!(byte, b',' | b';') && !escaped && !quoted;
+            quoted ^= byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        end.map_or("", |end| self.text[end + 1..].trim_start())
+    }
+
     /// Whether this is `base` itself or stands below it.
     pub fn is_within(&self, base: &Dn) -> bool {
         let mut rest = self.key.as_slice();

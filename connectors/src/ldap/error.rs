@@ -1,7 +1,7 @@
 //! What servers answer, in words, and the errors of this source.
 //!
-//! Messages name the server, and the base and filter of a search. Must not hold a password or
-//! an attribute's value.
+//! Messages name the server, and the base and filter of a search. Must not hold a password, an
+//! attribute's value or a person's name.
 
 use std::error::Error;
 
@@ -23,6 +23,8 @@ pub(super) enum Request {
     RootEntry,
     /// A search.
     Search { base: String, filter: String },
+    /// Reading one entry in a place. Its own name may be a person's.
+    Entry { place: String },
 }
 
 impl Request {
@@ -41,6 +43,7 @@ impl Request {
             Request::Search { base, filter } => {
                 format!("cannot search `{base}` for `{filter}`")
             }
+            Request::Entry { place } => format!("cannot read an entry of `{place}`"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Search filters (RFC 4515): checked when they are configured, and joined.
 //!
 //! Nothing else is ever put into a filter: of what a directory says, only names and ids, each of
-//! their bytes escaped.
+//! their bytes escaped. They are sent and not shown: they may be people's names.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 /// A filter that was parsed once. Always in parentheses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Filter(String);
+pub struct Filter {
+    text: String,
+    /// The same for messages.
+    shown: String,
+}
 
 /// The text is no filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,19 +35,27 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let text = text.trim();
         match text.starts_with('(') && ldap3::parse_filter(text).is_ok() {
-            true => Ok(Self(text.to_owned())),
+            true => Ok(Self::all_shown(text.to_owned())),
             false => Err(FilterError),
         }
     }
 
     /// A filter that this code wrote.
     pub(super) fn constant(text: &'static str) -> Self {
-        Self(text.to_owned())
+        Self::all_shown(text.to_owned())
+    }
+
+    fn all_shown(text: String) -> Self {
+        let shown = text.clone();
+        Self { text, shown }
     }
 
     /// What both match.
     pub(super) fn and(&self, other: &Filter) -> Self {
-        Self(format!("(&{}{})", self.0, other.0))
+        Self {
+            text: format!("(&{}{})", self.text, other.text),
+            shown: format!("(&{}{})", self.shown, other.shown),
+        }
     }
 
     /// What any of these match; nothing at all where there are none.
@@ -51,43 +63,55 @@ impl Filter {
         match filters {
             [one] => one.clone(),
             filters => {
-                let filters: String = filters.iter().map(Filter::as_str).collect();
-                Self(format!("(|{filters})"))
+                let text: String = filters.iter().map(Filter::as_str).collect();
+                // Of many that differ in what is not shown, one.
+                let shown: BTreeSet<&str> = filters.iter().map(|it| it.shown.as_str()).collect();
+                let shown: String = shown.into_iter().collect();
+                Self {
+                    text: format!("(|{text})"),
+                    shown: format!("(|{shown})"),
+                }
             }
         }
     }
 
     /// What this does not match.
     pub(super) fn not(&self) -> Self {
-        Self(format!("(!{})", self.0))
+        Self {
+            text: format!("(!{})", self.text),
+            shown: format!("(!{})", self.shown),
+        }
     }
 
     /// What has this value, whatever it holds.
     pub(super) fn equals(attribute: &str, value: &[u8]) -> Self {
-        Self(format!("({attribute}={})", escape(value)))
+        Self {
+            text: format!("({attribute}={})", escape(value)),
+            shown: format!("({attribute}=…)"),
+        }
     }
 
     /// What has any value.
     pub(super) fn present(attribute: &str) -> Self {
-        Self(format!("({attribute}=*)"))
+        Self::all_shown(format!("({attribute}=*)"))
     }
 
     /// What has a value that is not below this one, in the attribute's own order.
     pub(super) fn at_least(attribute: &str, from: &str) -> Self {
-        Self(format!("({attribute}>={})", escape(from.as_bytes())))
+        Self::all_shown(format!("({attribute}>={})", escape(from.as_bytes())))
     }
 
     /// What has a value in this range, its ends included, in the attribute's own order.
     pub(super) fn between(attribute: &str, from: &str, to: &str) -> Self {
         let (from, to) = (escape(from.as_bytes()), escape(to.as_bytes()));
-        Self(format!("(&({attribute}>={from})({attribute}<={to}))"))
+        Self::all_shown(format!("(&({attribute}>={from})({attribute}<={to}))"))
     }
 
     /// The names of the attributes that it looks at, without options; `None` where it looks
     /// at all of them (an extensible match without a name, RFC 4515 §3).
     pub(super) fn attributes(&self) -> Option<BTreeSet<String>> {
         // In a value a parenthesis is always escaped.
-        let parts = self.0.split('(').map(str::trim_start);
+        let parts = self.text.split('(').map(str::trim_start);
         let items = parts.filter(|part| !part.is_empty() && !part.starts_with(['&', '|', '!']));
         let names = items.map(|item| {
             let end = item.find([';', ':', '=', '<', '>', '~'])?;
@@ -99,7 +123,7 @@ impl Filter {
 
     /// Whether it mentions one of these attributes.
     pub(super) fn mentions(&self, names: &[&str]) -> bool {
-        let text = self.0.to_ascii_lowercase();
+        let text = self.text.to_ascii_lowercase();
         names
             .iter()
             .any(|name| text.contains(&name.to_ascii_lowercase()))
@@ -107,7 +131,7 @@ impl Filter {
 
     /// The filter as it is sent.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -125,7 +149,7 @@ fn escape(value: &[u8]) -> String {
 
 impl fmt::Display for Filter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.shown)
     }
 }
 
@@ -139,7 +163,7 @@ impl TryFrom<String> for Filter {
 
 impl From<Filter> for String {
     fn from(filter: Filter) -> Self {
-        filter.0
+        filter.text
     }
 }
 
@@ -176,6 +200,17 @@ mod tests {
         );
         assert_eq!(names("(&(cn;lang-de=x))"), some("cn"));
         assert_eq!(names("(&(a=1)(:dn:2.4.6:=x))"), None);
+    }
+
+    #[test]
+    fn what_a_directory_says_is_asked_for_and_not_shown() {
+        let named = ["CN=Ana", "CN=Bo"].map(|name| Filter::equals("manager", name.as_bytes()));
+        let filter = Filter::parse("(mail=*)").unwrap().and(&Filter::any(&named));
+        assert_eq!(filter.to_string(), "(&(mail=*)(|(manager=…)))");
+        assert_eq!(
+            filter.as_str(),
+            "(&(mail=*)(|(manager=CN\\3dAna)(manager=CN\\3dBo)))"
+        );
     }
 
     proptest! {

@@ -211,7 +211,7 @@ impl Settings {
     pub(super) fn selection(&self) -> String {
         let part = |part: &Part| {
             let bases: Vec<&str> = part.bases.iter().map(Dn::as_str).collect();
-            format!("{bases:?} {}", part.filter)
+            format!("{bases:?} {}", part.filter.as_str())
         };
         format!(
             "{} {} {:?} {} {} {:?} {:?}",

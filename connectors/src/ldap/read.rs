@@ -292,7 +292,7 @@ impl<'a> Reading<'a> {
         }
         if settings.primary_groups {
             let group =
-                people::primary_group(entry).map_err(|problem| self.failed(&entry.dn, problem))?;
+                people::primary_group(entry).map_err(|problem| self.failed(entry, problem))?;
             if let Some(group) = group {
                 self.index.insert_primary_group(&group, number);
             }

@@ -78,7 +78,12 @@ impl Search {
     }
 
     fn request(&self) -> Request {
-        Request::search(&self.base, &self.filter)
+        match self.scope {
+            Scope::Base => Request::Entry {
+                place: self.base.place().to_owned(),
+            },
+            _ => Request::search(&self.base, &self.filter),
+        }
     }
 }
 

@@ -141,3 +141,18 @@ proptest! {
         prop_assert_eq!(left == right, left.key() == right.key());
     }
 }
+
+#[test]
+fn the_place_of_an_entry_does_not_hold_its_own_name() {
+    let table = [
+        ("cn=Ana,ou=People,dc=x", "ou=People,dc=x"),
+        ("CN=Albers\\, Ana , OU=P\\,x,DC=x", "OU=P\\,x,DC=x"),
+        ("cn=\"Albers, Ana\",dc=x", "dc=x"),
+        ("cn=back\\\\,dc=x", "dc=x"),
+        ("dc=x", ""),
+        ("", ""),
+    ];
+    for (name, place) in table {
+        assert_eq!(Dn::parse(name).unwrap().place(), place, "{name}");
+    }
+}

@@ -148,7 +148,7 @@ proptest! {
 /// The filter of those whom the clock alone switches off.
 fn due(rule: Rule, from: &str, to: &str) -> Option<String> {
     match rule.due(moment(from), moment(to)) {
-        Due::Those(filter) => Some(filter.to_string()),
+        Due::Those(filter) => Some(filter.as_str().to_owned()),
         Due::Nobody => None,
         Due::Unclear => Some("unclear".to_owned()),
     }

@@ -64,7 +64,7 @@ impl Reading<'_> {
         }
         if settings.primary_groups && kind == Kind::User {
             let group = people::primary_group(entry);
-            let group = group.map_err(|problem| self.failed(&entry.dn, problem))?;
+            let group = group.map_err(|problem| self.failed(entry, problem))?;
             filters.extend(group.map(|sid| Filter::equals("objectSid", &sid)));
         }
         if filters.is_empty() {
@@ -126,7 +126,7 @@ impl Reading<'_> {
         let asked = ["primaryGroupID", "objectSid", "userAccountControl"].map(str::to_owned);
         for entry in self.find_people(&filter, &asked).await? {
             let primary = people::primary_group(&entry);
-            let primary = primary.map_err(|problem| self.failed(&entry.dn, problem))?;
+            let primary = primary.map_err(|problem| self.failed(&entry, problem))?;
             if primary.as_ref() == Some(&sid) {
                 let number = self.know(Kind::User, &entry)?;
                 self.index.insert_primary_group(&sid, number);

@@ -1,7 +1,6 @@
 //! Which record an entry is, and what to say of one that cannot be any.
 
 use super::Reading;
-use crate::ldap::dn::Dn;
 use crate::ldap::entry::Entry;
 use crate::ldap::index::Clash;
 use crate::source::{SourceError, SourceId};
@@ -14,7 +13,7 @@ impl Reading<'_> {
                 "it has no `{name}` that can be its id, or this account may not see it: grant \
                  that, or name another attribute as `id_attribute`"
             );
-            self.failed(&entry.dn, problem)
+            self.failed(entry, problem)
         })
     }
 
@@ -31,7 +30,7 @@ impl Reading<'_> {
                 .to_owned(),
             Clash::TooMany => return self.too_many(),
         };
-        self.failed(&entry.dn, problem)
+        self.failed(entry, problem)
     }
 
     pub(super) fn too_many(&self) -> SourceError {
@@ -42,10 +41,16 @@ impl Reading<'_> {
         }
     }
 
-    pub(super) fn failed(&self, dn: &Dn, problem: String) -> SourceError {
+    /// Names an entry by its id, or by its place: its own name may be a person's.
+    pub(super) fn failed(&self, entry: &Entry, problem: String) -> SourceError {
+        tracing::debug!(dn = entry.dn.as_str(), "an entry that cannot be taken");
+        let which = match self.place.id(entry) {
+            Some(id) => format!("the entry with the id {id}"),
+            None => format!("an entry of `{}` (-vv says which)", entry.dn.place()),
+        };
         SourceError::Server {
             server: self.place.connection.server.clone(),
-            problem: format!("the entry `{dn}`: {problem}"),
+            problem: format!("{which}: {problem}"),
             source: None,
         }
     }
