@@ -1,8 +1,9 @@
 //! An initial push of 10,000 people to the sandbox in another process on loopback, beside what
 //! a bare HTTP load generator gets from such a sandbox with the same bodies and concurrency.
 //!
-//! `cargo bench --bench push`; `-- N` takes N people instead. Each round starts with an empty
-//! sandbox and an empty state directory; reading, listing and planning are part of the push.
+//! `cargo bench --bench push`; `-- N` takes N people instead. Both are measured with as many
+//! requests at once as a target has by default, and with twice as many. Each round starts with an
+//! empty sandbox and an empty state directory; reading, listing and planning are part of the push.
 
 #![expect(
     clippy::print_stdout,
@@ -28,10 +29,8 @@ use serde_json::Value;
 use url::Url;
 
 const ROUNDS: usize = 3;
-const PACE: Pace = Pace {
-    requests_per_second: None,
-    concurrency: 8,
-};
+/// The default of `targets.NAME.pace.concurrency`, and twice that.
+const CONCURRENCIES: [usize; 2] = [4, 8];
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -42,16 +41,20 @@ fn main() -> Outcome<()> {
     let argument = arguments.iter().skip(1).find_map(|it| it.parse().ok());
     let people: usize = argument.unwrap_or(10_000);
     // On a thread of the runtime, as the program's targets are.
-    common::runtime()?.block_on(async { tokio::spawn(compare(people)).await? })
+    for concurrency in CONCURRENCIES {
+        tell("requests at once", concurrency.to_string());
+        common::runtime()?.block_on(async { tokio::spawn(compare(people, concurrency)).await? })?;
+    }
+    Ok(())
 }
 
-async fn compare(people: usize) -> Outcome<()> {
+async fn compare(people: usize, concurrency: usize) -> Outcome<()> {
     let (mut bare, mut pushed, mut applied) = (f64::MAX, f64::MAX, f64::MAX);
     for _ in 0..ROUNDS {
-        let push = push(people).await?;
+        let push = push(people, concurrency).await?;
         pushed = pushed.min(push.seconds);
         applied = applied.min(push.applying);
-        bare = bare.min(post(push.bodies).await?);
+        bare = bare.min(post(push.bodies, concurrency).await?);
     }
     let rate = |seconds: f64| format!("{:.0}/s", people as f64 / seconds);
     tell("a bare load generator", rate(bare));
@@ -80,7 +83,7 @@ struct Push {
 }
 
 /// A whole first cycle.
-async fn push(people: usize) -> Outcome<Push> {
+async fn push(people: usize, concurrency: usize) -> Outcome<Push> {
     let folder = common::folder("push");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -89,7 +92,11 @@ async fn push(people: usize) -> Outcome<Push> {
     common::write_config(&folder, "")?;
     common::write_people(&folder.join("people.csv"), people, |_| None)?;
     let sandbox = Process::start(&folder.join("sandbox"))?;
-    let agent = Agent::open(&folder, &sandbox.url, PACE)?;
+    let pace = Pace {
+        requests_per_second: None,
+        concurrency,
+    };
+    let agent = Agent::open(&folder, &sandbox.url, pace)?;
     let start = Instant::now();
     let (report, applying) = agent.time_cycle(Utc::now()).await?;
     let seconds = start.elapsed().as_secs_f64();
@@ -118,7 +125,7 @@ async fn push(people: usize) -> Outcome<Push> {
 }
 
 /// The same requests from something that does nothing else.
-async fn post(bodies: Vec<Value>) -> Outcome<f64> {
+async fn post(bodies: Vec<Value>, concurrency: usize) -> Outcome<f64> {
     let folder = common::folder("push-bare");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -132,7 +139,7 @@ async fn post(bodies: Vec<Value>) -> Outcome<f64> {
             let request = client.post(&users).bearer_auth(common::TOKEN).json(&body);
             async move { request.send().await?.error_for_status()?.bytes().await }
         })
-        .buffer_unordered(PACE.concurrency);
+        .buffer_unordered(concurrency);
     while let Some(answer) = answers.next().await {
         std::hint::black_box(answer?);
     }
