@@ -1,10 +1,10 @@
 //! What calls came to, on its way into the snapshot and the audit log.
 //!
-//! What has ended while others were written down is written down together: a transaction and
-//! a write to a file cost the same for one as for many. A kill before that loses what waits
-//! here; the intents of such creates say that they are in doubt, and everything else is sent
-//! again. So little waits, no longer than a write takes, and nothing when the next call to the
-//! same resource is made. Must not know what a call means.
+//! What ends within a moment is written down together: a transaction and a write to a file cost
+//! the same for one as for many. A kill before that loses what waits here; the intents of such
+//! creates say that they are in doubt, and everything else is sent again. So little waits, not
+//! much longer than a write takes, and nothing when the next call to the same resource is made.
+//! Must not know what a call means.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

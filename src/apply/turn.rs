@@ -1,8 +1,9 @@
 //! The requests of one turn, side by side.
 //!
 //! Three things go on at once: what is noted of the next group becomes durable, together with what
-//! earlier calls have come to; what was noted is sent; and what calls came to is written down.
-//! None waits for another but where it must: nothing is sent that is not noted durably.
+//! earlier calls have come to; what was noted is sent; and what calls came to is written down, a
+//! moment's worth of them at once. None waits for another but where it must: nothing is sent that
+//! is not noted durably.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -28,6 +29,10 @@ const MOST_TOGETHER: usize = 256;
 /// How many calls may be sent and not be on record, should the disk be full, unless twice as many as
 /// may be under way are more. Only a target that answers faster than we write comes that far.
 const MOST_UNRECORDED: usize = 64;
+/// How many calls are worth a transaction. sled wakes all its threads with each.
+const WORTH_WRITING: usize = 24;
+/// How long a call that has ended waits for others to be written down with, at most.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
 impl Applier<'_> {
     /// Sends the requests that the actions at `work` have in this turn, and writes down what they
@@ -55,9 +60,12 @@ impl Applier<'_> {
         let mut ready = VecDeque::new();
         let mut noting = pin!(Fuse::terminated());
         let mut calls = FuturesUnordered::new();
-        // What has ended while other calls are written down is written down next.
+        // What has ended is written down next: at once where it has waited long enough (`overdue`),
+        // or nothing else is about to end.
         let (mut ended, mut written) = (Vec::new(), Vec::new());
         let mut writing = pin!(Fuse::terminated());
+        let (mut waiting, mut overdue) = (pin!(Fuse::terminated()), false);
+        let worth_writing = WORTH_WRITING.min(most_unrecorded);
         let (mut stopping, mut aborted) = (false, None);
         loop {
             stopping |= aborted.is_some() || self.stop.is_cancelled();
@@ -82,9 +90,11 @@ impl Applier<'_> {
                 (next, later) = later.split_at(size.min(later.len()));
                 noting.set(self.note_durably(plan, next, turn, is_first).fuse());
             }
-            if written.is_empty() && !ended.is_empty() {
+            let is_worth_it = overdue || ended.len() >= worth_writing || calls.is_empty();
+            if written.is_empty() && !ended.is_empty() && (is_worth_it || stopping) {
                 std::mem::swap(&mut written, &mut ended);
                 writing.set(self.write_down().fuse());
+                overdue = false;
             }
             tokio::select! {
                 biased;
@@ -111,8 +121,12 @@ impl Applier<'_> {
                 Some(each) = calls.next() => {
                     answered += 1;
                     stopping |= matches!(each, (_, (_, Ending::Aborted(_))));
+                    if ended.is_empty() {
+                        waiting.set(tokio::time::sleep(LONGEST_WAIT).fuse());
+                    }
                     ended.push(each);
                 }
+                () = &mut waiting, if !ended.is_empty() && !overdue => overdue = true,
                 else => break,
             }
         }

@@ -5,7 +5,9 @@
 //! stage's own view looks. Nothing here publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{
@@ -24,8 +26,12 @@ use crate::snapshot::table::{Table, Tables, Writes};
 
 /// An attribute that at least this many records had, and none has now, has vanished.
 const VANISHED_FROM: u64 = 20;
+
 /// Takes one read of one source. Dropped without [`Stage::finish`], nothing has happened.
 pub struct Stage {
+    /// Before `staging`, because what is dropped first is waited for: nothing may be written when
+    /// what was is discarded.
+    writing: Writing,
     pub(super) staging: Staging,
     published: Published,
     in_use: Option<BTreeSet<String>>,
@@ -54,6 +60,7 @@ impl Stage {
             digests.insert(kind, table);
         }
         Ok(Self {
+            writing: Writing(None),
             staging,
             counts: published.attributes.clone(),
             soft_deleted: published.soft_deleted,
@@ -108,7 +115,7 @@ impl Stage {
     /// and makes everything durable. Blocking.
     pub fn finish(mut self, batch: &Batch, now: DateTime<Utc>) -> Result<Staged, SnapshotError> {
         // Whoever is gone now may have been staged as present by this very read.
-        self.apply()?;
+        self.settle()?;
         for kind in Kind::ALL {
             let complete = batch.coverage.get(&kind) == Some(&Coverage::Complete);
             let gone = table(&mut lock(&self.digests), kind).take_gone(complete);
@@ -122,7 +129,7 @@ impl Stage {
                 self.put_version(Item::Page(kind, bucket), What::Page, page, &[], None)?;
             }
         }
-        self.apply()?;
+        self.settle()?;
         if self.staging.wrote {
             self.staging.shared.flush()?;
         }
@@ -187,7 +194,7 @@ impl Stage {
         let before = self.digest_of(kind, &hash);
         if before.is_some_and(|(_, said)| said == Said::There) {
             // Offered twice in one read: the comparison must see what the first one staged.
-            self.apply()?;
+            self.settle()?;
         }
         let before = before.map(|(digest, _)| digest);
         self.content.record(&lifecycle, &attributes);
@@ -311,13 +318,21 @@ impl Stage {
         Ok(())
     }
 
+    /// Writes what was put together, while the next is.
     fn apply(&mut self) -> Result<(), SnapshotError> {
+        self.writing.wait()?;
         if !self.writes.is_empty() {
             self.staging.wrote = true;
-            self.staging.shared.tables.writer().apply(&self.writes)?;
-            self.writes.clear();
+            let shared = Arc::clone(&self.staging.shared);
+            self.writing.start(shared, std::mem::take(&mut self.writes));
         }
         Ok(())
+    }
+
+    /// Writes everything that is staged until now, for whoever reads it.
+    fn settle(&mut self) -> Result<(), SnapshotError> {
+        self.apply()?;
+        self.writing.wait()
     }
 
     fn count(&mut self, kind: Kind, row: &MirrorRow, more: bool) {
@@ -354,6 +369,31 @@ impl Stage {
             .filter(|(name, count)| **count >= VANISHED_FROM && is_used(name) && !is_left(name))
             .map(|(name, _)| name.clone())
             .collect()
+    }
+}
+
+/// A transaction that is under way on a thread of its own. Dropped, it is waited for.
+struct Writing(Option<JoinHandle<Result<(), SnapshotError>>>);
+
+impl Writing {
+    /// One at a time: after [`Writing::wait`].
+    fn start(&mut self, shared: Arc<Shared>, writes: Writes) {
+        self.0 = Some(thread::spawn(move || shared.tables.writer().apply(&writes)));
+    }
+
+    fn wait(&mut self) -> Result<(), SnapshotError> {
+        let written = self.0.take().map(JoinHandle::join);
+        // sled may have panicked: that is the read's end, as it would be on this thread.
+        written.map_or(Ok(()), |it| it.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // What it came to is nobody's concern: it is discarded.
+        if let Some(writing) = self.0.take() {
+            let _ = writing.join();
+        }
     }
 }
 
