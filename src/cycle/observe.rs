@@ -86,12 +86,16 @@ impl Observer<'_> {
         seen: &mut Seen,
     ) -> Result<Observed, Failure> {
         let paging = Paging::new(&self.target.profile, announced);
-        let unmatched = self.unmatched(kind, selection);
         let groups_matter = self.target.profile.groups
             && (self.target.rules.groups.any() || self.known.totals().map_err(failed)?.groups > 0);
         let list = match kind {
             Kind::User => self.full,
             Kind::Group => self.full && groups_matter,
+        };
+        // A listing shows everybody, whoever is to be found.
+        let unmatched = match list {
+            true => BTreeSet::new(),
+            false => self.unmatched(kind, selection),
         };
         let to_be_deleted = match kind {
             Kind::User => self.to_be_deleted(selection),
@@ -131,7 +135,7 @@ impl Observer<'_> {
             Err(error) if error.scope() == Scope::Target => Err(unreachable(error)),
             // Unknown is not absent: whoever would have to be looked for waits.
             Err(error) => {
-                for record in unmatched {
+                for record in self.unmatched(kind, selection) {
                     if let Some(candidate) = candidate_mut(selection, kind, &record) {
                         candidate.due = false;
                     }

@@ -27,8 +27,10 @@ pub(super) fn settle<'a>(
     stays: impl Fn(&Candidate) -> bool,
     kept: impl Fn(&Link) -> AttributeMap,
 ) -> BTreeMap<RecordKey, String> {
+    let mut keys = claimed_keys(kind, match_on);
+    keys.sort();
     let mut claims = Claims {
-        keys: claimed_keys(kind, match_on),
+        keys,
         by_key: BTreeMap::new(),
         unsettled: BTreeSet::new(),
     };
@@ -67,8 +69,8 @@ pub(super) fn settle<'a>(
     waiting
 }
 
-/// A key that only one record may have: where it is, and its folded value.
-type Key = (AttributePath, String);
+/// A key that only one record may have: which of the paths it is at, and its folded value.
+type Key = (usize, String);
 
 struct Claims<'a> {
     keys: Vec<AttributePath>,
@@ -95,11 +97,11 @@ struct Hold {
 impl<'a> Claims<'a> {
     /// Lays claim to every key among `values`.
     fn claim(&mut self, record: &'a RecordKey, candidate: &Candidate, values: &AttributeMap) {
-        for path in &self.keys {
+        for (number, path) in self.keys.iter().enumerate() {
             for value in key_values(values, path) {
                 let folded = fold(path, value);
                 let owns = held_by(candidate).is_some_and(|held| has(held, path, &folded));
-                let key = (path.clone(), folded);
+                let key = (number, folded);
                 let claim = self.by_key.entry(key.clone()).or_default();
                 claim.claimants.insert(record);
                 if owns {
@@ -124,7 +126,8 @@ impl<'a> Claims<'a> {
         let Some(claim) = self.by_key.get(key) else {
             return Vec::new();
         };
-        let (path, folded) = key;
+        let (number, folded) = key;
+        let path = &self.keys[*number];
         // An address may be that of several: whoever has it, nobody else has lost it.
         let is_unique = path.attribute != "emails";
         let hold = |record: &&'a RecordKey| {
@@ -155,7 +158,7 @@ impl<'a> Claims<'a> {
                 .filter(|other| *other != record)
                 .map(|other| format!("{} {}", other.source, other.id))
                 .collect();
-            let detail = format!("{} is also claimed by {}", key.0, others.join(", "));
+            let detail = format!("{path} is also claimed by {}", others.join(", "));
             ((*record).clone(), detail)
         };
         claim
