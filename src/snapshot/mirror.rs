@@ -25,6 +25,7 @@ mod stage;
 mod staged;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 pub use stage::Stage;
 pub use staged::Staged;

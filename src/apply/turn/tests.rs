@@ -216,6 +216,31 @@ async fn one_after_another_each_is_on_record_before_the_next() {
     assert!(!late.load(Ordering::SeqCst));
 }
 
+/// Of two calls, the second is answered once the first is on record. Fails when what has ended waits
+/// for everything that is under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_ended_does_not_wait_for_a_slow_call() {
+    let log = Arc::new(OnceLock::<PathBuf>::new());
+    let waited_in_vain = Arc::new(AtomicBool::new(false));
+    let (path, in_vain) = (Arc::clone(&log), Arc::clone(&waited_in_vain));
+    let server = TestServer::start(move |_, number| {
+        let path = path.get().expect("it was told");
+        let is_on_record = || fs::read_to_string(path).unwrap().lines().count() > 0;
+        let start = Instant::now();
+        while number == 1 && !is_on_record() && start.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        in_vain.fetch_or(number == 1 && !is_on_record(), Ordering::SeqCst);
+        created(number)
+    })
+    .await;
+    let setting = setting_for(&server, 2);
+    log.set(audit_log(&setting)).unwrap();
+    run_turn(&setting, 2).await.unwrap();
+    assert_eq!(server.seen().len(), 2);
+    assert!(!waited_in_vain.load(Ordering::SeqCst));
+}
+
 /// Fails when a group is noted and not flushed. That holds for every group: the simulation drops
 /// what is not flushed at every death.
 #[tokio::test]

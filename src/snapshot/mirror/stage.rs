@@ -5,9 +5,7 @@
 //! stage's own view looks. Nothing here publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use chrono::{DateTime, Utc};
 use provisor_connectors::{
@@ -19,6 +17,7 @@ use super::digest::{Digest, DigestTable, Said};
 use super::edges::{UNKNOWN_MEMBERS, members_part, with_members};
 use super::item::{self, Hash, Item, What};
 use super::staged::{Staged, Staging};
+use super::writing::Writing;
 use super::{MirrorRow, read_row};
 use crate::snapshot::codec;
 use crate::snapshot::store::{Shared, SnapshotError};
@@ -60,7 +59,7 @@ impl Stage {
             digests.insert(kind, table);
         }
         Ok(Self {
-            writing: Writing(None),
+            writing: Writing::default(),
             staging,
             counts: published.attributes.clone(),
             soft_deleted: published.soft_deleted,
@@ -320,13 +319,14 @@ impl Stage {
 
     /// Writes what was put together, while the next is.
     fn apply(&mut self) -> Result<(), SnapshotError> {
-        self.writing.wait()?;
-        if !self.writes.is_empty() {
-            self.staging.wrote = true;
-            let shared = Arc::clone(&self.staging.shared);
-            self.writing.start(shared, std::mem::take(&mut self.writes));
+        if self.writes.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.staging.wrote = true;
+        let shared = Arc::clone(&self.staging.shared);
+        let writes = std::mem::take(&mut self.writes);
+        let write = move || shared.tables.writer().apply(&writes);
+        self.writing.start(write)
     }
 
     /// Writes everything that is staged until now, for whoever reads it.
@@ -369,31 +369,6 @@ impl Stage {
             .filter(|(name, count)| **count >= VANISHED_FROM && is_used(name) && !is_left(name))
             .map(|(name, _)| name.clone())
             .collect()
-    }
-}
-
-/// A transaction that is under way on a thread of its own. Dropped, it is waited for.
-struct Writing(Option<JoinHandle<Result<(), SnapshotError>>>);
-
-impl Writing {
-    /// One at a time: after [`Writing::wait`].
-    fn start(&mut self, shared: Arc<Shared>, writes: Writes) {
-        self.0 = Some(thread::spawn(move || shared.tables.writer().apply(&writes)));
-    }
-
-    fn wait(&mut self) -> Result<(), SnapshotError> {
-        let written = self.0.take().map(JoinHandle::join);
-        // sled may have panicked: that is the read's end, as it would be on this thread.
-        written.map_or(Ok(()), |it| it.unwrap_or_else(|panic| resume_unwind(panic)))
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        // What it came to is nobody's concern: it is discarded.
-        if let Some(writing) = self.0.take() {
-            let _ = writing.join();
-        }
     }
 }
 

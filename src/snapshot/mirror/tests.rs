@@ -156,9 +156,10 @@ fn an_unpublished_read_leaves_nothing_behind() {
     let (_folder, store) = new_store();
     read(&store, vec![user("u1", "a")]);
     drop(stage(&store, vec![user("u2", "b")], Coverage::Complete));
+    // The last of them starts a write.
     let mut unfinished = store.stage(SOURCE, None).unwrap();
     unfinished
-        .offer((0..400).map(|n| user(&format!("x{n}"), "b")).collect())
+        .offer((0..450).map(|n| user(&format!("x{n}"), "b")).collect())
         .unwrap();
     drop(unfinished);
 
