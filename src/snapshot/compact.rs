@@ -66,11 +66,11 @@ pub(super) fn finish_interrupted(path: &Path) -> Result<(), SnapshotError> {
 }
 
 fn copy(to: &Path, tables: &Tables) -> Result<(), SnapshotError> {
-    let database = Database::open(to, &table::tree_names()).map_err(table::refused("compact"))?;
-    // What is damaged must not pass for a whole copy of something.
-    tables.verify()?;
+    let database = Database::open_copy(to, &table::tree_names());
+    let database = database.map_err(table::refused("compact"))?;
     tables.copy_to(&database)?;
     match Tables::read(database)? {
+        // The counts and sums were copied with the rest: what is damaged does not pass for whole.
         Described::Tables(copied, _) => copied.verify(),
         Described::Empty(_) => Err(SnapshotError::Value {
             what: "database",
@@ -123,7 +123,10 @@ mod tests {
     }
 
     fn grown(path: &Path) -> Box<Tables> {
-        let database = Database::open(path, &table::tree_names()).unwrap();
+        grown_from(Database::open(path, &table::tree_names()).unwrap())
+    }
+
+    fn grown_from(database: Database) -> Box<Tables> {
         let tables = Tables::create(database).unwrap();
         for round in 0..30 {
             write(&tables, round);
@@ -156,6 +159,27 @@ mod tests {
         assert_eq!(after.0, live);
         assert!(after.1 < on_disk, "{} is not less than {on_disk}", after.1);
         tables.verify().unwrap();
+        assert!(!original_of(&path).exists() && !copy_of(&path).exists());
+    }
+
+    /// Fails when the copy takes the place of the original unchecked: it has fewer bytes.
+    #[test]
+    fn what_holds_more_than_it_should_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let database = Database::open(&path, &table::tree_names()).unwrap();
+        database
+            .transaction(|transaction| {
+                transaction.put(Table::Open as usize, b"nobody wrote this", b"down")?;
+                Ok(())
+            })
+            .unwrap();
+        let tables = grown_from(database);
+        let (_, on_disk) = tables.sizes().unwrap();
+
+        let (tables, _) = compact(&path, tables, Some(7)).unwrap();
+        assert!(tables.verify().is_err());
+        assert!(tables.sizes().unwrap().1 >= on_disk);
         assert!(!original_of(&path).exists() && !copy_of(&path).exists());
     }
 

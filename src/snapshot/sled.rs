@@ -21,6 +21,9 @@ use super::store::REMEDY;
 
 /// sled's page cache. Its default of 1 GiB is more than the whole agent may use.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// For what is written and read once, from one end to the other: a larger one would only take
+/// memory, several times its size.
+const COPY_CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// How often sled's own flusher runs. It is also the only caller of its log cleaner.
 const FLUSH_EVERY_MS: u64 = 500;
 
@@ -67,9 +70,18 @@ pub(super) enum DatabaseError {
 impl Database {
     /// Opens or creates the database in a directory. Panics on some damaged files.
     pub(super) fn open(path: &Path, trees: &[&str]) -> Result<Self, DatabaseError> {
+        Self::open_with(path, trees, CACHE_BYTES)
+    }
+
+    /// The same, for whoever makes a copy of another one and uses it no further.
+    pub(super) fn open_copy(path: &Path, trees: &[&str]) -> Result<Self, DatabaseError> {
+        Self::open_with(path, trees, COPY_CACHE_BYTES)
+    }
+
+    fn open_with(path: &Path, trees: &[&str], cache_bytes: u64) -> Result<Self, DatabaseError> {
         let database = ::sled::Config::new()
             .path(path)
-            .cache_capacity(CACHE_BYTES)
+            .cache_capacity(cache_bytes)
             .flush_every_ms(Some(FLUSH_EVERY_MS))
             .open()?;
         let trees = trees
